@@ -1,0 +1,1 @@
+//! Bundles: everything under one selection, in open formats, verifiable

@@ -1,0 +1,1 @@
+//! From Kafka to the ledger, exactly once

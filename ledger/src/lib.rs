@@ -1,0 +1,1 @@
+//! Daybook's tables: schema, prices, Parquet files, Delta commits
