@@ -1,1 +1,32 @@
-//! Daybook's tables: schema, prices, Parquet files, Delta commits
+//! Daybook's tables: what an entry is, what a call costs, how rows become Parquet files and Delta commits.
+//!
+//! Knows neither Kafka nor SQL. [`Entry`] is one call, [`schema`] declares every column, [`file`](mod@file) encodes data
+//! files, [`Table`] commits them, [`Ledger`] is the tables under one root.
+
+mod clock;
+mod columns;
+mod entry;
+mod error;
+pub mod file;
+mod ledger;
+mod money;
+pub mod price;
+mod row;
+pub mod schema;
+mod store;
+mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod version;
+mod words;
+
+pub use clock::{Clock, Date, FixedClock, Instant, SystemClock};
+pub use columns::Kind as ColumnKind;
+pub use entry::{Body, Buckets, Entry, EntryId, Feature, Features, Operation, Status, Tokens, UsageSource};
+pub use error::{Error, Kind, Report};
+pub use ledger::Ledger;
+pub use money::{NotAnAmount, PRECISION, SCALE, Usd};
+pub use row::{Cost, Origin, Row};
+pub use store::Root;
+pub use table::{Commit, CommitOutcome, DataFile, PositionChange, Snapshot, StoredFile, Table};
+pub use version::{NextOffset, TableVersion};

@@ -1,0 +1,517 @@
+//! One AI call as the ledger records it, before it becomes a row.
+
+use std::borrow::Cow;
+
+use sha2::{Digest, Sha256};
+
+use crate::words::words;
+use crate::{Instant, Usd};
+
+/// Identity of a call: the same call from the same source has the same id wherever and whenever it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EntryId(pub [u8; 16]);
+
+impl std::hash::Hash for EntryId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
+
+impl EntryId {
+    /// The first 16 bytes of SHA-256 over `source`, a zero byte and the call's own `id` in that source.
+    pub fn derive(source: &str, id: &[u8]) -> Self {
+        let digest: [u8; 32] = Sha256::new().chain_update(source).chain_update([0]).chain_update(id).finalize().into();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(digest.first_chunk::<16>().unwrap_or(&[0; 16]));
+        Self(bytes)
+    }
+
+    /// From the 16 bytes of the `entry_id` column.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl std::fmt::Display for EntryId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+words! {
+    /// What kind of call it was.
+    Operation {
+        /// A conversation turn.
+        Chat = "chat",
+        /// A turn over OpenAI's Responses API.
+        Responses = "responses",
+        /// Vectors for texts.
+        Embeddings = "embeddings",
+        /// Documents put in order.
+        Rerank = "rerank",
+        /// Speech to text.
+        Transcription = "transcription",
+        /// Text to speech.
+        Speech = "speech",
+        /// Pictures made or edited.
+        Image = "image",
+        /// A live session's turn.
+        Realtime = "realtime",
+    }
+}
+
+words! {
+    /// How the call ended. A length limit is still a success.
+    Status {
+        /// Answered.
+        Success = "success",
+        /// Failed; nothing usable came back.
+        Error = "error",
+        /// Refused or blocked by the provider.
+        Filtered = "filtered",
+        /// Cut short: counts are a floor or unknown.
+        Incomplete = "incomplete",
+        /// No usage yet; a later event of the same call follows.
+        Pending = "pending",
+    }
+}
+
+words! {
+    /// Who counted the tokens.
+    UsageSource {
+        /// The provider, in its response.
+        Provider = "provider",
+        /// The gateway.
+        Gateway = "gateway",
+        /// An estimate, not a count.
+        Estimated = "estimated",
+        /// Nobody: the event has no usage.
+        Absent = "absent",
+    }
+}
+
+words! {
+    /// What a call leaned on that another vendor may not have.
+    Feature {
+        /// Client-side functions offered or called.
+        ToolCalling = "tool_calling",
+        /// A JSON schema or JSON mode for the answer.
+        StructuredOutput = "structured_output",
+        /// Explicit cache marks, keys or lifetimes.
+        PromptCacheControl = "prompt_cache_control",
+        /// Pictures in the input.
+        VisionInput = "vision_input",
+        /// Sound in the input.
+        AudioInput = "audio_input",
+        /// Video in the input.
+        VideoInput = "video_input",
+        /// Documents (PDF and the like) in the input.
+        DocumentInput = "document_input",
+        /// Sound in the output.
+        AudioOutput = "audio_output",
+        /// Pictures in the output.
+        ImageOutput = "image_output",
+        /// Files stored with the vendor.
+        HostedFiles = "hosted_files",
+        /// A vector store run by the vendor.
+        HostedVectorStore = "hosted_vector_store",
+        /// Conversation, thread or response state kept by the vendor.
+        HostedState = "hosted_state",
+        /// The vendor's web search or grounding.
+        WebSearch = "web_search",
+        /// Code run by the vendor.
+        CodeExecution = "code_execution",
+        /// Computer or browser control.
+        ComputerUse = "computer_use",
+        /// Tools the vendor calls over MCP.
+        RemoteMcp = "remote_mcp",
+        /// Citations made by the vendor.
+        Citations = "citations",
+        /// Explicit reasoning effort or thinking budget.
+        ReasoningControl = "reasoning_control",
+        /// Log probabilities.
+        Logprobs = "logprobs",
+        /// Predicted outputs.
+        PredictedOutput = "predicted_output",
+        /// Several answers to one prompt.
+        MultipleChoices = "multiple_choices",
+        /// Batch processing.
+        Batch = "batch",
+        /// Background processing.
+        Background = "background",
+        /// Live sessions.
+        Realtime = "realtime",
+        /// A model tuned at the vendor.
+        FineTunedModel = "fine_tuned_model",
+        /// Vectors only this vendor's model can make.
+        ProprietaryEmbedding = "proprietary_embedding",
+        /// Capacity paid by the hour.
+        ProvisionedCapacity = "provisioned_capacity",
+        /// The vendor's guardrails or moderation.
+        Guardrails = "guardrails",
+    }
+}
+
+/// The features of one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features(u64);
+
+impl Features {
+    /// Adds `feature`.
+    pub fn insert(&mut self, feature: Feature) {
+        self.0 |= 1 << feature as u64;
+    }
+
+    /// Adds `feature` if `condition` holds.
+    pub fn insert_if(&mut self, condition: bool, feature: Feature) {
+        self.0 |= u64::from(condition) << feature as u64;
+    }
+
+    /// Whether `feature` is among them.
+    pub const fn contains(self, feature: Feature) -> bool {
+        self.0 & (1 << feature as u64) != 0
+    }
+
+    /// The features in declared order.
+    pub fn iter(self) -> impl Iterator<Item = Feature> {
+        Feature::ALL.iter().copied().filter(move |feature| self.contains(*feature))
+    }
+}
+
+/// Token counts of one call in the one convention every source is converted to.
+///
+/// `input` and `output` are totals; everything else is a part of one of them. `None`: the event does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// All input tokens: fresh, read from and written to a cache, every modality.
+    pub input: Option<i64>,
+    /// Part of `input` read from a prompt cache.
+    pub cache_read: Option<i64>,
+    /// Part of `input` written to a prompt cache, any lifetime.
+    pub cache_write: Option<i64>,
+    /// Part of `cache_write` that lives 5 minutes.
+    pub cache_write_5m: Option<i64>,
+    /// Part of `cache_write` that lives 30 minutes.
+    pub cache_write_30m: Option<i64>,
+    /// Part of `cache_write` that lives 1 hour.
+    pub cache_write_1h: Option<i64>,
+    /// Part of `cache_write` that lives 12 hours.
+    pub cache_write_12h: Option<i64>,
+    /// Part of `input`, sound that was not read from a cache.
+    pub input_audio: Option<i64>,
+    /// Part of `input`, pictures that were not read from a cache.
+    pub input_image: Option<i64>,
+    /// All output tokens: text, reasoning, tool calls, every modality.
+    pub output: Option<i64>,
+    /// Part of `output` spent on reasoning.
+    pub reasoning: Option<i64>,
+    /// Part of `output`, sound.
+    pub output_audio: Option<i64>,
+    /// Part of `output`, pictures.
+    pub output_image: Option<i64>,
+    /// The source's own total of `input` and `output`, to check against; not stored.
+    pub total: Option<i64>,
+}
+
+/// The buckets that [`Tokens`] leaves to be derived, and whether they re-sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Buckets {
+    /// `input` less every other input bucket; `None` if unknown or contradictory.
+    pub uncached_input: Option<i64>,
+    /// `cache_write` less the stated lifetimes.
+    pub cache_write_unstated: Option<i64>,
+    /// `output` less every other output bucket.
+    pub output_text: Option<i64>,
+    /// What is wrong with the counts, if something is: a word of the `usage_check` column.
+    pub check: Option<&'static str>,
+}
+
+impl Tokens {
+    /// The most tokens one event may carry in any count; what is beyond is refused.
+    pub const EVENT_MAX: i64 = 100_000_000;
+
+    /// Every count, for limits.
+    pub fn counts(&self) -> [Option<i64>; 14] {
+        [
+            self.input,
+            self.cache_read,
+            self.cache_write,
+            self.cache_write_5m,
+            self.cache_write_30m,
+            self.cache_write_1h,
+            self.cache_write_12h,
+            self.input_audio,
+            self.input_image,
+            self.output,
+            self.reasoning,
+            self.output_audio,
+            self.output_image,
+            self.total,
+        ]
+    }
+
+    /// True when the event says nothing about usage.
+    pub fn is_absent(&self) -> bool {
+        self.input.is_none() && self.output.is_none()
+    }
+
+    /// Derives the remaining disjoint buckets and checks that all of them re-sum to the source's totals.
+    ///
+    /// A total with an unknown part counts that part as nothing: the rest bucket then holds it.
+    pub fn buckets(&self) -> Buckets {
+        let known = |parts: &[Option<i64>]| parts.iter().flatten().fold(0_i64, |sum, part| sum.saturating_add(*part));
+        let lifetimes = known(&[self.cache_write_5m, self.cache_write_30m, self.cache_write_1h, self.cache_write_12h]);
+        let cache_write_unstated = self.cache_write.map(|all| all.saturating_sub(lifetimes));
+        let parts_in = known(&[self.cache_read, self.cache_write, self.input_audio, self.input_image]);
+        let uncached_input = self.input.map(|all| all.saturating_sub(parts_in));
+        let parts_out = known(&[self.reasoning, self.output_audio, self.output_image]);
+        let output_text = self.output.map(|all| all.saturating_sub(parts_out));
+
+        let negative = |value: Option<i64>| value.is_some_and(|value| value < 0);
+        let check = if self.counts().into_iter().any(negative) {
+            Some("negative_count")
+        } else if negative(cache_write_unstated) || (self.cache_write.is_none() && lifetimes > 0) {
+            Some("lifetimes_exceed_cache_write")
+        } else if negative(uncached_input) || (self.input.is_none() && parts_in > 0) {
+            Some("parts_exceed_input")
+        } else if negative(output_text) || (self.output.is_none() && parts_out > 0) {
+            Some("parts_exceed_output")
+        } else if self.total.is_some_and(|total| {
+            self.input.is_some_and(|input| input.saturating_add(self.output.unwrap_or(0)) != total)
+        }) {
+            Some("total_differs")
+        } else {
+            None
+        };
+        let sound = |value: Option<i64>| value.filter(|value| *value >= 0);
+        Buckets {
+            uncached_input: sound(uncached_input),
+            cache_write_unstated: sound(cache_write_unstated),
+            output_text: sound(output_text),
+            check,
+        }
+    }
+}
+
+/// What was said, in open form. Present only when the event carries a prompt or an answer.
+#[derive(Clone, Debug, Default)]
+pub struct Body<'a> {
+    /// Input messages as OpenTelemetry GenAI message JSON, system text first.
+    pub input_messages: Option<Cow<'a, str>>,
+    /// Output messages as OpenTelemetry GenAI message JSON, one per choice.
+    pub output_messages: Option<Cow<'a, str>>,
+    /// The tools offered, as the source wrote them (JSON).
+    pub tool_definitions: Option<Cow<'a, str>>,
+    /// The other request parameters (JSON object).
+    pub request_parameters: Option<Cow<'a, str>>,
+}
+
+/// One AI call, borrowed from the event it was read from.
+///
+/// Text is as the source wrote it, without gateway prefixes in model names. `None`: the event does not say.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// The kind of source, or its CloudEvents `source`; with `event_id` it makes the [`EntryId`].
+    pub source: Cow<'a, str>,
+    /// The call's own id in that source. Without one the event's bytes are its identity.
+    pub event_id: Option<Cow<'a, str>>,
+    /// When the call started; without it the message's own time stands in.
+    pub started_at: Option<Instant>,
+    /// When the last byte of the answer came.
+    pub completed_at: Option<Instant>,
+    /// The gateway whose log this is.
+    pub gateway: Option<Cow<'a, str>>,
+    /// Who serves and bills.
+    pub provider: Option<Cow<'a, str>>,
+    /// The model asked for.
+    pub request_model: Option<Cow<'a, str>>,
+    /// The model that served.
+    pub response_model: Option<Cow<'a, str>>,
+    /// The kind of call.
+    pub operation: Operation,
+    /// The service tier that served, as reported.
+    pub service_tier: Option<Cow<'a, str>>,
+    /// The provider's region.
+    pub region: Option<Cow<'a, str>>,
+    /// Whether the answer was streamed.
+    pub streamed: Option<bool>,
+    /// The team that pays.
+    pub team: Option<Cow<'a, str>>,
+    /// The project it belongs to.
+    pub project: Option<Cow<'a, str>>,
+    /// What the sender calls the workload (service name, feature tag).
+    pub workload_hint: Option<Cow<'a, str>>,
+    /// Deployment environment.
+    pub environment: Option<Cow<'a, str>>,
+    /// The key's alias, never the key.
+    pub api_key_alias: Option<Cow<'a, str>>,
+    /// The person or customer the call was made for.
+    pub end_user: Option<Cow<'a, str>>,
+    /// Free tags.
+    pub tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// Trace the call is part of.
+    pub trace_id: Option<Cow<'a, str>>,
+    /// Conversation or session.
+    pub session_id: Option<Cow<'a, str>>,
+    /// Token counts.
+    pub tokens: Tokens,
+    /// Who counted them.
+    pub usage_source: UsageSource,
+    /// Meters that are not tokens (`web_search_requests`, `input_seconds`, ...), exact.
+    pub meters: Vec<(&'static str, Usd)>,
+    /// What the source says it cost, in `reported_currency`.
+    pub reported_cost: Option<Usd>,
+    /// Currency of `reported_cost`.
+    pub reported_currency: Option<&'static str>,
+    /// What the call leaned on.
+    pub features: Features,
+    /// How it ended.
+    pub status: Status,
+    /// The textual error code if there is one, else the type, else the number.
+    pub error_type: Option<Cow<'a, str>>,
+    /// HTTP status of the answer.
+    pub http_status: Option<u16>,
+    /// Milliseconds from start to end.
+    pub latency_ms: Option<i64>,
+    /// Milliseconds to the first token.
+    pub ttft_ms: Option<i64>,
+    /// Why the first choice ended, untranslated.
+    pub finish_reason: Option<Cow<'a, str>>,
+    /// Whether the gateway answered from its own cache.
+    pub gateway_cache_hit: Option<bool>,
+    /// What was said, when bodies were asked for and the event has one.
+    pub body: Option<Body<'a>>,
+    /// The bytes of this event as received; one span of an OTLP batch, not the batch.
+    pub raw: &'a [u8],
+    /// Fields no column has (JSON object).
+    pub extra: Option<Cow<'a, str>>,
+}
+
+impl<'a> Entry<'a> {
+    /// An entry of which only the source, its bytes and the operation are known yet.
+    pub fn new(source: impl Into<Cow<'a, str>>, operation: Operation, raw: &'a [u8]) -> Self {
+        Self {
+            source: source.into(),
+            event_id: None,
+            started_at: None,
+            completed_at: None,
+            gateway: None,
+            provider: None,
+            request_model: None,
+            response_model: None,
+            operation,
+            service_tier: None,
+            region: None,
+            streamed: None,
+            team: None,
+            project: None,
+            workload_hint: None,
+            environment: None,
+            api_key_alias: None,
+            end_user: None,
+            tags: Vec::new(),
+            trace_id: None,
+            session_id: None,
+            tokens: Tokens::default(),
+            usage_source: UsageSource::Absent,
+            meters: Vec::new(),
+            reported_cost: None,
+            reported_currency: None,
+            features: Features::default(),
+            status: Status::Success,
+            error_type: None,
+            http_status: None,
+            latency_ms: None,
+            ttft_ms: None,
+            finish_reason: None,
+            gateway_cache_hit: None,
+            body: None,
+            raw,
+            extra: None,
+        }
+    }
+
+    /// The call's identity.
+    pub fn id(&self) -> EntryId {
+        match &self.event_id {
+            Some(id) => EntryId::derive(&self.source, id.as_bytes()),
+            None => EntryId::derive(&self.source, self.raw),
+        }
+    }
+
+    /// The model as served, else as asked for.
+    pub fn model(&self) -> Option<&str> {
+        self.response_model.as_deref().or(self.request_model.as_deref())
+    }
+
+    /// Whether the whole answer is accounted for.
+    pub fn is_complete(&self) -> bool {
+        !matches!(self.status, Status::Incomplete | Status::Pending)
+    }
+
+    /// How much the event tells: of several events of one call, the richest is the entry.
+    pub fn richness(&self) -> u8 {
+        let finality = match self.status {
+            Status::Pending => 0,
+            Status::Incomplete => 1,
+            Status::Error | Status::Filtered | Status::Success => 2,
+        };
+        finality * 4 + u8::from(!self.tokens.is_absent()) * 2 + u8::from(self.body.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_depends_on_source_and_id_and_their_border() {
+        let id = EntryId::derive("litellm", b"a");
+        assert_eq!(id, EntryId::derive("litellm", b"a"));
+        assert_ne!(id, EntryId::derive("litell", b"ma"));
+        assert_eq!(EntryId::from_slice(&id.0), Some(id));
+        assert_eq!(EntryId::from_slice(b"short"), None);
+    }
+
+    #[test]
+    fn buckets_are_disjoint_and_resum() {
+        let tokens = Tokens {
+            input: Some(21_401),
+            cache_read: Some(18_400),
+            cache_write: Some(2_944),
+            cache_write_5m: Some(640),
+            cache_write_1h: Some(2_304),
+            output: Some(210),
+            reasoning: Some(150),
+            total: Some(21_611),
+            ..Tokens::default()
+        };
+        let expected =
+            Buckets { uncached_input: Some(57), cache_write_unstated: Some(0), output_text: Some(60), check: None };
+        assert_eq!(tokens.buckets(), expected);
+    }
+
+    #[test]
+    fn a_contradiction_is_flagged_not_hidden() {
+        let check = |tokens: Tokens| tokens.buckets().check;
+        let tokens = Tokens { input: Some(10), output: Some(5), ..Tokens::default() };
+        assert_eq!(check(tokens), None);
+        assert_eq!(check(Tokens { cache_read: Some(11), ..tokens }), Some("parts_exceed_input"));
+        assert_eq!(check(Tokens { reasoning: Some(6), ..tokens }), Some("parts_exceed_output"));
+        assert_eq!(
+            check(Tokens { cache_write: Some(1), cache_write_1h: Some(2), ..tokens }),
+            Some("lifetimes_exceed_cache_write")
+        );
+        assert_eq!(check(Tokens { total: Some(16), ..tokens }), Some("total_differs"));
+        assert_eq!(check(Tokens { input: Some(-1), ..tokens }), Some("negative_count"));
+    }
+
+    #[test]
+    fn features_keep_their_declared_order() {
+        let mut features = Features::default();
+        features.insert(Feature::Batch);
+        features.insert_if(true, Feature::ToolCalling);
+        features.insert_if(false, Feature::Realtime);
+        assert_eq!(features.iter().map(Feature::as_str).collect::<Vec<_>>(), ["tool_calling", "batch"]);
+    }
+}

@@ -1,0 +1,187 @@
+//! What can go wrong with a ledger, and how a caller should react.
+
+use crate::TableVersion;
+
+/// How the caller should react to an error; the command line's exit code comes from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The command or a setting is wrong: change it.
+    Usage,
+    /// The input is refused: look at it.
+    Refused,
+    /// Something did not answer: try later.
+    Unavailable,
+    /// Another writer won, or stored data is damaged.
+    Conflict,
+    /// A broken invariant: report it.
+    Bug,
+}
+
+/// An error that a person can act on.
+pub trait Report: std::error::Error {
+    /// Stable for ever; a section of `docs/errors.md`.
+    fn code(&self) -> &'static str;
+    /// How to react.
+    fn kind(&self) -> Kind;
+    /// What to do, as a sentence.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Errors of the ledger.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "fields are the values named in each message")]
+pub enum Error {
+    /// The ledger's address cannot be one.
+    #[error("`{url}` is not a ledger address: {reason}")]
+    Address { url: String, reason: String },
+    /// A local path that should be a folder is something else.
+    #[error("the ledger path {path} is a file, not a folder")]
+    NotAFolder { path: String },
+    /// There is no ledger at the address.
+    #[error("there is no ledger at {url}")]
+    NotFound { url: String },
+    /// The store did not answer.
+    #[error("{place} did not answer while trying to {action}")]
+    StoreUnavailable { place: String, action: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    /// The store answered no.
+    #[error("{place} refused to {action}")]
+    StoreRefused { place: String, action: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    /// The store lets two writers create one object.
+    #[error("{place} let {winners} of {racers} writers create the same object")]
+    NotAtomic { place: String, winners: usize, racers: usize },
+    /// A setting of the environment would make commits unsafe.
+    #[error("{name} is set; with it two writers can overwrite each other's commits")]
+    UnsafeSetting { name: &'static str },
+    /// The table is not one this version reads and writes.
+    #[error("table {table} of {place} is not a Daybook table: {reason}")]
+    NotOurs { table: &'static str, place: String, reason: String },
+    /// The log of a table cannot be read.
+    #[error("the log of table {table} of {place} cannot be read at version {version}")]
+    DamagedLog {
+        table: &'static str,
+        place: String,
+        version: TableVersion,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A table has no such version.
+    #[error("table {table} of {place} has no version {version}; its last is {last}")]
+    NoSuchVersion { table: &'static str, place: String, version: TableVersion, last: TableVersion },
+    /// A data file is not what its commit says.
+    #[error("data file {path} is damaged: {reason}")]
+    DamagedFile { path: String, reason: String },
+    /// Other writers took every version tried.
+    #[error("other writers took every version of table {table} up to {version}, {attempts} attempts")]
+    RaceLost { table: &'static str, version: TableVersion, attempts: u32 },
+    /// An invariant does not hold.
+    #[error("internal: {invariant}: {found}")]
+    Internal { invariant: &'static str, found: String },
+}
+
+impl Error {
+    /// Every code, for the check that `docs/errors.md` describes it.
+    pub const CODES: &'static [&'static str] = &[
+        "LEDGER-001",
+        "LEDGER-002",
+        "LEDGER-003",
+        "LEDGER-004",
+        "LEDGER-005",
+        "LEDGER-006",
+        "LEDGER-007",
+        "LEDGER-008",
+        "LEDGER-009",
+        "LEDGER-010",
+        "LEDGER-011",
+        "LEDGER-012",
+        "LEDGER-099",
+    ];
+
+    pub(crate) fn arrow(source: arrow::error::ArrowError) -> Self {
+        Self::Internal { invariant: "a batch has the columns of its table", found: source.to_string() }
+    }
+
+    pub(crate) fn parquet(source: parquet::errors::ParquetError) -> Self {
+        Self::Internal { invariant: "a batch can be written as Parquet", found: source.to_string() }
+    }
+
+    /// Sorts a store's error into refused (it answered) and unavailable (it did not).
+    pub fn store(place: impl Into<String>, action: &'static str, source: object_store::Error) -> Self {
+        use object_store::Error as E;
+        let place = place.into();
+        match source {
+            E::NotFound { .. }
+            | E::PermissionDenied { .. }
+            | E::Unauthenticated { .. }
+            | E::InvalidPath { .. }
+            | E::NotSupported { .. }
+            | E::NotImplemented { .. }
+            | E::UnknownConfigurationKey { .. } => Self::StoreRefused { place, action, source: source.into() },
+            other => Self::StoreUnavailable { place, action, source: other.into() },
+        }
+    }
+}
+
+impl Report for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => "LEDGER-001",
+            Self::NotAFolder { .. } => "LEDGER-002",
+            Self::NotFound { .. } => "LEDGER-003",
+            Self::StoreUnavailable { .. } => "LEDGER-004",
+            Self::StoreRefused { .. } => "LEDGER-005",
+            Self::NotAtomic { .. } => "LEDGER-006",
+            Self::UnsafeSetting { .. } => "LEDGER-007",
+            Self::NotOurs { .. } => "LEDGER-008",
+            Self::DamagedLog { .. } => "LEDGER-009",
+            Self::NoSuchVersion { .. } => "LEDGER-010",
+            Self::DamagedFile { .. } => "LEDGER-011",
+            Self::RaceLost { .. } => "LEDGER-012",
+            Self::Internal { .. } => "LEDGER-099",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Address { .. }
+            | Self::NotAFolder { .. }
+            | Self::NotFound { .. }
+            | Self::StoreRefused { .. }
+            | Self::NotAtomic { .. }
+            | Self::UnsafeSetting { .. }
+            | Self::NoSuchVersion { .. }
+            | Self::NotOurs { .. } => Kind::Usage,
+            Self::StoreUnavailable { .. } => Kind::Unavailable,
+            Self::DamagedLog { .. } | Self::DamagedFile { .. } | Self::RaceLost { .. } => Kind::Conflict,
+            Self::Internal { .. } => Kind::Bug,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Address { .. } => "use a folder (`./ledger`) or a bucket and prefix (`s3://bucket/prefix`)".into(),
+            Self::NotAFolder { .. } => "name a folder; it is made if it does not exist".into(),
+            Self::NotFound { .. } => "check the address, or let `daybook ingest` make the ledger there".into(),
+            Self::StoreUnavailable { .. } => {
+                "nothing was committed halfway; check AWS_ENDPOINT_URL and the network, then run the command again"
+                    .into()
+            }
+            Self::StoreRefused { .. } => {
+                "check that the bucket or folder exists and that the credentials may list, read and write there".into()
+            }
+            Self::NotAtomic { .. } => {
+                "this store cannot keep a ledger safe from two writers; use one whose conditional put is atomic".into()
+            }
+            Self::UnsafeSetting { name } => format!("unset {name}"),
+            Self::NotOurs { .. } => "point at another folder; tables of other writers are never changed".into(),
+            Self::DamagedLog { .. } | Self::DamagedFile { .. } => {
+                "run `daybook verify LEDGER` for every difference, and restore the named file from a copy".into()
+            }
+            Self::NoSuchVersion { last, .. } => format!("use a version from 0 to {last}"),
+            Self::RaceLost { .. } => {
+                "nothing of this batch was written; run the command again, or use fewer writers".into()
+            }
+            Self::Internal { .. } => "this is a bug of Daybook: please report it with this message".into(),
+        })
+    }
+}

@@ -1,0 +1,274 @@
+//! Data files: a sorted batch as Parquet bytes, with what its commit says about it.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{SortColumn, SortOptions, cast, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use sha2::{Digest, Sha256};
+
+use crate::columns::Kind;
+use crate::schema::{PARTITION, Table};
+use crate::{Date, Error, Instant};
+
+/// Row groups are bounded in bytes so that neither writing nor reading one needs more memory than this.
+const ROW_GROUP_BYTES: usize = 64 << 20;
+const ROW_GROUP_ROWS: usize = 256 << 10;
+/// Text longer than this is no use for pruning.
+const STATISTIC_CHARS_MAX: usize = 128;
+
+/// A data file ready to be stored.
+#[derive(Debug)]
+pub struct EncodedFile {
+    /// The day all rows belong to.
+    pub date: Date,
+    /// The file.
+    pub bytes: Bytes,
+    /// Rows in it.
+    pub rows: usize,
+    /// SHA-256 of `bytes`, hexadecimal: Parquet pages carry no checksum of their own.
+    pub sha256: String,
+    /// Delta statistics (Delta protocol, "Per-file Statistics").
+    pub statistics: String,
+}
+
+/// Splits `batch` by day, sorts each part and encodes it.
+///
+/// `keep` names the rows that go in, in any order. CPU-bound: call it off the polling task.
+///
+/// # Errors
+/// [`Error::Internal`] if the batch is not one of `table`.
+pub fn encode(table: &'static Table, batch: &RecordBatch, keep: &[u32]) -> Result<Vec<EncodedFile>, Error> {
+    let days =
+        batch.column_by_name(PARTITION).and_then(|column| column.as_primitive_opt::<arrow::datatypes::Date32Type>());
+    let Some(days) = days else {
+        return Err(Error::Internal { invariant: "a batch has its partition column", found: table.name.into() });
+    };
+    let mut by_day: std::collections::BTreeMap<i32, Vec<u32>> = std::collections::BTreeMap::new();
+    for &row in keep {
+        let day = days.values().get(row as usize).copied().unwrap_or_default();
+        by_day.entry(day).or_default().push(row);
+    }
+    by_day.into_iter().map(|(day, rows)| encode_day(table, batch, Date::from_days(day), rows)).collect()
+}
+
+fn encode_day(table: &'static Table, batch: &RecordBatch, date: Date, rows: Vec<u32>) -> Result<EncodedFile, Error> {
+    let columns: Vec<usize> =
+        (0..batch.num_columns()).filter(|&at| batch.schema_ref().field(at).name() != PARTITION).collect();
+    let batch = batch.project(&columns).map_err(Error::arrow)?;
+    let batch = take_record_batch(&batch, &UInt32Array::from(rows)).map_err(Error::arrow)?;
+    let batch = sorted(table, &batch)?;
+    let bytes = write_parquet(table, &batch)?;
+    let sha256 = hex(&Sha256::digest(&bytes));
+    Ok(EncodedFile { date, rows: batch.num_rows(), sha256, statistics: statistics(table, &batch)?, bytes })
+}
+
+fn sorted(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    let columns: Vec<SortColumn> = table
+        .sorted_by
+        .iter()
+        .filter_map(|name| batch.column_by_name(name))
+        .map(|values| SortColumn { values: Arc::clone(values), options: Some(SortOptions::default()) })
+        .collect();
+    if columns.is_empty() {
+        return Ok(batch.clone());
+    }
+    let order = lexsort_to_indices(&columns, None).map_err(Error::arrow)?;
+    take_record_batch(batch, &order).map_err(Error::arrow)
+}
+
+fn write_parquet(table: &'static Table, batch: &RecordBatch) -> Result<Bytes, Error> {
+    // The Arrow schema stays out of the file: dictionaries are ours while building, readers see plain text.
+    let options = ArrowWriterOptions::new().with_properties(properties(table, batch)).with_skip_arrow_metadata(true);
+    let mut buffer = Vec::with_capacity(batch.num_rows() * 96);
+    let mut writer = ArrowWriter::try_new_with_options(&mut buffer, batch.schema(), options).map_err(Error::parquet)?;
+    writer.write(batch).map_err(Error::parquet)?;
+    writer.close().map_err(Error::parquet)?;
+    Ok(buffer.into())
+}
+
+/// Numbers compress fast at zstd level 1 and gain nothing above it; bodies gain a third at level 3.
+fn properties(table: &'static Table, batch: &RecordBatch) -> WriterProperties {
+    let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default());
+    let mut builder = WriterProperties::builder()
+        .set_created_by(concat!("daybook ", env!("CARGO_PKG_VERSION")).into())
+        .set_compression(zstd(1))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+    for column in table.columns {
+        let path = ColumnPath::from(column.name);
+        match column.kind {
+            Kind::Bytes | Kind::Text => builder = builder.set_column_dictionary_enabled(path.clone(), false),
+            Kind::Word => {}
+            _ => continue,
+        }
+        let is_body = matches!(
+            column.name,
+            "input_messages" | "output_messages" | "tool_definitions" | "request_parameters" | "raw" | "value"
+        );
+        if is_body {
+            builder = builder.set_column_compression(path.clone(), zstd(3));
+        }
+        if matches!(column.kind, Kind::Bytes | Kind::Text) {
+            builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
+        if column.name == "entry_id" {
+            builder = builder
+                .set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk)
+                .set_column_bloom_filter_enabled(path.clone(), true)
+                .set_column_bloom_filter_fpp(path.clone(), 0.01)
+                .set_column_bloom_filter_max_ndv(path, batch.num_rows().min(ROW_GROUP_ROWS) as u64);
+        }
+    }
+    let position = |name: &&str| batch.schema_ref().index_of(name).ok().and_then(|at| i32::try_from(at).ok());
+    let order: Option<Vec<_>> = table.sorted_by.iter().map(position).collect();
+    // Positions of leaf columns equal those of fields only while no map precedes them.
+    let order = order.filter(|order| !order.is_empty() && flat_before(table, order));
+    let order = order.map(|order| {
+        order.into_iter().map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: true }).collect()
+    });
+    builder.set_sorting_columns(order).build()
+}
+
+fn flat_before(table: &Table, order: &[i32]) -> bool {
+    let last = order.iter().max().and_then(|last| usize::try_from(*last).ok()).unwrap_or(0);
+    let files = table.columns.iter().filter(|column| column.name != PARTITION);
+    files.take(last).all(|c| !matches!(c.kind, Kind::TextMap | Kind::BytesMap | Kind::DecimalMap))
+}
+
+/// Row count, and minimum, maximum and nulls of the columns that prune.
+fn statistics(table: &Table, batch: &RecordBatch) -> Result<String, Error> {
+    let mut minima = Vec::new();
+    let mut maxima = Vec::new();
+    let mut nulls = Vec::new();
+    for name in table.pruning_columns() {
+        let Some(column) = batch.column_by_name(name) else { continue };
+        nulls.push(format!("\"{name}\":{}", column.null_count()));
+        if let Some((min, max)) = bounds(column)? {
+            minima.push(format!("\"{name}\":{min}"));
+            maxima.push(format!("\"{name}\":{max}"));
+        }
+    }
+    let mut text = format!("{{\"numRecords\":{}", batch.num_rows());
+    text += &format!(
+        ",\"minValues\":{{{}}},\"maxValues\":{{{}}},\"nullCount\":{{{}}}}}",
+        minima.join(","),
+        maxima.join(","),
+        nulls.join(",")
+    );
+    Ok(text)
+}
+
+/// The smallest and largest value as JSON, if they are of use.
+fn bounds(column: &ArrayRef) -> Result<Option<(String, String)>, Error> {
+    use arrow::compute::{max, max_string, min, min_string};
+    if let Some(values) = column.as_primitive_opt::<Int64Type>() {
+        return Ok(min(values).zip(max(values)).map(|(low, high)| (low.to_string(), high.to_string())));
+    }
+    if let Some(values) = column.as_primitive_opt::<Int32Type>() {
+        return Ok(min(values).zip(max(values)).map(|(low, high)| (low.to_string(), high.to_string())));
+    }
+    if let Some(values) = column.as_primitive_opt::<TimestampMicrosecondType>() {
+        // Delta statistics hold milliseconds: round outwards.
+        let text = |micros: i64| format!("\"{}\"", Instant::from_micros(micros));
+        let floor = |micros: i64| micros.div_euclid(1_000) * 1_000;
+        let ceil = |micros: i64| floor(micros.saturating_add(999));
+        return Ok(min(values).zip(max(values)).map(|(low, high)| (text(floor(low)), text(ceil(high)))));
+    }
+    let words = match column.as_any_dictionary_opt() {
+        Some(dictionary) => Arc::clone(dictionary.values()),
+        None => Arc::clone(column),
+    };
+    let words = cast(&words, &arrow::datatypes::DataType::Utf8).map_err(Error::arrow)?;
+    let words = words.as_string::<i32>();
+    let short = |text: &str| text.chars().count() <= STATISTIC_CHARS_MAX;
+    let bounds = min_string(words).zip(max_string(words)).filter(|(low, high)| short(low) && short(high));
+    Ok(bounds.map(|(low, high)| (serde_json::Value::from(low).to_string(), serde_json::Value::from(high).to_string())))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        text += &format!("{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Date32Array, StringArray};
+    use arrow::datatypes::Date32Type;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::*;
+    use crate::schema::{QUARANTINE, QuarantineBuilder};
+
+    fn batch(rows: &[(i32, &str)]) -> RecordBatch {
+        let mut builder = QuarantineBuilder::default();
+        for (at, (day, topic)) in rows.iter().enumerate() {
+            builder.event_date.append_value(*day);
+            builder.batch_id.append_value("b");
+            builder.quarantined_at.append_value(1_795_170_000_123_456 + i64::try_from(at).unwrap());
+            builder.topic.append_value(topic);
+            builder.kafka_partition.append_value(0);
+            builder.kafka_offset.append_value(i64::try_from(at).unwrap());
+            builder.kafka_timestamp.append_null();
+            builder.key.append_null();
+            builder.value.append_value(b"\xff\x00bytes");
+            builder.headers.keys().append_value("h");
+            builder.headers.values().append_value(b"\xfe");
+            builder.headers.append(true).unwrap();
+            builder.format.append_null();
+            builder.error_code.append_value("DECODE-001");
+            builder.error_message.append_value("x");
+        }
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_batch_becomes_a_file_a_day_without_the_rows_left_out() {
+        let batch = batch(&[(20_000, "b"), (20_001, "a"), (20_000, "c"), (20_000, "d")]);
+        let files = encode(&QUARANTINE, &batch, &[0, 1, 2]).unwrap();
+        assert_eq!(files.iter().map(|f| (f.date.days(), f.rows)).collect::<Vec<_>>(), [(20_000, 2), (20_001, 1)]);
+
+        let file = files.into_iter().next().unwrap();
+        assert_eq!(file.sha256, hex(&Sha256::digest(&file.bytes)));
+        let read: Vec<_> = ParquetRecordBatchReaderBuilder::try_new(file.bytes)
+            .unwrap()
+            .build()
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let topics = read[0].column_by_name("topic").unwrap();
+        assert_eq!(topics.as_ref(), &StringArray::from(vec!["b", "c"]) as &dyn Array);
+        assert!(read[0].column_by_name(PARTITION).is_none(), "the day is in the log, not in the file");
+    }
+
+    #[test]
+    fn statistics_bound_every_value() {
+        let batch = batch(&[(20_000, "b"), (20_000, "a\"")]);
+        let statistics: serde_json::Value =
+            serde_json::from_str(&encode(&QUARANTINE, &batch, &[0, 1]).unwrap()[0].statistics).unwrap();
+        assert_eq!(statistics["numRecords"], 2);
+        assert_eq!(statistics["minValues"]["topic"], "a\"");
+        assert_eq!(statistics["maxValues"]["topic"], "b");
+        assert_eq!(statistics["minValues"]["quarantined_at"], "2026-11-20T10:20:00.123000Z");
+        assert_eq!(statistics["maxValues"]["quarantined_at"], "2026-11-20T10:20:00.124000Z");
+        assert_eq!(statistics["nullCount"]["kafka_offset"], 0);
+    }
+
+    #[test]
+    fn a_batch_without_its_day_is_refused() {
+        let day: ArrayRef = Arc::new(Date32Array::from(vec![1]));
+        assert!(day.as_primitive_opt::<Date32Type>().is_some());
+        let batch = RecordBatch::try_from_iter([("other", day)]).unwrap();
+        assert!(matches!(encode(&QUARANTINE, &batch, &[0]), Err(Error::Internal { .. })));
+    }
+}

@@ -1,0 +1,94 @@
+//! A ledger: its root and its tables.
+
+use crate::schema::{self, CONTENT, PRICES, QUARANTINE, USAGE};
+use crate::table::Table;
+use crate::{Error, Root};
+
+/// An open ledger. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    root: Root,
+    usage: Table,
+    content: Table,
+    quarantine: Table,
+    prices: Table,
+}
+
+impl Ledger {
+    /// Opens the ledger at `address`, which must exist.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is none, [`Root::open`]'s and the store's errors.
+    pub async fn open(address: &str) -> Result<Self, Error> {
+        let ledger = Self::at(Root::open(address, false)?)?;
+        match ledger.usage.exists().await? {
+            true => Ok(ledger),
+            false => Err(Error::NotFound { url: address.into() }),
+        }
+    }
+
+    /// Opens the ledger at `address`, making it if there is none.
+    ///
+    /// # Errors
+    /// [`Root::open`]'s and the store's errors; [`Error::NotAtomic`] if the store lets two writers win.
+    pub async fn open_or_create(address: &str) -> Result<Self, Error> {
+        Self::create_at(Root::open(address, true)?).await
+    }
+
+    /// As [`Ledger::open_or_create`], at a root of the caller's.
+    ///
+    /// # Errors
+    /// As [`Ledger::open_or_create`].
+    pub async fn create_at(root: Root) -> Result<Self, Error> {
+        const RACERS: usize = 8;
+        let ledger = Self::at(root)?;
+        if !ledger.usage.exists().await? {
+            ledger.root.check_put_if_absent(&format!("_race-{}", std::process::id()), RACERS).await?;
+        }
+        for table in ledger.tables() {
+            table.create().await?;
+        }
+        Ok(ledger)
+    }
+
+    fn at(root: Root) -> Result<Self, Error> {
+        let table = |spec: &'static schema::Table| Table::new(&root, spec);
+        Ok(Self {
+            usage: table(&USAGE)?,
+            content: table(&CONTENT)?,
+            quarantine: table(&QUARANTINE)?,
+            prices: table(&PRICES)?,
+            root,
+        })
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Every table; `usage` last, because it is committed last.
+    pub fn tables(&self) -> [&Table; 4] {
+        [&self.prices, &self.quarantine, &self.content, &self.usage]
+    }
+
+    /// One row per call.
+    pub fn usage(&self) -> &Table {
+        &self.usage
+    }
+
+    /// What was said.
+    pub fn content(&self) -> &Table {
+        &self.content
+    }
+
+    /// Messages that could not become entries.
+    pub fn quarantine(&self) -> &Table {
+        &self.quarantine
+    }
+
+    /// Imported price rows.
+    pub fn prices(&self) -> &Table {
+        &self.prices
+    }
+}

@@ -1,0 +1,143 @@
+//! The book of a ledger: the default sheet, overlaid by the sheets imported into its `prices` table.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, TimestampMicrosecondType};
+use sha2::{Digest, Sha256};
+
+use super::{Book, Row, Unit};
+use crate::schema::PricesBuilder;
+use crate::{Commit, CommitOutcome, Date, Error, Instant, Ledger, Usd, file};
+
+/// Lost races an import survives; importing prices is rare, so more is a sign of something else.
+const ATTEMPTS_MAX: u32 = 10;
+
+/// A sheet to import.
+#[derive(Clone, Copy, Debug)]
+pub struct Sheet<'a> {
+    /// Its name, for people.
+    pub name: &'a str,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// When it is imported.
+    pub imported_at: Instant,
+}
+
+impl Book {
+    /// The prices in force for `ledger`: later imports win over earlier ones, all of them over the default sheet.
+    ///
+    /// # Errors
+    /// The ledger's errors; [`Error::Internal`] if a stored row is not a price.
+    pub async fn load(ledger: &Ledger) -> Result<Self, Error> {
+        let mut book = Self::default_sheet().map_err(|error| broken(&error))?;
+        let table = ledger.prices();
+        let mut imports: BTreeMap<i64, Vec<Row>> = BTreeMap::new();
+        for data_file in table.load(None).await?.files() {
+            for batch in table.load_batches(&data_file).await? {
+                read_rows(&batch, &mut imports)?;
+            }
+        }
+        for rows in imports.into_values() {
+            book = book.overlay(&Self::from_rows(rows).map_err(|error| broken(&error))?);
+        }
+        Ok(book)
+    }
+
+    /// Imports `sheet`, which this book was read from, into the `prices` table of `ledger`. Entries already in the ledger
+    /// keep the prices they have.
+    ///
+    /// # Errors
+    /// The ledger's errors.
+    pub async fn store(&self, ledger: &Ledger, sheet: Sheet<'_>) -> Result<(), Error> {
+        let table = ledger.prices();
+        let sha256 = file::hex(&Sha256::digest(sheet.bytes));
+        let batch_id = format!("prices-{:016x}-{}", sheet.imported_at.micros(), sha256.get(..8).unwrap_or_default());
+        let batch = self.record_batch(sheet, &sha256, &batch_id)?;
+        let keep: Vec<u32> = (0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX)).collect();
+        let mut files = Vec::new();
+        for (index, encoded) in file::encode(table.spec(), &batch, &keep)?.iter().enumerate() {
+            files.push(table.store_file(encoded, &batch_id, index).await?);
+        }
+        let commit = Commit { batch_id, files, positions: Vec::new(), counts: vec![("rows", keep.len() as u64)] };
+        let mut snapshot = table.load(None).await?;
+        for _ in 0..ATTEMPTS_MAX {
+            if let CommitOutcome::Committed { .. } = table.try_commit(&mut snapshot, &commit).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::RaceLost { table: table.spec().name, version: snapshot.version(), attempts: ATTEMPTS_MAX })
+    }
+
+    fn record_batch(&self, sheet: Sheet<'_>, sha256: &str, batch_id: &str) -> Result<RecordBatch, Error> {
+        let mut columns = PricesBuilder::default();
+        for row in self.rows() {
+            columns.event_date.append_value(sheet.imported_at.date().days());
+            columns.batch_id.append_value(batch_id);
+            columns.imported_at.append_value(sheet.imported_at.micros());
+            columns.sheet.append_value(sheet.name);
+            columns.sheet_sha256.append_value(sha256);
+            columns.provider.append_value(&row.provider);
+            columns.model.append_value(&row.model);
+            columns.unit.append_value(row.unit.to_string());
+            columns.usd_per_million.append_value(row.usd_per_million.pico());
+            columns.effective_from.append_value(row.effective_from.days());
+            columns.effective_to.append_option(row.effective_to.map(Date::days));
+            columns.origin.append_value(&row.source);
+        }
+        columns.finish()
+    }
+}
+
+fn read_rows(batch: &RecordBatch, imports: &mut BTreeMap<i64, Vec<Row>>) -> Result<(), Error> {
+    let missing = |name: &str| broken(&format!("column {name} is missing"));
+    let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
+    let words = |name: &str| cast(column(name)?, &DataType::Utf8).map_err(Error::arrow);
+    let (provider, model, unit, source) = (words("provider")?, words("model")?, words("unit")?, words("origin")?);
+    let imported_at = column("imported_at")?.as_primitive::<TimestampMicrosecondType>();
+    let price = column("usd_per_million")?.as_primitive::<Decimal128Type>();
+    let from = column("effective_from")?.as_primitive::<Date32Type>();
+    let to = column("effective_to")?.as_primitive::<Date32Type>();
+    for at in 0..batch.num_rows() {
+        let text = |column: &arrow::array::ArrayRef| column.as_string::<i32>().value(at).to_owned();
+        let row = Row {
+            provider: text(&provider),
+            model: text(&model),
+            unit: Unit::parse(&text(&unit)).map_err(|error| broken(&error))?,
+            usd_per_million: Usd::from_pico(price.value(at)),
+            effective_from: Date::from_days(from.value(at)),
+            effective_to: to.is_valid(at).then(|| Date::from_days(to.value(at))),
+            source: text(&source),
+        };
+        imports.entry(imported_at.value(at)).or_default().push(row);
+    }
+    Ok(())
+}
+
+fn broken(found: &dyn std::fmt::Display) -> Error {
+    Error::Internal { invariant: "stored prices are valid", found: found.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Root;
+
+    #[tokio::test]
+    async fn imported_sheets_win_over_the_default_in_order_of_import() {
+        let ledger = Ledger::create_at(Root::memory()).await.unwrap();
+        let default = Book::load(&ledger).await.unwrap();
+        let header = "provider,model,effective_from,effective_to,unit,usd_per_million,source\n";
+        for (at, price) in [(2, "7"), (1, "5")] {
+            let csv = format!("{header}acme,m,2026-01-01,,input,{price},contract\n");
+            let book = Book::read_csv(csv.as_bytes(), "contract").unwrap();
+            let imported_at = Instant::from_micros(at);
+            book.store(&ledger, Sheet { name: "contract", bytes: csv.as_bytes(), imported_at }).await.unwrap();
+        }
+        let book = Book::load(&ledger).await.unwrap();
+        assert_eq!(book.rows().count(), default.rows().count() + 1);
+        let row = book.rows().find(|row| row.provider == "acme").unwrap();
+        assert_eq!((row.usd_per_million, row.source.as_str()), (Usd::parse("7").unwrap(), "contract"));
+    }
+}

@@ -1,0 +1,316 @@
+//! Where a ledger lives: a local folder, an S3-compatible bucket, or memory in tests.
+
+use std::fmt;
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    ClientOptions, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
+    RetryConfig, UploadPart,
+};
+use url::Url;
+
+use crate::Error;
+
+/// A ledger's root: a store and the place in it.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// The whole store (bucket, file system).
+    pub store: Arc<dyn ObjectStore>,
+    /// The ledger's folder in it.
+    pub prefix: Path,
+    /// The ledger's URL, with a slash at its end.
+    pub url: Url,
+}
+
+impl Root {
+    /// Opens the store behind `address`: `s3://bucket/prefix`, `file:///folder` or a plain path.
+    ///
+    /// S3 settings come from the `AWS_*` variables. Opening does no I/O on S3; a local folder is created if `create`.
+    ///
+    /// # Errors
+    /// [`Error::Address`], [`Error::NotAFolder`], [`Error::UnsafeSetting`], [`Error::NotFound`] for a missing folder.
+    pub fn open(address: &str, create: bool) -> Result<Self, Error> {
+        match Url::parse(address) {
+            Ok(url) if url.scheme() == "s3" || url.scheme() == "s3a" => Self::open_s3(address, &url),
+            Ok(url) if url.scheme() == "file" => match url.to_file_path() {
+                Ok(path) => Self::open_folder(&path, create),
+                Err(()) => Err(address_error(address, "a file URL needs an absolute path")),
+            },
+            Ok(url) if address.contains("://") => {
+                Err(address_error(address, &format!("`{}` is not supported", url.scheme())))
+            }
+            _ if address.is_empty() => Err(address_error(address, "it is empty")),
+            _ => Self::open_folder(FsPath::new(address), create),
+        }
+    }
+
+    /// A root in memory, gone with the process.
+    pub fn memory() -> Self {
+        let url = match Url::parse("memory:///ledger/") {
+            Ok(url) => url,
+            Err(_) => unreachable!("a constant URL parses"),
+        };
+        Self { store: Arc::new(object_store::memory::InMemory::new()), prefix: Path::from("ledger"), url }
+    }
+
+    fn open_folder(folder: &FsPath, create: bool) -> Result<Self, Error> {
+        let path = || folder.display().to_string();
+        if folder.is_file() {
+            return Err(Error::NotAFolder { path: path() });
+        }
+        if create {
+            std::fs::create_dir_all(folder).map_err(|source| Error::StoreRefused {
+                place: path(),
+                action: "make the folder",
+                source: source.into(),
+            })?;
+        } else if !folder.is_dir() {
+            return Err(Error::NotFound { url: path() });
+        }
+        let absolute = folder.canonicalize().map_err(|source| Error::StoreRefused {
+            place: path(),
+            action: "open the folder",
+            source: source.into(),
+        })?;
+        let url =
+            Url::from_directory_path(&absolute).map_err(|()| address_error(&path(), "it is not an absolute path"))?;
+        let prefix = Path::from_absolute_path(&absolute).map_err(|error| address_error(&path(), &error.to_string()))?;
+        Ok(Self { store: Arc::new(DurableFolder::new()), prefix, url })
+    }
+
+    fn open_s3(address: &str, url: &Url) -> Result<Self, Error> {
+        if std::env::var_os("AWS_S3_ALLOW_UNSAFE_RENAME").is_some() {
+            return Err(Error::UnsafeSetting { name: "AWS_S3_ALLOW_UNSAFE_RENAME" });
+        }
+        let Some(bucket) = url.host_str() else { return Err(address_error(address, "it names no bucket")) };
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_conditional_put(S3ConditionalPut::ETagMatch)
+            .with_retry(RetryConfig {
+                max_retries: 4,
+                retry_timeout: Duration::from_secs(30),
+                ..RetryConfig::default()
+            })
+            .with_client_options(
+                ClientOptions::new()
+                    .with_timeout(Duration::from_secs(120))
+                    .with_connect_timeout(Duration::from_secs(5)),
+            );
+        if builder.get_config_value(&AmazonS3ConfigKey::Region).is_none() {
+            builder = builder.with_region("us-east-1");
+        }
+        let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
+        if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+            builder = builder.with_allow_http(true);
+        }
+        let store = builder.build().map_err(|error| address_error(address, &error.to_string()))?;
+        let prefix = Path::from_url_path(url.path()).map_err(|error| address_error(address, &error.to_string()))?;
+        let clean = format!("s3://{bucket}/{prefix}{}", if prefix.as_ref().is_empty() { "" } else { "/" });
+        let url = Url::parse(&clean).map_err(|error| address_error(address, &error.to_string()))?;
+        Ok(Self { store: Arc::new(store), prefix, url })
+    }
+
+    /// Races `racers` conditional puts of one new object and removes it again: exactly one may win.
+    ///
+    /// # Errors
+    /// [`Error::NotAtomic`] if more than one won, and the store's errors.
+    pub async fn check_put_if_absent(&self, object: &str, racers: usize) -> Result<(), Error> {
+        let path = self.prefix.clone().join(object);
+        let place = self.url.to_string();
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let attempts = (0..racers).map(|racer| {
+            let payload = PutPayload::from(racer.to_string().into_bytes());
+            self.store.put_opts(&path, payload, options.clone())
+        });
+        let mut winners = 0;
+        for outcome in futures::future::join_all(attempts).await {
+            match outcome {
+                Ok(_) => winners += 1,
+                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
+                Err(source) => return Err(Error::store(place, "create an object only if it is absent", source)),
+            }
+        }
+        self.store.delete(&path).await.map_err(|source| Error::store(place.clone(), "delete an object", source))?;
+        if winners > 1 { Err(Error::NotAtomic { place, winners, racers }) } else { Ok(()) }
+    }
+}
+
+fn address_error(url: &str, reason: &str) -> Error {
+    Error::Address { url: url.into(), reason: reason.into() }
+}
+
+/// The local file system with what a commit needs: a written object is on the disk before it is reported, and an object
+/// that exists under its name is whole.
+///
+/// `object_store` 0.13 links a file into place without syncing it; after a power loss a commit could be an empty file.
+#[derive(Debug)]
+struct DurableFolder {
+    inner: LocalFileSystem,
+}
+
+impl DurableFolder {
+    fn new() -> Self {
+        Self { inner: LocalFileSystem::new() }
+    }
+}
+
+impl fmt::Display for DurableFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DurableFolder")
+    }
+}
+
+/// Tells two writers of one process apart; the process id tells processes apart.
+static STAGED: AtomicU64 = AtomicU64::new(0);
+
+/// Writes `payload` beside `target`, syncs it, moves it into place, syncs the folder.
+///
+/// A crash leaves either nothing under the name, or the whole object; a leftover ends in `#<number>`, which listings of
+/// `object_store` skip.
+fn write_durably(target: &FsPath, payload: &PutPayload, create: bool) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let folder = target.parent().unwrap_or(FsPath::new("/"));
+    std::fs::create_dir_all(folder)?;
+    let mut staged = target.as_os_str().to_owned();
+    staged.push(format!("#{}{:06}", std::process::id(), STAGED.fetch_add(1, Ordering::Relaxed)));
+    let staged = PathBuf::from(staged);
+    let result = (|| {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&staged)?;
+        for part in payload {
+            file.write_all(part)?;
+        }
+        file.sync_all()?;
+        if create { std::fs::hard_link(&staged, target) } else { std::fs::rename(&staged, target) }
+    })();
+    if create || result.is_err() {
+        // Best effort: a leftover is skipped by listings.
+        std::fs::remove_file(&staged).ok();
+    }
+    result?;
+    std::fs::File::open(folder)?.sync_all()
+}
+
+#[async_trait]
+impl ObjectStore for DurableFolder {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> StoreResult<PutResult> {
+        let create = match options.mode {
+            PutMode::Create => true,
+            PutMode::Overwrite => false,
+            PutMode::Update(_) => return self.inner.put_opts(path, payload, options).await,
+        };
+        let target = self.inner.path_to_filesystem(path)?;
+        let written = tokio::task::spawn_blocking(move || write_durably(&target, &payload, create)).await;
+        match written.map_err(std::io::Error::other).and_then(|written| written) {
+            Ok(()) => Ok(PutResult { e_tag: None, version: None }),
+            Err(source) if source.kind() == std::io::ErrorKind::AlreadyExists => {
+                Err(object_store::Error::AlreadyExists { path: path.to_string(), source: source.into() })
+            }
+            Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Err(object_store::Error::PermissionDenied { path: path.to_string(), source: source.into() })
+            }
+            Err(source) => Err(object_store::Error::Generic { store: "folder", source: source.into() }),
+        }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        options: PutMultipartOptions,
+    ) -> StoreResult<Box<dyn MultipartUpload>> {
+        let inner = self.inner.put_multipart_opts(path, options).await?;
+        Ok(Box::new(DurableUpload { inner, target: self.inner.path_to_filesystem(path)? }))
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> StoreResult<GetResult> {
+        self.inner.get_opts(path, options).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, StoreResult<Path>>) -> BoxStream<'static, StoreResult<Path>> {
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// A large object in parts; on the disk before its completion is reported.
+#[derive(Debug)]
+struct DurableUpload {
+    inner: Box<dyn MultipartUpload>,
+    target: PathBuf,
+}
+
+#[async_trait]
+impl MultipartUpload for DurableUpload {
+    fn put_part(&mut self, part: PutPayload) -> UploadPart {
+        self.inner.put_part(part)
+    }
+
+    async fn complete(&mut self) -> StoreResult<PutResult> {
+        let done = self.inner.complete().await?;
+        let target = self.target.clone();
+        let synced = tokio::task::spawn_blocking(move || {
+            std::fs::File::open(&target)?.sync_all()?;
+            std::fs::File::open(target.parent().unwrap_or(FsPath::new("/")))?.sync_all()
+        });
+        match synced.await.map_err(std::io::Error::other).and_then(|synced| synced) {
+            Ok(()) => Ok(done),
+            Err(source) => Err(object_store::Error::Generic { store: "folder", source: source.into() }),
+        }
+    }
+
+    async fn abort(&mut self) -> StoreResult<()> {
+        self.inner.abort().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_lets_one_of_many_create_an_object() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path().to_str().unwrap(), true).unwrap();
+        root.check_put_if_absent("race", 16).await.unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the race leaves nothing behind");
+    }
+
+    #[tokio::test]
+    async fn an_overwritten_object_is_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path().to_str().unwrap(), true).unwrap();
+        let path = root.prefix.clone().join("a").join("b");
+        root.store.put(&path, "one".into()).await.unwrap();
+        root.store.put(&path, "two!".into()).await.unwrap();
+        assert_eq!(root.store.get(&path).await.unwrap().bytes().await.unwrap().as_ref(), b"two!");
+    }
+
+    #[test]
+    fn a_file_or_a_foreign_scheme_is_no_ledger() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let code = |address: &str| crate::Report::code(&Root::open(address, true).unwrap_err());
+        assert_eq!(code(file.path().to_str().unwrap()), "LEDGER-002");
+        assert_eq!(code("gs://bucket/x"), "LEDGER-001");
+        assert_eq!(code(""), "LEDGER-001");
+        assert_eq!(crate::Report::code(&Root::open("/no/such/folder", false).unwrap_err()), "LEDGER-003");
+    }
+}

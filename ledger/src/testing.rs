@@ -1,0 +1,92 @@
+//! For the tests of the other crates: ledgers with known rows, without Kafka. Feature `testing`.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "test code")]
+
+use crate::row::{Cost, Origin, Row};
+use crate::schema::{ContentBuilder, QuarantineBuilder, UsageBuilder};
+use crate::{Commit, CommitOutcome, Date, Entry, Instant, Ledger, Operation, Table, Tokens, UsageSource, Usd, file};
+
+/// Appends `entries` as one batch to `usage`, and their bodies to `content`; costs are as given, `None` is unpriced.
+pub async fn append(ledger: &Ledger, batch_id: &str, entries: &[(Entry<'_>, Option<Usd>)]) {
+    let mut usage = UsageBuilder::default();
+    let mut content = ContentBuilder::default();
+    for (offset, (entry, list_cost)) in (0_i64..).zip(entries) {
+        let status = if list_cost.is_some() { "priced" } else { "unknown_model" };
+        let row = Row {
+            entry,
+            id: entry.id(),
+            started_at: entry.started_at.unwrap(),
+            buckets: &entry.tokens.buckets(),
+            cost: Cost {
+                list_cost: *list_cost,
+                price_id: list_cost.map(|_| "sheet/test@2026-01-01"),
+                price_status: status,
+            },
+            content_sha256: entry.content_sha256(),
+            origin: Origin {
+                topic: "ai-usage",
+                partition: 0,
+                offset,
+                batch_id,
+                batch_index: offset,
+                ingested_at: Instant::from_micros(1_795_200_000_000_000),
+            },
+        };
+        usage.push(&row);
+        content.push(&row);
+    }
+    commit(ledger.content(), batch_id, &content.finish().unwrap()).await;
+    commit(ledger.usage(), batch_id, &usage.finish().unwrap()).await;
+}
+
+/// Puts one message into `quarantine`.
+pub async fn quarantine(ledger: &Ledger, batch_id: &str, offset: i64, value: &[u8]) {
+    let mut builder = QuarantineBuilder::default();
+    builder.event_date.append_value(Date::parse("2026-11-20").unwrap().days());
+    builder.batch_id.append_value(batch_id);
+    builder.quarantined_at.append_value(1_795_200_000_000_000);
+    builder.topic.append_value("ai-usage");
+    builder.kafka_partition.append_value(0);
+    builder.kafka_offset.append_value(offset);
+    builder.kafka_timestamp.append_null();
+    builder.key.append_null();
+    builder.value.append_value(value);
+    builder.headers.append(true).unwrap();
+    builder.format.append_null();
+    builder.error_code.append_value("DECODE-002");
+    builder.error_message.append_value("not JSON");
+    commit(ledger.quarantine(), batch_id, &builder.finish().unwrap()).await;
+}
+
+async fn commit(table: &Table, batch_id: &str, batch: &arrow::array::RecordBatch) {
+    let keep: Vec<u32> = (0..u32::try_from(batch.num_rows()).unwrap()).collect();
+    let mut files = Vec::new();
+    for (index, file) in file::encode(table.spec(), batch, &keep).unwrap().iter().enumerate() {
+        files.push(table.store_file(file, batch_id, index).await.unwrap());
+    }
+    let mut snapshot = table.load(None).await.unwrap();
+    let commit = Commit { batch_id: batch_id.into(), files, positions: Vec::new(), counts: Vec::new() };
+    let outcome = table.try_commit(&mut snapshot, &commit).await.unwrap();
+    assert!(matches!(outcome, CommitOutcome::Committed { .. }), "{outcome:?}");
+}
+
+/// A successful chat call: `input` and `output` tokens by `model` of `provider` for `team` at `started_at` (RFC 3339).
+pub fn call<'a>(
+    id: &'a str,
+    provider: &'a str,
+    model: &'a str,
+    team: &'a str,
+    started_at: &str,
+    (input, output): (i64, i64),
+) -> Entry<'a> {
+    let mut entry = Entry::new("test", Operation::Chat, id.as_bytes());
+    entry.event_id = Some(id.into());
+    entry.provider = Some(provider.into());
+    entry.request_model = Some(model.into());
+    entry.response_model = Some(model.into());
+    entry.team = Some(team.into());
+    entry.started_at = Instant::parse(started_at);
+    entry.tokens = Tokens { input: Some(input), output: Some(output), ..Tokens::default() };
+    entry.usage_source = UsageSource::Provider;
+    entry.latency_ms = Some(1_000);
+    entry
+}
