@@ -1,1 +1,25 @@
-//! From Kafka to the ledger, exactly once
+//! From Kafka to the ledger, exactly once.
+//!
+//! [`decode`] turns a message into entries, [`core`] decides (no I/O), [`driver`] runs its effects, [`writer`] commits.
+//! Positions live in the same commit as the rows, so a crash, a rebalance or a retry at any point loses and doubles
+//! nothing.
+
+mod batch;
+pub mod core;
+pub mod decode;
+pub mod driver;
+pub mod embedded;
+mod error;
+pub mod event;
+mod index;
+mod partition;
+mod settings;
+mod source;
+mod totals;
+pub mod writer;
+
+pub use batch::{Range, SealedBatch};
+pub use error::Error;
+pub use partition::{Partition, Positions};
+pub use settings::{Capture, FlushLimits, Settings, Start};
+pub use totals::Totals;

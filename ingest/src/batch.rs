@@ -1,0 +1,270 @@
+//! A batch: the rows of one commit and the ranges of messages they come from.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use daybook_ledger::schema::{ContentBuilder, QuarantineBuilder, UsageBuilder};
+use daybook_ledger::{Entry, EntryId, Instant, NextOffset, Row};
+
+use crate::Error;
+use crate::partition::{Partition, Positions};
+
+/// Uses bytes of an id as its hash: ids are SHA-256 output already.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_ne_bytes(*first);
+        }
+    }
+}
+
+/// A map keyed by entry ids.
+pub(crate) type IdMap<V> = HashMap<EntryId, V, BuildHasherDefault<IdHasher>>;
+
+/// A stretch of one partition that the batch accounts for, message by message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Where the tables stood before the batch.
+    pub from: Positions,
+    /// The position after the batch.
+    pub to: NextOffset,
+    /// Messages read.
+    pub messages: u64,
+    /// Entries they held.
+    pub decoded: u64,
+    /// Messages set aside.
+    pub quarantined: u64,
+    /// Messages that hold no model call (tombstones, spans of other kinds).
+    pub empty: u64,
+}
+
+/// What is known of a row besides its columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowMeta {
+    pub(crate) id: EntryId,
+    pub(crate) day: i32,
+    pub(crate) partition: usize,
+    pub(crate) richness: u8,
+    /// The row's place in the content batch.
+    pub(crate) content: Option<u32>,
+    /// False once a richer event replaced it or its partition went to another worker.
+    pub(crate) alive: bool,
+}
+
+/// A message set aside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QuarantineMeta {
+    pub(crate) partition: usize,
+    pub(crate) offset: i64,
+    pub(crate) alive: bool,
+}
+
+/// The batch being filled.
+#[derive(Debug, Default)]
+pub(crate) struct OpenBatch {
+    pub(crate) id: Arc<str>,
+    pub(crate) opened_at: Option<Instant>,
+    usage: UsageBuilder,
+    content: ContentBuilder,
+    quarantine: QuarantineBuilder,
+    rows: Vec<RowMeta>,
+    quarantined: Vec<QuarantineMeta>,
+    partitions: Vec<Partition>,
+    ranges: BTreeMap<usize, Range>,
+    seen: IdMap<usize>,
+    content_rows: u32,
+}
+
+/// A batch on its way to the ledger.
+#[derive(Debug)]
+pub struct SealedBatch {
+    /// Identifies the batch in the log and in the names of its files.
+    pub id: Arc<str>,
+    pub(crate) usage: RecordBatch,
+    pub(crate) content: RecordBatch,
+    pub(crate) quarantine: RecordBatch,
+    pub(crate) rows: Vec<RowMeta>,
+    pub(crate) quarantined: Vec<QuarantineMeta>,
+    /// What it accounts for.
+    pub ranges: Vec<(Partition, Range)>,
+    pub(crate) range_of: Vec<Option<Range>>,
+}
+
+/// A message of a batch, as far as quarantine needs it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Envelope<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) timestamp: Option<Instant>,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: &'a [u8],
+    pub(crate) headers: &'a [(&'a str, &'a [u8])],
+}
+
+/// Why a message is set aside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reason<'a> {
+    pub(crate) code: &'a str,
+    pub(crate) message: &'a str,
+    pub(crate) format: Option<&'a str>,
+}
+
+impl OpenBatch {
+    pub(crate) fn new(id: Arc<str>) -> Self {
+        Self { id, ..Self::default() }
+    }
+
+    /// Rows so far, those replaced included.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.len() + self.quarantined.len()
+    }
+
+    /// Bytes held so far, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.usage.bytes() + self.content.bytes() + self.quarantine.bytes() + self.rows.len() * 96
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Accounts for the message at `offset`, whose partition stood at `from` when the batch had nothing of it yet.
+    pub(crate) fn open_range(&mut self, partition: &Partition, from: Positions, offset: i64, now: Instant) -> usize {
+        self.opened_at.get_or_insert(now);
+        let index = match self.partitions.iter().position(|known| known == partition) {
+            Some(index) => index,
+            None => {
+                self.partitions.push(partition.clone());
+                self.partitions.len() - 1
+            }
+        };
+        let to = NextOffset(offset + 1);
+        let empty = Range { from, to, messages: 0, decoded: 0, quarantined: 0, empty: 0 };
+        let range = self.ranges.entry(index).or_insert(empty);
+        range.to = to;
+        range.messages += 1;
+        index
+    }
+
+    /// Adds one entry, or counts it as a duplicate of one that tells as much.
+    pub(crate) fn push(&mut self, partition: usize, row: &Row<'_>, keep_body: bool) {
+        if let Some(range) = self.ranges.get_mut(&partition) {
+            range.decoded += 1;
+        }
+        let richness = row.entry.richness();
+        if let Some(&known) = self.seen.get(&row.id) {
+            match self.rows.get_mut(known) {
+                Some(known) if known.richness < richness => known.alive = false,
+                _ => return,
+            }
+        }
+        self.usage.push(row);
+        let content = row.content_sha256.filter(|_| keep_body).map(|_| self.content_rows);
+        if content.is_some() {
+            self.content.push(row);
+            self.content_rows += 1;
+        }
+        let day = row.started_at.date().days();
+        self.seen.insert(row.id, self.rows.len());
+        self.rows.push(RowMeta { id: row.id, day, partition, richness, content, alive: true });
+    }
+
+    /// Counts a message without a model call.
+    pub(crate) fn push_empty(&mut self, partition: usize) {
+        if let Some(range) = self.ranges.get_mut(&partition) {
+            range.empty += 1;
+        }
+    }
+
+    /// Sets a message aside, whole.
+    pub(crate) fn quarantine(&mut self, partition: usize, message: &Envelope<'_>, reason: Reason<'_>, now: Instant) {
+        if let Some(range) = self.ranges.get_mut(&partition) {
+            range.quarantined += 1;
+        }
+        let columns = &mut self.quarantine;
+        columns.event_date.append_value(message.timestamp.unwrap_or(now).date().days());
+        columns.batch_id.append_value(&self.id);
+        columns.quarantined_at.append_value(now.micros());
+        columns.topic.append_value(message.topic);
+        columns.kafka_partition.append_value(message.partition);
+        columns.kafka_offset.append_value(message.offset);
+        columns.kafka_timestamp.append_option(message.timestamp.map(Instant::micros));
+        columns.key.append_option(message.key);
+        columns.value.append_value(message.value);
+        for (name, value) in message.headers {
+            columns.headers.keys().append_value(name);
+            columns.headers.values().append_value(value);
+        }
+        let closed = columns.headers.append(true);
+        debug_assert!(closed.is_ok(), "a header has a name and a value");
+        columns.format.append_option(reason.format);
+        columns.error_code.append_value(reason.code);
+        columns.error_message.append_value(reason.message);
+        self.quarantined.push(QuarantineMeta { partition, offset: message.offset, alive: true });
+    }
+
+    /// Forgets everything of `partitions`: another worker reads those messages now.
+    pub(crate) fn drop_partitions(&mut self, partitions: &[Partition]) {
+        let dropped: Vec<usize> = (0..self.partitions.len())
+            .filter(|index| self.partitions.get(*index).is_some_and(|known| partitions.contains(known)))
+            .collect();
+        self.ranges.retain(|index, _| !dropped.contains(index));
+        for (at, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| dropped.contains(&row.partition)) {
+            row.alive = false;
+            // The id may meanwhile belong to a row of another partition.
+            if self.seen.get(&row.id) == Some(&at) {
+                self.seen.remove(&row.id);
+            }
+        }
+        for row in self.quarantined.iter_mut().filter(|row| dropped.contains(&row.partition)) {
+            row.alive = false;
+        }
+        if self.ranges.is_empty() {
+            *self = Self::new(Arc::clone(&self.id));
+        }
+    }
+
+    /// Closes the batch.
+    pub(crate) fn seal(mut self) -> Result<SealedBatch, Error> {
+        let range_of = (0..self.partitions.len()).map(|index| self.ranges.get(&index).cloned()).collect();
+        let named = |(index, range): (usize, Range)| Some((self.partitions.get(index)?.clone(), range));
+        Ok(SealedBatch {
+            usage: self.usage.finish()?,
+            content: self.content.finish()?,
+            quarantine: self.quarantine.finish()?,
+            ranges: self.ranges.into_iter().filter_map(named).collect(),
+            range_of,
+            id: self.id,
+            rows: self.rows,
+            quarantined: self.quarantined,
+        })
+    }
+}
+
+impl SealedBatch {
+    /// The sum of `count` over all ranges.
+    pub(crate) fn total(&self, count: impl Fn(&Range) -> u64) -> u64 {
+        self.ranges.iter().map(|(_, range)| count(range)).sum()
+    }
+}
+
+/// The cap of one event, so that no sum over the ledger can wrap.
+pub(crate) fn beyond_cap(entry: &Entry<'_>) -> bool {
+    let tokens = entry.tokens.counts().into_iter().flatten().any(|count| count.unsigned_abs() > MAX_TOKENS);
+    let cost = entry.reported_cost.is_some_and(|cost| cost.pico().unsigned_abs() > MAX_PICO);
+    let meters = entry.meters.iter().any(|(_, quantity)| quantity.pico().unsigned_abs() > MAX_PICO * 1_000);
+    tokens || cost || meters
+}
+
+const MAX_TOKENS: u64 = daybook_ledger::Tokens::EVENT_MAX.unsigned_abs();
+const MAX_PICO: u128 = daybook_ledger::Usd::EVENT_MAX.pico().unsigned_abs();

@@ -1,0 +1,341 @@
+//! The worker as a state machine without I/O: messages, assignments, replies and ticks in; effects out.
+//!
+//! The same code runs under [`driver`](crate::driver) and in tests that choose every interleaving. What a crash leaves
+//! between any two effects is safe by construction: nothing of a batch counts until one commit holds its rows and its
+//! positions, and reading always starts at the positions of the ledger.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use daybook_ledger::price::{Book, Call};
+use daybook_ledger::{Cost, Entry, Instant, NextOffset, Origin, Row};
+
+use crate::batch::{Envelope, OpenBatch, Range, Reason, SealedBatch, beyond_cap};
+use crate::decode::{self, DecodeError, DecodeOptions, Format};
+use crate::event::Event;
+use crate::partition::{Partition, Positions};
+use crate::settings::{Capture, FlushLimits};
+use crate::writer::Written;
+use crate::{Error, Totals};
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A message arrived.
+    Message(Message<'a>),
+    /// Partitions are ours now, with what the ledger says of them.
+    Assigned(Vec<(Partition, Positions)>),
+    /// Partitions are not ours any more.
+    Revoked(Vec<Partition>),
+    /// The ledger answered the last [`Effect::Write`].
+    Written(Written),
+    /// Time passed.
+    Tick,
+    /// Write what there is, without waiting for a limit.
+    Flush,
+    /// Finish: write what there is, then stop.
+    Drain,
+}
+
+/// Something to do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write this batch; answer with [`Input::Written`].
+    Write(Box<SealedBatch>),
+    /// Tell Kafka's group where the ledger stands, for lag monitors.
+    CommitOffsets(Vec<(Partition, NextOffset)>),
+    /// Read these partitions again from these positions.
+    Restart(Vec<(Partition, Positions)>),
+    /// Stop fetching; keep polling.
+    Pause,
+    /// Fetch again.
+    Resume,
+    /// Everything is written; stop.
+    Stop,
+}
+
+/// A message as Kafka delivered it.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// The message's own time.
+    pub timestamp: Option<Instant>,
+    /// The key.
+    pub key: Option<&'a [u8]>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// The headers.
+    pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+/// What the core needs to know to turn messages into rows.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// When a batch is full.
+    pub limits: FlushLimits,
+    /// What becomes of bodies.
+    pub capture: Capture,
+    /// The format of topics that have one; others are sniffed.
+    pub formats: BTreeMap<String, Format>,
+    /// The prices in force.
+    pub prices: Arc<Book>,
+    /// Told apart from every other worker's: batch ids start with it.
+    pub worker: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    /// Where the tables will stand when everything sealed so far has landed.
+    positions: Positions,
+    /// The next offset to read; `None` until the first message.
+    next: Option<i64>,
+}
+
+/// The state machine. One batch fills while at most one is being written.
+#[derive(Debug)]
+pub struct Core {
+    rules: Rules,
+    slots: BTreeMap<Partition, Slot>,
+    open: OpenBatch,
+    in_flight: Option<Vec<(Partition, Range)>>,
+    batches: u32,
+    paused: bool,
+    draining: bool,
+    totals: Totals,
+}
+
+impl Core {
+    /// A worker that owns nothing yet.
+    pub fn new(rules: Rules) -> Self {
+        let mut core = Self {
+            rules,
+            slots: BTreeMap::new(),
+            open: OpenBatch::default(),
+            in_flight: None,
+            batches: 0,
+            paused: false,
+            draining: false,
+            totals: Totals::default(),
+        };
+        core.open = core.next_batch();
+        core
+    }
+
+    /// What was written so far.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Whether everything read is in the ledger.
+    pub fn is_idle(&self) -> bool {
+        self.in_flight.is_none() && self.open.is_empty()
+    }
+
+    /// The partitions owned.
+    pub fn owned(&self) -> impl Iterator<Item = &Partition> {
+        self.slots.keys()
+    }
+
+    /// The next offset to read of `partition`, if it is owned and its place is known.
+    pub fn next_offset(&self, partition: &Partition) -> Option<i64> {
+        let slot = self.slots.get(partition)?;
+        slot.next.or(slot.positions.usage.map(|position| position.0))
+    }
+
+    /// Takes `input` in at `now` and says what to do.
+    ///
+    /// # Errors
+    /// Only broken invariants.
+    pub fn on(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) -> Result<(), Error> {
+        match input {
+            Input::Message(message) => {
+                self.read(now, &message);
+                // Sizes of columns are added up now and then, not for every message.
+                let due = self.open.rows().is_multiple_of(64) && self.is_full();
+                if due { self.seal_or_pause(effects) } else { Ok(()) }
+            }
+            Input::Assigned(partitions) => {
+                // A worker that died may have written what it never told the group.
+                let stands = partitions.iter().filter_map(|(partition, at)| Some((partition.clone(), at.usage?)));
+                let stands: Vec<_> = stands.collect();
+                if !stands.is_empty() {
+                    effects.push(Effect::CommitOffsets(stands));
+                }
+                for (partition, positions) in partitions {
+                    self.open.drop_partitions(std::slice::from_ref(&partition));
+                    self.slots.insert(partition, Slot { positions, next: None });
+                }
+                Ok(())
+            }
+            Input::Revoked(partitions) => {
+                self.slots.retain(|partition, _| !partitions.contains(partition));
+                self.open.drop_partitions(&partitions);
+                self.stop_if_drained(effects);
+                Ok(())
+            }
+            Input::Written(written) => self.settle(now, written, effects),
+            Input::Tick => {
+                let due = self.open.opened_at.is_some_and(|at| now.millis_since(at) >= self.rules.limits.interval_ms);
+                if due { self.flush(effects) } else { Ok(()) }
+            }
+            Input::Flush => self.flush(effects),
+            Input::Drain => {
+                self.draining = true;
+                self.flush(effects)?;
+                self.stop_if_drained(effects);
+                Ok(())
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.open.rows() >= self.rules.limits.rows_max || self.open.bytes() >= self.rules.limits.bytes_max
+    }
+
+    fn next_batch(&mut self) -> OpenBatch {
+        self.batches += 1;
+        OpenBatch::new(format!("{:016x}-{:08x}", self.rules.worker, self.batches).into())
+    }
+
+    fn flush(&mut self, effects: &mut Vec<Effect>) -> Result<(), Error> {
+        if self.in_flight.is_none() && !self.open.is_empty() { self.seal(effects) } else { Ok(()) }
+    }
+
+    fn seal_or_pause(&mut self, effects: &mut Vec<Effect>) -> Result<(), Error> {
+        if self.in_flight.is_none() {
+            return self.seal(effects);
+        }
+        if !self.paused {
+            self.paused = true;
+            effects.push(Effect::Pause);
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, effects: &mut Vec<Effect>) -> Result<(), Error> {
+        let next = self.next_batch();
+        let batch = std::mem::replace(&mut self.open, next).seal()?;
+        for (partition, range) in &batch.ranges {
+            if let Some(slot) = self.slots.get_mut(partition) {
+                slot.positions.usage = Some(range.to);
+                if range.quarantined > 0 {
+                    slot.positions.quarantine = slot.positions.quarantine.max(Some(range.to));
+                }
+            }
+        }
+        self.in_flight = Some(batch.ranges.clone());
+        effects.push(Effect::Write(Box::new(batch)));
+        Ok(())
+    }
+
+    fn settle(&mut self, now: Instant, written: Written, effects: &mut Vec<Effect>) -> Result<(), Error> {
+        let ranges = self.in_flight.take().unwrap_or_default();
+        match written {
+            Written::Committed(counts) => {
+                self.totals.add(&counts, now);
+                effects.push(Effect::CommitOffsets(ranges.into_iter().map(|(p, range)| (p, range.to)).collect()));
+            }
+            Written::Fenced(positions) => {
+                self.totals.fenced_batches += 1;
+                let mine: Vec<_> = positions.into_iter().filter(|(p, _)| self.slots.contains_key(p)).collect();
+                let partitions: Vec<_> = mine.iter().map(|(partition, _)| partition.clone()).collect();
+                self.open.drop_partitions(&partitions);
+                for (partition, positions) in &mine {
+                    self.slots.insert(partition.clone(), Slot { positions: *positions, next: None });
+                }
+                effects.push(Effect::Restart(mine));
+            }
+        }
+        if self.paused {
+            self.paused = false;
+            effects.push(Effect::Resume);
+        }
+        if !self.open.is_empty() && (self.draining || self.is_full()) {
+            self.seal(effects)?;
+        }
+        self.stop_if_drained(effects);
+        Ok(())
+    }
+
+    fn stop_if_drained(&self, effects: &mut Vec<Effect>) {
+        if self.draining && self.is_idle() {
+            effects.push(Effect::Stop);
+        }
+    }
+
+    fn read(&mut self, now: Instant, message: &Message<'_>) {
+        let owned = self.slots.iter_mut().find(|(p, _)| p.number == message.partition && &*p.topic == message.topic);
+        let Some((partition, slot)) = owned else { return };
+        // Kafka may deliver what was queued before a restart or a revoke: only what comes next is read.
+        let expected = slot.next.or(slot.positions.usage.map(|position| position.0));
+        if self.draining || expected.is_some_and(|expected| message.offset < expected) {
+            return;
+        }
+        slot.next = Some(message.offset + 1);
+        let index = self.open.open_range(partition, slot.positions, message.offset, now);
+        let envelope = Envelope {
+            topic: message.topic,
+            partition: message.partition,
+            offset: message.offset,
+            timestamp: message.timestamp,
+            key: message.key,
+            value: message.value.unwrap_or_default(),
+            headers: message.headers,
+        };
+        let Some(value) = message.value else { return self.open.push_empty(index) };
+        let format = self.rules.formats.get(message.topic).copied();
+        let event = Event { value, headers: message.headers, timestamp: message.timestamp };
+        let mut entries = Vec::new();
+        let options = DecodeOptions { bodies: self.rules.capture != Capture::Off };
+        match decode::decode(&event, format, &options, &mut |entry| entries.push(entry)) {
+            Ok(_) if entries.iter().any(beyond_cap) => {
+                let reason =
+                    Reason { code: BEYOND_CAP, message: BEYOND_CAP_MESSAGE, format: format.map(Format::as_str) };
+                self.open.quarantine(index, &envelope, reason, now);
+            }
+            Ok(_) if entries.is_empty() => self.open.push_empty(index),
+            Ok(_) => entries.iter().for_each(|entry| self.push(index, message, entry, now)),
+            Err(error) => {
+                let text = error.to_string();
+                let reason =
+                    Reason { code: DecodeError::code(&error), message: &text, format: format.map(Format::as_str) };
+                self.open.quarantine(index, &envelope, reason, now);
+            }
+        }
+    }
+
+    fn push(&mut self, index: usize, message: &Message<'_>, entry: &Entry<'_>, now: Instant) {
+        let started_at = entry.started_at.filter(|at| at.is_sane()).or(message.timestamp).unwrap_or(now);
+        let buckets = entry.tokens.buckets();
+        let rated = self.rules.prices.price(&Call::of(entry, &buckets, started_at));
+        let batch_id = Arc::clone(&self.open.id);
+        let content_sha256 = entry.content_sha256();
+        let row = Row {
+            entry,
+            id: entry.id(),
+            started_at,
+            buckets: &buckets,
+            cost: Cost { list_cost: rated.list_cost, price_id: rated.price_id, price_status: rated.status.as_str() },
+            content_sha256,
+            origin: Origin {
+                topic: message.topic,
+                partition: message.partition,
+                offset: message.offset,
+                batch_id: &batch_id,
+                batch_index: i64::try_from(self.open.rows()).unwrap_or(i64::MAX),
+                ingested_at: now,
+            },
+        };
+        self.open.push(index, &row, self.rules.capture == Capture::Full);
+    }
+}
+
+/// Error code of events that no sane call can be.
+pub const BEYOND_CAP: &str = "INGEST-101";
+const BEYOND_CAP_MESSAGE: &str =
+    "a count is beyond 100,000,000 tokens or an amount beyond 1,000,000 dollars for one call";

@@ -1,0 +1,155 @@
+//! Anthropic Messages: an answer in one piece, as a stream of events, or as a line of a batch's results.
+
+use std::borrow::Cow;
+
+use daybook_ledger::{Entry, Feature, Operation};
+use serde::Deserialize;
+
+use super::anthropic_stream::MessageStream;
+use super::anthropic_usage::Usage;
+use super::capture::{Call, Capture, Envelope, Failure, Outcome, add_features, note_modalities};
+use super::messages::Messages;
+use super::request::{Request, both_directions};
+use super::scalar::{Object, Text, present};
+use super::source::{Json, Source};
+use super::{DecodeError, DecodeOptions, Format};
+
+/// The message object, or the error that came instead.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Message<'a> {
+    #[serde(rename = "type", borrow)]
+    pub kind: Option<Text<'a>>,
+    pub id: Option<Text<'a>>,
+    pub model: Option<Text<'a>>,
+    pub content: Option<Json<'a>>,
+    pub stop_reason: Option<Text<'a>>,
+    pub usage: Option<Object<Usage<'a>>>,
+    pub error: Option<Json<'a>>,
+    pub container: Option<Json<'a>>,
+}
+
+/// What came back, however it came.
+#[derive(Debug, Default)]
+pub(super) struct Answer<'a> {
+    pub outcome: Outcome<'a>,
+    pub usage: Option<Usage<'a>>,
+}
+
+/// Decodes one captured call or one line of a batch's results.
+pub(super) fn decode<'a>(
+    source: &Source<'a>,
+    raw: &'a [u8],
+    options: &DecodeOptions,
+) -> Result<Entry<'a>, DecodeError> {
+    let line: BatchLine<'a> = source.parse(source.text())?;
+    if let Some(result) = line.result {
+        return decode_line(source, raw, options, (present(line.custom_id), result.0));
+    }
+    let envelope = Envelope::read(source, Format::AnthropicMessages, "message")?;
+    let mut request: Request<'a> = match envelope.request {
+        Some(request) => source.object(request)?,
+        None => Request::default(),
+    };
+    let (mut input, mut output) = both_directions(options.bodies);
+    request.say(&mut input);
+    let pending = envelope.is_pending();
+    let mut answer = match (envelope.response, envelope.stream) {
+        (_, Some(stream)) => MessageStream::read(source, stream)?.answer(source, &mut output)?,
+        (Some(response), None) => read_message(source, response, &mut output)?,
+        (None, None) => Answer::default(),
+    };
+    answer.outcome.pending = pending;
+    let capture = envelope.capture.map(|capture| capture.0);
+    let mut entry = entry(source, raw, (capture, &mut request, answer))?;
+    let streamed = envelope.stream.is_some();
+    entry.streamed = if streamed { Some(true) } else { entry.streamed.or(envelope.request.map(|_| false)) };
+    add_features(&mut entry, input.features);
+    add_features(&mut entry, output.features);
+    if options.bodies {
+        entry.body = request.body(envelope.request, input, output);
+    }
+    Ok(entry)
+}
+
+/// `{"custom_id": ..., "result": {"type": "succeeded" | "errored" | "canceled" | "expired", ...}}`.
+#[derive(Debug, Deserialize)]
+struct BatchLine<'a> {
+    #[serde(borrow)]
+    custom_id: Option<Text<'a>>,
+    result: Option<Object<BatchResult<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BatchResult<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Text<'a>>,
+    message: Option<Json<'a>>,
+    error: Option<Json<'a>>,
+}
+
+fn decode_line<'a>(
+    source: &Source<'a>,
+    raw: &'a [u8],
+    options: &DecodeOptions,
+    (custom_id, result): (Option<Cow<'a, str>>, BatchResult<'a>),
+) -> Result<Entry<'a>, DecodeError> {
+    let (input, mut output) = both_directions(options.bodies);
+    let mut request = Request::default();
+    let mut answer = match result.message {
+        Some(message) => read_message(source, message, &mut output)?,
+        None => Answer::default(),
+    };
+    if result.message.is_none() {
+        let mut failure = result.error.map(|error| Failure::read(source, error)).transpose()?.unwrap_or_default();
+        // Without an error, how the line ended is the word for it: `canceled`, `expired`.
+        failure.word = failure.word.or(present(result.kind));
+        answer.outcome.failure = Some(failure);
+    }
+    let mut entry = entry(source, raw, (None, &mut request, answer))?;
+    entry.event_id = entry.event_id.or(custom_id);
+    entry.features.insert(Feature::Batch);
+    add_features(&mut entry, output.features);
+    if options.bodies {
+        entry.body = request.body(None, input, output);
+    }
+    Ok(entry)
+}
+
+fn read_message<'a>(source: &Source<'a>, json: Json<'a>, output: &mut Messages) -> Result<Answer<'a>, DecodeError> {
+    let message: Message<'a> = source.object(json)?;
+    let is_error = message.kind.as_ref().is_some_and(|kind| kind.0 == "error");
+    let failure = (is_error || message.error.is_some()).then(|| Failure::read(source, json)).transpose()?;
+    let stop_reason = present(message.stop_reason);
+    if let Some(content) = message.content.filter(|content| content.get() != "[]") {
+        output.message("assistant", stop_reason.as_deref(), |output| output.content(content));
+    }
+    output.features.insert_if(message.container.is_some(), Feature::CodeExecution);
+    let outcome = Outcome {
+        id: present(message.id),
+        model: present(message.model),
+        finished: message.content.is_some() || message.usage.is_some(),
+        finish_reason: stop_reason,
+        failure,
+        ..Outcome::default()
+    };
+    Ok(Answer { outcome, usage: message.usage.map(|usage| usage.0) })
+}
+
+fn entry<'a>(
+    source: &Source<'a>,
+    raw: &'a [u8],
+    (capture, request, answer): (Option<Capture<'a>>, &mut Request<'a>, Answer<'a>),
+) -> Result<Entry<'a>, DecodeError> {
+    let Answer { mut outcome, usage } = answer;
+    let mut usage = usage.unwrap_or_default();
+    outcome.tokens = usage.tokens();
+    outcome.service_tier = usage.service_tier();
+    let call = Call { source, raw, family: "anthropic", operation: Operation::Chat, provider: "anthropic" };
+    let mut entry = call.entry(capture, request, outcome)?;
+    usage.meters(&mut entry.meters);
+    // Where inference ran decides the price; a host's region is the more exact word.
+    entry.region = entry.region.or(usage.inference_geo());
+    entry.extra = usage.extra();
+    note_modalities(&mut entry);
+    Ok(entry)
+}

@@ -1,0 +1,307 @@
+//! The envelope around a provider's own request and response, and what all captures have in common.
+
+use std::borrow::Cow;
+
+use daybook_ledger::{Entry, Feature, Operation, Status, Tokens, UsageSource};
+use serde::Deserialize;
+
+use super::provider::{Host, Model, deployment};
+use super::request::Request;
+use super::scalar::{HttpStatus, Object, Text, present};
+use super::source::{Json, Source};
+use super::usage::drop_placeholders;
+use super::{DecodeError, Format};
+
+/// `{"capture": {...}, "request": {...}, "response": {...} | "stream": [...]}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Envelope<'a> {
+    #[serde(borrow)]
+    pub capture: Option<Object<Capture<'a>>>,
+    pub request: Option<Json<'a>>,
+    pub response: Option<Json<'a>>,
+    pub stream: Option<Json<'a>>,
+}
+
+/// How and when a call was made.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Capture<'a> {
+    #[serde(borrow)]
+    endpoint: Option<Text<'a>>,
+    started_at: Option<Json<'a>>,
+    duration_ms: Option<Json<'a>>,
+    time_to_first_token_ms: Option<Json<'a>>,
+    http_status: Option<HttpStatus>,
+    request_id: Option<Text<'a>>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads an event of `format`: an envelope, or a bare response of which the object is of type `bare`.
+    pub(super) fn read(source: &Source<'a>, format: Format, bare: &str) -> Result<Self, DecodeError> {
+        let envelope: Self = source.parse(source.text())?;
+        if envelope.capture.is_some() && (envelope.request.is_some() || envelope.answered()) {
+            return Ok(envelope);
+        }
+        let marks: Marks<'a> = source.parse(source.text())?;
+        if marks.object.or(marks.kind).is_some_and(|kind| kind.0 == bare) {
+            let response = Some(source.parse(source.text())?);
+            return Ok(Self { capture: None, request: None, response, stream: None });
+        }
+        let missing = if envelope.capture.is_some() { "`request`, `response` or `stream`" } else { "`capture`" };
+        Err(DecodeError::WrongFormat { format, missing, looks_like: super::sniff(source.text()) })
+    }
+
+    /// Nothing came back yet: neither an answer nor a status.
+    pub(super) fn is_pending(&self) -> bool {
+        let status = self.capture.as_ref().and_then(|capture| capture.0.http_status?.0);
+        !self.answered() && status.is_none()
+    }
+
+    fn answered(&self) -> bool {
+        self.response.is_some() || self.stream.is_some()
+    }
+}
+
+/// What a bare object says it is.
+#[derive(Deserialize)]
+struct Marks<'a> {
+    #[serde(borrow)]
+    object: Option<Text<'a>>,
+    #[serde(rename = "type")]
+    kind: Option<Text<'a>>,
+}
+
+/// What became of a call, as its dialect tells it.
+#[derive(Debug, Default)]
+pub(super) struct Outcome<'a> {
+    /// The provider's id of the answer.
+    pub id: Option<Cow<'a, str>>,
+    pub model: Option<Cow<'a, str>>,
+    pub service_tier: Option<Cow<'a, str>>,
+    pub finish_reason: Option<Cow<'a, str>>,
+    pub failure: Option<Failure<'a>>,
+    /// No usage yet: a later event follows.
+    pub pending: bool,
+    /// The answer came to its end.
+    pub finished: bool,
+    pub tokens: Tokens,
+}
+
+/// A call that failed: the word for it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Failure<'a> {
+    pub word: Option<Cow<'a, str>>,
+    /// The provider's id of the failed request.
+    pub request_id: Option<Cow<'a, str>>,
+}
+
+/// An error body of OpenAI, of Anthropic, or of a server that imitates one.
+#[derive(Debug, Default, Deserialize)]
+struct ErrorBody<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Text<'a>>,
+    code: Option<Text<'a>>,
+    error: Option<Json<'a>>,
+    request_id: Option<Text<'a>>,
+}
+
+impl<'a> Failure<'a> {
+    /// Reads `error`: an object with code and type, or only a sentence. Anthropic nests a second object.
+    pub(super) fn read(source: &Source<'a>, error: Json<'a>) -> Result<Self, DecodeError> {
+        if !error.get().starts_with('{') {
+            return Ok(Self::default());
+        }
+        let body: ErrorBody<'a> = source.object(error)?;
+        let inner = match body.error {
+            Some(inner) => Self::read(source, inner)?,
+            None => Self::default(),
+        };
+        let code = present(body.code);
+        let (number, text) = match code {
+            Some(code) if code.bytes().all(|byte| byte.is_ascii_digit()) => (Some(code), None),
+            code => (None, code),
+        };
+        // An outer `"type": "error"` only says that this is one.
+        let kind = present(body.kind).filter(|kind| kind != "error");
+        let word = inner.word.or(text).or(kind).or(number);
+        Ok(Self { word, request_id: present(body.request_id).or(inner.request_id) })
+    }
+
+    /// Whether the provider refused what was asked, rather than failed.
+    fn is_refusal(&self) -> bool {
+        let refusals = [
+            "content_filter",
+            "content_policy_violation",
+            "image_content_policy_violation",
+            "moderation_blocked",
+            "ResponsibleAIPolicyViolation",
+            "ContentPolicyViolationError",
+            "bio_policy",
+        ];
+        self.word.as_ref().is_some_and(|word| refusals.contains(&word.as_ref()))
+    }
+}
+
+/// Whether an answer that ended for `reason` was blocked or refused by the provider.
+pub(super) fn is_filtered(reason: Option<&str>) -> bool {
+    let reasons = [
+        "content_filter",
+        "content_filtered",
+        "refusal",
+        "guardrail_intervened",
+        "safety",
+        "prohibited_content",
+        "blocklist",
+        "spii",
+        "recitation",
+        "image_safety",
+    ];
+    reason.is_some_and(|reason| reasons.iter().any(|filtered| filtered.eq_ignore_ascii_case(reason)))
+}
+
+impl<'a> Outcome<'a> {
+    /// How the call ended.
+    fn status(&self, http_status: Option<u16>) -> Status {
+        let refused = is_filtered(self.finish_reason.as_deref());
+        match &self.failure {
+            Some(failure) if failure.is_refusal() || refused => Status::Filtered,
+            Some(_) => Status::Error,
+            None if http_status.is_some_and(|status| status >= 400) => Status::Error,
+            None if refused => Status::Filtered,
+            None if self.pending => Status::Pending,
+            None if self.finished => Status::Success,
+            None => Status::Incomplete,
+        }
+    }
+
+    /// The word for the failure: code, type or, without either, the HTTP status.
+    fn error_type(&mut self, status: Status, http_status: Option<u16>) -> Option<Cow<'a, str>> {
+        let word = self.failure.as_mut().and_then(|failure| failure.word.take());
+        let number = http_status.filter(|status| *status >= 400).map(|status| Cow::Owned(status.to_string()));
+        word.or(number).filter(|_| matches!(status, Status::Error | Status::Filtered))
+    }
+}
+
+/// A call's entry as far as envelope and outcome tell it.
+pub(super) struct Call<'s, 'a> {
+    pub source: &'s Source<'a>,
+    pub raw: &'a [u8],
+    /// The `source` of its identity.
+    pub family: &'static str,
+    pub operation: Operation,
+    /// Who serves where the endpoint does not tell.
+    pub provider: &'static str,
+}
+
+impl<'a> Call<'_, 'a> {
+    /// Puts together envelope, request and outcome.
+    pub(super) fn entry(
+        &self,
+        capture: Option<Capture<'a>>,
+        request: &mut Request<'a>,
+        mut outcome: Outcome<'a>,
+    ) -> Result<Entry<'a>, DecodeError> {
+        let mut entry = Entry::new(self.family, self.operation, self.raw);
+        let capture = capture.unwrap_or_default();
+        let endpoint = present(capture.endpoint);
+        entry.started_at = self.source.instant(capture.started_at)?;
+        entry.latency_ms = self.source.millis(capture.duration_ms)?;
+        entry.ttft_ms = self.source.millis(capture.time_to_first_token_ms)?;
+        entry.completed_at = entry.started_at.zip(entry.latency_ms).and_then(|(start, millis)| {
+            let micros = start.micros().checked_add(millis.checked_mul(1_000)?)?;
+            Some(daybook_ledger::Instant::from_micros(micros))
+        });
+        entry.http_status = capture.http_status.unwrap_or_default().0;
+        entry.status = outcome.status(entry.http_status);
+        entry.error_type = outcome.error_type(entry.status, entry.http_status);
+        let failed_id = outcome.failure.and_then(|failure| failure.request_id);
+        entry.event_id = outcome.id.or_else(|| present(capture.request_id)).or(failed_id);
+        entry.service_tier = outcome.service_tier;
+        entry.finish_reason = outcome.finish_reason;
+        entry.streamed = request.streamed();
+        entry.end_user = request.end_user();
+        entry.tags = request.tags();
+        entry.features = request.features();
+        entry.tokens = outcome.tokens;
+        if matches!(entry.status, Status::Error | Status::Filtered) {
+            drop_placeholders(&mut entry.tokens);
+        }
+        entry.usage_source = if entry.tokens.is_absent() { UsageSource::Absent } else { UsageSource::Provider };
+        self.name_models(&mut entry, endpoint, request.model(), outcome.model);
+        note_modalities(&mut entry);
+        Ok(entry)
+    }
+
+    /// Provider, region and model names, from the endpoint and from the names themselves.
+    fn name_models(
+        &self,
+        entry: &mut Entry<'a>,
+        endpoint: Option<Cow<'a, str>>,
+        requested: Option<Cow<'a, str>>,
+        served: Option<Cow<'a, str>>,
+    ) {
+        let host = endpoint.as_deref().map(Host::of).unwrap_or_default();
+        let url_name = endpoint.as_deref().and_then(deployment).map(|name| Cow::Owned(name.to_owned()));
+        // Azure serves the deployment its URL names, whatever model the body asks for.
+        let requested = url_name.or(requested).map(|name| Model::of(name, host.provider));
+        let named = requested.as_ref().and_then(|model| model.provider);
+        let provider = host.provider.or(named).unwrap_or(self.provider);
+        entry.region = host.region.map(|region| Cow::Owned(region.to_owned()));
+        entry.provider = Some(Cow::Borrowed(provider));
+        entry.response_model = served.map(|name| Model::of(name, Some(provider)).name);
+        entry.request_model = requested.map(|model| model.name);
+        note_model(entry);
+    }
+}
+
+/// What a model's name shows: `ft:` models were tuned at the vendor.
+pub(super) fn note_model(entry: &mut Entry<'_>) {
+    let names = [entry.request_model.as_deref(), entry.response_model.as_deref()];
+    // All these marks hold a colon, which most names do not.
+    let is = |test: fn(&str) -> bool| names.into_iter().flatten().any(|name| name.contains(':') && test(name));
+    let tuned = is(|name| name.starts_with("ft:") || name.contains(":ft-") || name.contains(":custom-model/"));
+    entry.features.insert_if(tuned, Feature::FineTunedModel);
+    let provisioned = is(|name| name.contains(":provisioned-model/"));
+    let tier = entry.service_tier.as_deref();
+    entry.features.insert_if(provisioned || tier == Some("scale"), Feature::ProvisionedCapacity);
+    entry.features.insert_if(tier == Some("batch"), Feature::Batch);
+}
+
+/// What the counts show of the modalities used.
+pub(super) fn note_modalities(entry: &mut Entry<'_>) {
+    let some = |count: Option<i64>| count.is_some_and(|count| count > 0);
+    entry.features.insert_if(some(entry.tokens.input_audio), Feature::AudioInput);
+    entry.features.insert_if(some(entry.tokens.input_image), Feature::VisionInput);
+    entry.features.insert_if(some(entry.tokens.output_audio), Feature::AudioOutput);
+    entry.features.insert_if(some(entry.tokens.output_image), Feature::ImageOutput);
+    let searched = entry.meters.iter().any(|(name, _)| *name == "web_search_requests");
+    entry.features.insert_if(searched, Feature::WebSearch);
+    let video = entry.meters.iter().any(|(name, _)| *name == "input_video_tokens");
+    entry.features.insert_if(video, Feature::VideoInput);
+}
+
+/// Adds `more` to the entry's features.
+pub(super) fn add_features(entry: &mut Entry<'_>, more: daybook_ledger::Features) {
+    more.iter().for_each(|feature| entry.features.insert(feature));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_word_is_the_code_then_the_type_then_the_number() {
+        for (error, word) in [
+            (r#"{"code":"rate_limit_exceeded","type":"tokens"}"#, Some("rate_limit_exceeded")),
+            (r#"{"code":null,"type":"invalid_request_error"}"#, Some("invalid_request_error")),
+            (r#"{"code":400,"type":"BadRequestError"}"#, Some("BadRequestError")),
+            (r#"{"code":"502","message":"m"}"#, Some("502")),
+            (r#"{"type":"error","error":{"type":"overloaded_error"},"request_id":"req_1"}"#, Some("overloaded_error")),
+            (r#""just a sentence""#, None),
+        ] {
+            let event = format!("{{\"e\":{error}}}");
+            let source = Source::new(event.as_bytes()).unwrap();
+            let json = super::super::request::members(source.parse(source.text()).unwrap())[0].1;
+            assert_eq!(Failure::read(&source, json).unwrap().word.as_deref(), word, "{error}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! From an event's bytes to ledger entries: one decoder per family of formats.
+//!
+//! A decoder borrows from the event: no tree is built, prompt and answer are read only as far as they tell a feature or
+//! are wanted, numbers keep their digits. Every format's counts are converted to the convention of
+//! [`Tokens`](daybook_ledger::Tokens): totals with their parts inside.
+
+mod anthropic;
+mod anthropic_stream;
+mod anthropic_usage;
+mod capture;
+mod chat_stream;
+mod error;
+mod litellm;
+mod litellm_response;
+mod messages;
+mod openai_chat;
+mod openai_responses;
+mod otel;
+mod otel_call;
+mod otel_value;
+mod parts;
+mod provider;
+mod request;
+mod responses_stream;
+mod scalar;
+mod sniff;
+mod source;
+mod text;
+mod usage;
+mod writer;
+
+use std::fmt;
+use std::str::FromStr;
+
+use daybook_ledger::Entry;
+
+pub use error::{DecodeError, Place};
+pub use sniff::sniff;
+pub use text::{output_text, prompt_text};
+
+use crate::event::Event;
+use sniff::{Look, look};
+use source::Source;
+
+/// A format events come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Captured calls of OpenAI's Chat Completions.
+    OpenAiChat,
+    /// Captured calls of OpenAI's Responses.
+    OpenAiResponses,
+    /// Captured calls of Anthropic's Messages, and lines of its batch results.
+    AnthropicMessages,
+    /// LiteLLM's StandardLoggingPayload.
+    LiteLlm,
+    /// OTLP JSON with OpenTelemetry's GenAI attributes: traces and logs.
+    OtelGenAi,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: &'static [Self] =
+        &[Self::OpenAiChat, Self::OpenAiResponses, Self::AnthropicMessages, Self::LiteLlm, Self::OtelGenAi];
+
+    /// Its name in settings and headers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAiChat => "openai-chat",
+            Self::OpenAiResponses => "openai-responses",
+            Self::AnthropicMessages => "anthropic",
+            Self::LiteLlm => "litellm-standard",
+            Self::OtelGenAi => "otel-genai",
+        }
+    }
+
+    /// All names, for a message.
+    fn names() -> String {
+        Self::ALL.iter().map(|format| format.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The format `name` is close enough to to be meant.
+    fn nearest(name: &str) -> Option<Self> {
+        let distance = |format: &Self| strsim::jaro_winkler(name, format.as_str());
+        let nearest = Self::ALL.iter().copied().max_by(|one, other| distance(one).total_cmp(&distance(other)))?;
+        (distance(&nearest) > 0.7).then_some(nearest)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Format {
+    type Err = DecodeError;
+
+    fn from_str(name: &str) -> Result<Self, DecodeError> {
+        let found = Self::ALL.iter().copied().find(|format| format.as_str() == name);
+        found.ok_or_else(|| DecodeError::UnknownFormatName {
+            given: name.chars().take(60).collect(),
+            nearest: Self::nearest(name),
+        })
+    }
+}
+
+/// How much of an event is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DecodeOptions {
+    /// Build [`Entry::body`] where the event has a prompt or an answer.
+    pub bodies: bool,
+}
+
+/// Reads `event` and gives each of its entries to `sink`, all of them or, on error, none.
+///
+/// An OTLP message without model calls has no entry. The format is `format` if given, else the message's
+/// `daybook-format` header, else its `content-type` (`application/vnd.daybook.<format>+json`), else what the keys look
+/// like. Returns the format read.
+///
+/// # Errors
+/// [`DecodeError`] when the event is not text, not JSON, of no known format, or has a field that cannot be what it has
+/// to be; the error names the place.
+pub fn decode<'a>(
+    event: &Event<'a>,
+    format: Option<Format>,
+    options: &DecodeOptions,
+    sink: &mut dyn FnMut(Entry<'a>),
+) -> Result<Format, DecodeError> {
+    let source = Source::new(event.value)?;
+    let format = match format {
+        Some(format) => format,
+        None => match stated(event)? {
+            Some(format) => format,
+            None => recognise(&source)?,
+        },
+    };
+    match format {
+        Format::OpenAiChat => sink(openai_chat::decode(&source, event.value, options)?),
+        Format::OpenAiResponses => sink(openai_responses::decode(&source, event.value, options)?),
+        Format::AnthropicMessages => sink(anthropic::decode(&source, event.value, options)?),
+        Format::LiteLlm => sink(litellm::decode(&source, event.value, options)?),
+        Format::OtelGenAi => otel::decode(&source, options)?.into_iter().for_each(sink),
+    }
+    Ok(format)
+}
+
+/// The format the message's headers state.
+fn stated(event: &Event<'_>) -> Result<Option<Format>, DecodeError> {
+    if let Some(name) = event.header("daybook-format") {
+        return name.trim().parse().map(Some);
+    }
+    let content_type = event.header("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let name = media_type.strip_prefix("application/vnd.daybook.").and_then(|rest| rest.strip_suffix("+json"));
+    name.map(str::parse).transpose()
+}
+
+/// The format the event looks like.
+fn recognise(source: &Source<'_>) -> Result<Format, DecodeError> {
+    let api = match look(source.text()) {
+        Look::Format(format) => return Ok(format),
+        Look::Capture(api) => Some(api),
+        Look::Nothing => None,
+    };
+    // What is not JSON at all is the better explanation for not being recognised.
+    let event = source.parse(source.text())?;
+    Err(match api {
+        Some(api) => DecodeError::UnsupportedApi { api: api.chars().take(60).collect() },
+        None => DecodeError::UnknownFormat { keys: first_keys(event) },
+    })
+}
+
+/// The first keys of an event, for a message.
+fn first_keys(event: source::Json<'_>) -> String {
+    let keys = request::members(event).into_iter().take(8);
+    let quoted = keys.map(|(key, _)| format!("`{}`", key.chars().take(40).collect::<String>())).collect::<Vec<_>>();
+    if quoted.is_empty() { "(none)".to_owned() } else { quoted.join(", ") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! OpenAI Responses: a response object, or the stream of events that builds it.
+
+use daybook_ledger::{Entry, Operation, Usd};
+use serde::Deserialize;
+
+use super::capture::{Call, Capture, Envelope, Failure, Outcome, add_features, note_modalities};
+use super::messages::{Messages, elements, shape};
+use super::request::{Request, both_directions};
+use super::responses_stream::ResponseStream;
+use super::scalar::{Object, Text, present};
+use super::source::{Json, Source};
+use super::usage::{Usage, meter, openai_lifetime};
+use super::{DecodeError, DecodeOptions, Format};
+
+/// The response object.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Response<'a> {
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    status: Option<Text<'a>>,
+    model: Option<Text<'a>>,
+    created_at: Option<Json<'a>>,
+    completed_at: Option<Json<'a>>,
+    error: Option<Json<'a>>,
+    incomplete_details: Option<Object<IncompleteDetails<'a>>>,
+    pub(super) output: Option<Json<'a>>,
+    service_tier: Option<Text<'a>>,
+    usage: Option<Object<Usage>>,
+    prompt_cache_options: Option<Object<CacheOptions<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct IncompleteDetails<'a> {
+    #[serde(borrow)]
+    reason: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CacheOptions<'a> {
+    #[serde(borrow)]
+    ttl: Option<Text<'a>>,
+}
+
+/// What came back, however it came.
+#[derive(Debug, Default)]
+pub(super) struct Answer<'a> {
+    /// The last state of the response object.
+    pub response: Option<Json<'a>>,
+    /// Items of its output that the object itself does not hold (a stream that was cut).
+    pub items: Vec<Json<'a>>,
+    /// Text of items that never ended, as JSON strings with their kind.
+    pub loose: Vec<(&'static str, String)>,
+    /// An error outside of the object.
+    pub error: Option<Json<'a>>,
+    /// A stream ended without its last event.
+    pub cut: bool,
+}
+
+/// Decodes one captured call.
+pub(super) fn decode<'a>(
+    source: &Source<'a>,
+    raw: &'a [u8],
+    options: &DecodeOptions,
+) -> Result<Entry<'a>, DecodeError> {
+    let envelope = Envelope::read(source, Format::OpenAiResponses, "response")?;
+    let pending = envelope.is_pending();
+    let mut answer = match (envelope.response, envelope.stream) {
+        (_, Some(stream)) => ResponseStream::read(source, stream)?.answer(options.bodies),
+        (response, None) => Answer { response, ..Answer::default() },
+    };
+    let response: Response<'a> = match answer.response {
+        Some(response) => source.object(response)?,
+        None => Response::default(),
+    };
+    // A background response arrives long after its request: what it repeats of the request stands in for it.
+    let mut request: Request<'a> = match (envelope.request, answer.response) {
+        (Some(request), _) => source.object(request)?,
+        (None, Some(response)) => source.object::<Request<'a>>(response)?.echoed(),
+        (None, None) => Request::default(),
+    };
+    let (mut input, mut output) = both_directions(options.bodies);
+    if envelope.request.is_some() {
+        request.say(&mut input);
+    }
+    let items = items(&response, &mut answer);
+    write_items(&items, &answer, &response, &mut output);
+
+    let mut outcome = outcome(source, &response, &answer)?;
+    outcome.pending |= pending;
+    let ttl = response.prompt_cache_options.as_ref().and_then(|options| options.0.ttl.as_ref());
+    let ttl = ttl.map(|ttl| ttl.0.clone()).or_else(|| request.cache_ttl());
+    let streamed = envelope.stream.is_some();
+    let mut entry = entry(source, raw, envelope.capture.map(|capture| capture.0), &mut request, (&response, outcome))?;
+    entry.streamed = if streamed { Some(true) } else { entry.streamed.or(envelope.request.map(|_| false)) };
+    openai_lifetime(&mut entry, ttl.as_deref());
+    entry.session_id = request.conversation();
+    count_hosted_calls(&items, &mut entry.meters);
+    if let Some(usage) = response.usage {
+        usage.0.meters(&mut entry.meters);
+    }
+    note_modalities(&mut entry);
+    add_features(&mut entry, input.features);
+    add_features(&mut entry, output.features);
+    if options.bodies {
+        entry.body = request.body(envelope.request, input, output);
+    }
+    Ok(entry)
+}
+
+/// The items of the output: the object's own, or those a cut stream left.
+fn items<'a>(response: &Response<'a>, answer: &mut Answer<'a>) -> Vec<Json<'a>> {
+    let own = response.output.map(elements).unwrap_or_default();
+    if own.is_empty() {
+        return std::mem::take(&mut answer.items);
+    }
+    answer.loose.clear();
+    own
+}
+
+fn write_items<'a>(items: &[Json<'a>], answer: &Answer<'a>, response: &Response<'a>, output: &mut Messages) {
+    if items.is_empty() && answer.loose.is_empty() {
+        return;
+    }
+    let reason = response.incomplete_details.as_ref().and_then(|details| details.0.reason.as_ref());
+    output.message("assistant", reason.map(|reason| reason.0.as_ref()), |output| {
+        items.iter().for_each(|item| output.answer_item(item));
+        answer.loose.iter().for_each(|(kind, text)| output.typed_json(kind, text));
+    });
+}
+
+#[derive(Deserialize)]
+struct OutputItem<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Text<'a>>,
+}
+
+fn outcome<'a>(source: &Source<'a>, response: &Response<'a>, answer: &Answer<'a>) -> Result<Outcome<'a>, DecodeError> {
+    let text = |field: &Option<Text<'a>>| present(field.clone());
+    let status = response.status.as_ref().map_or("", |status| status.0.as_ref());
+    let reason = response.incomplete_details.as_ref().and_then(|details| text(&details.0.reason));
+    let failure = match answer.error.or(response.error) {
+        Some(error) => Some(Failure::read(source, error)?),
+        None => (status == "failed").then(Failure::default),
+    };
+    let finished = match status {
+        "completed" => true,
+        // A length limit is a success; what else cuts a response short leaves its counts a floor.
+        "incomplete" => matches!(reason.as_deref(), Some("max_output_tokens")),
+        "" => response.usage.is_some(),
+        _ => false,
+    };
+    Ok(Outcome {
+        id: text(&response.id),
+        model: text(&response.model),
+        service_tier: text(&response.service_tier),
+        finish_reason: reason,
+        failure,
+        pending: matches!(status, "queued" | "in_progress") && !answer.cut,
+        finished: finished && !answer.cut,
+        tokens: response.usage.as_ref().map(|usage| usage.0.tokens()).unwrap_or_default(),
+    })
+}
+
+fn entry<'a>(
+    source: &Source<'a>,
+    raw: &'a [u8],
+    capture: Option<Capture<'a>>,
+    request: &mut Request<'a>,
+    (response, outcome): (&Response<'a>, Outcome<'a>),
+) -> Result<Entry<'a>, DecodeError> {
+    let call = Call { source, raw, family: "openai", operation: Operation::Responses, provider: "openai" };
+    let mut entry = call.entry(capture, request, outcome)?;
+    let (created, completed) = (source.instant(response.created_at)?, source.instant(response.completed_at)?);
+    entry.started_at = entry.started_at.or(created);
+    entry.completed_at = entry.completed_at.or(completed);
+    let whole = created.zip(completed).map(|(created, completed)| completed.millis_since(created));
+    entry.latency_ms = entry.latency_ms.or(whole);
+    Ok(entry)
+}
+
+/// Hosted tools are billed by the call, apart from tokens.
+fn count_hosted_calls(items: &[Json<'_>], meters: &mut Vec<(&'static str, Usd)>) {
+    let kinds = items.iter().filter_map(|item| shape::<OutputItem<'_>>(item)?.kind).collect::<Vec<_>>();
+    for (kind, name) in [
+        ("web_search_call", "web_search_requests"),
+        ("file_search_call", "file_search_requests"),
+        ("code_interpreter_call", "code_interpreter_calls"),
+        ("image_generation_call", "images"),
+        ("mcp_call", "mcp_calls"),
+    ] {
+        let calls = kinds.iter().filter(|found| found.0 == kind).count();
+        meter(meters, name, i64::try_from(calls).ok());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosted_calls_are_counted_by_kind() {
+        let items = elements(
+            serde_json::from_str(
+                r#"[{"type":"web_search_call"},{"type":"mcp_call"},{"type":"web_search_call"},{"type":"message"},7]"#,
+            )
+            .unwrap(),
+        );
+        let mut meters = Vec::new();
+        count_hosted_calls(&items, &mut meters);
+        let two = Usd::parse("2").unwrap();
+        assert_eq!(meters, [("web_search_requests", two), ("mcp_calls", Usd::parse("1").unwrap())]);
+    }
+}

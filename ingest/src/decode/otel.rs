@@ -1,0 +1,264 @@
+//! OpenTelemetry GenAI spans and log events in OTLP JSON, as the Collector's Kafka exporter writes them.
+//!
+//! One message is one export batch: many spans of many resources, of which only model calls become entries. Spans of
+//! agents and workflows repeat their children's usage and do not count; metrics are aggregates and never entries.
+
+use std::borrow::Cow;
+
+use daybook_ledger::{Entry, Instant};
+use serde::Deserialize;
+
+use super::otel_call::Attributed;
+use super::otel_value::{Attributes, Value};
+use super::scalar::{Count, Object, Text, count, present};
+use super::source::{Json, Source};
+use super::{DecodeError, DecodeOptions, Format};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Export<'a> {
+    #[serde(borrow)]
+    resource_spans: Option<Vec<Object<ResourceSpans<'a>>>>,
+    resource_logs: Option<Vec<Object<ResourceLogs<'a>>>>,
+    resource_metrics: Option<Json<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ResourceSpans<'a> {
+    #[serde(borrow)]
+    resource: Option<Object<Resource<'a>>>,
+    scope_spans: Option<Vec<Object<ScopeSpans<'a>>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ResourceLogs<'a> {
+    #[serde(borrow)]
+    resource: Option<Object<Resource<'a>>>,
+    scope_logs: Option<Vec<Object<ScopeLogs<'a>>>>,
+}
+
+#[derive(Deserialize)]
+struct ScopeSpans<'a> {
+    #[serde(borrow)]
+    spans: Option<Vec<Json<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ScopeLogs<'a> {
+    #[serde(borrow)]
+    log_records: Option<Vec<Json<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Resource<'a> {
+    #[serde(borrow)]
+    attributes: Option<Attributes<'a>>,
+}
+
+/// Who sent the spans.
+#[derive(Clone, Debug, Default)]
+struct Sender<'a> {
+    service: Option<Cow<'a, str>>,
+    environment: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Span<'a> {
+    #[serde(borrow)]
+    trace_id: Option<Text<'a>>,
+    span_id: Option<Text<'a>>,
+    kind: Option<Json<'a>>,
+    start_time_unix_nano: Option<Count>,
+    end_time_unix_nano: Option<Count>,
+    attributes: Option<Attributes<'a>>,
+    events: Option<Json<'a>>,
+    status: Option<Object<SpanStatus<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct SpanStatus<'a> {
+    #[serde(borrow)]
+    code: Option<Json<'a>>,
+}
+
+#[derive(Deserialize)]
+struct SpanEvent<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    attributes: Option<Attributes<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LogRecord<'a> {
+    #[serde(borrow)]
+    trace_id: Option<Text<'a>>,
+    span_id: Option<Text<'a>>,
+    time_unix_nano: Option<Count>,
+    observed_time_unix_nano: Option<Count>,
+    event_name: Option<Text<'a>>,
+    attributes: Option<Attributes<'a>>,
+    body: Option<Json<'a>>,
+}
+
+/// A log body that holds attributes, as events did before they had attributes of their own.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LogBody<'a> {
+    #[serde(borrow)]
+    kvlist_value: Option<Object<KeyValues<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct KeyValues<'a> {
+    #[serde(borrow)]
+    values: Option<Attributes<'a>>,
+}
+
+/// The log event that tells a whole call. Other events tell a message each, without usage.
+const CALL_EVENT: &str = "gen_ai.client.inference.operation.details";
+
+/// `SPAN_KIND_INTERNAL`, as number or name.
+const INTERNAL: [&str; 2] = ["1", "\"SPAN_KIND_INTERNAL\""];
+/// `STATUS_CODE_ERROR`, as number or name.
+const FAILED: [&str; 2] = ["2", "\"STATUS_CODE_ERROR\""];
+
+/// Decodes one export batch into its model calls, in order.
+pub(super) fn decode<'a>(source: &Source<'a>, options: &DecodeOptions) -> Result<Vec<Entry<'a>>, DecodeError> {
+    let export: Export<'a> = source.parse(source.text())?;
+    if export.resource_spans.is_none() && export.resource_logs.is_none() && export.resource_metrics.is_none() {
+        let looks_like = super::sniff(source.text()).filter(|format| *format != Format::OtelGenAi);
+        let missing = "`resourceSpans` or `resourceLogs`";
+        return Err(DecodeError::WrongFormat { format: Format::OtelGenAi, missing, looks_like });
+    }
+    let mut entries = Vec::new();
+    for Object(resource) in export.resource_spans.into_iter().flatten() {
+        let sender = sender(source, resource.resource)?;
+        let scopes = resource.scope_spans.into_iter().flatten();
+        for span in scopes.flat_map(|scope| scope.0.spans.unwrap_or_default()) {
+            entries.extend(read_span(source, span, &sender, options)?);
+        }
+    }
+    for Object(resource) in export.resource_logs.into_iter().flatten() {
+        let sender = sender(source, resource.resource)?;
+        let scopes = resource.scope_logs.into_iter().flatten();
+        for record in scopes.flat_map(|scope| scope.0.log_records.unwrap_or_default()) {
+            entries.extend(read_record(source, record, &sender, options)?);
+        }
+    }
+    Ok(entries)
+}
+
+fn sender<'a>(source: &Source<'a>, resource: Option<Object<Resource<'a>>>) -> Result<Sender<'a>, DecodeError> {
+    let mut sender = Sender::default();
+    for Object(attribute) in resource.and_then(|resource| resource.0.attributes).into_iter().flatten() {
+        let (Some(key), Some(value)) = (attribute.key, attribute.value) else { continue };
+        match key.0.as_ref() {
+            "service.name" => sender.service = Value::new(source, value).text()?,
+            "deployment.environment.name" => {
+                sender.environment = Value::new(source, value).text()?.or(sender.environment);
+            }
+            "deployment.environment" => {
+                sender.environment = sender.environment.or(Value::new(source, value).text()?);
+            }
+            _ => {}
+        }
+    }
+    Ok(sender)
+}
+
+fn read_span<'a>(
+    source: &Source<'a>,
+    json: Json<'a>,
+    sender: &Sender<'a>,
+    options: &DecodeOptions,
+) -> Result<Option<Entry<'a>>, DecodeError> {
+    let span: Span<'a> = source.object(json)?;
+    let call = Attributed::read(source, span.attributes.unwrap_or_default())?;
+    let internal = span.kind.is_some_and(|kind| INTERNAL.contains(&kind.get()));
+    let Some(operation) = call.operation(internal) else { return Ok(None) };
+
+    let mut entry = Entry::new("otel", operation, json.get().as_bytes());
+    identify(&mut entry, span.trace_id, span.span_id, sender);
+    let (start, end) = (instant(span.start_time_unix_nano), instant(span.end_time_unix_nano));
+    entry.started_at = start;
+    entry.completed_at = end;
+    entry.latency_ms = nanos(span.start_time_unix_nano)
+        .zip(nanos(span.end_time_unix_nano))
+        .map(|(start, end)| end.saturating_sub(start).saturating_add(500_000).div_euclid(1_000_000))
+        .filter(|millis| *millis >= 0);
+    let failed = span.status.and_then(|status| status.0.code).is_some_and(|code| FAILED.contains(&code.get()));
+    let exception = match span.events.filter(|_| failed) {
+        Some(events) => exception(source, events)?,
+        None => None,
+    };
+    call.fill(&mut entry, failed, exception, options)?;
+    Ok(Some(entry))
+}
+
+/// The type of the exception a span recorded.
+fn exception<'a>(source: &Source<'a>, events: Json<'a>) -> Result<Option<Cow<'a, str>>, DecodeError> {
+    let events: Vec<Object<SpanEvent<'a>>> = source.parse(events.get())?;
+    let exceptions = events.into_iter().filter(|event| event.0.name.as_ref().is_some_and(|name| name.0 == "exception"));
+    for Object(attribute) in exceptions.flat_map(|event| event.0.attributes.unwrap_or_default()) {
+        if let (Some(key), Some(value)) = (attribute.key, attribute.value)
+            && key.0 == "exception.type"
+        {
+            return Value::new(source, value).text();
+        }
+    }
+    Ok(None)
+}
+
+fn read_record<'a>(
+    source: &Source<'a>,
+    json: Json<'a>,
+    sender: &Sender<'a>,
+    options: &DecodeOptions,
+) -> Result<Option<Entry<'a>>, DecodeError> {
+    let record: LogRecord<'a> = source.object(json)?;
+    let mut attributes = record.attributes.unwrap_or_default();
+    if let Some(body) = record.body.filter(|body| body.get().contains("kvlistValue")) {
+        let values = source.object::<LogBody<'a>>(body)?.kvlist_value.and_then(|list| list.0.values);
+        attributes.extend(values.unwrap_or_default());
+    }
+    let call = Attributed::read(source, attributes)?;
+    let name = present(record.event_name);
+    if name.as_deref().or(call.event_name()) != Some(CALL_EVENT) {
+        return Ok(None);
+    }
+    let Some(operation) = call.operation(false) else { return Ok(None) };
+    let mut entry = Entry::new("otel", operation, json.get().as_bytes());
+    identify(&mut entry, record.trace_id, record.span_id, sender);
+    // The event is written when the answer is there; when the call began it does not say.
+    entry.started_at = instant(record.time_unix_nano).or(instant(record.observed_time_unix_nano));
+    call.fill(&mut entry, false, None, options)?;
+    Ok(Some(entry))
+}
+
+/// Ids are hex in any letter case: they are one in lower case. The response's own id, if there is one, comes later.
+fn identify<'a>(entry: &mut Entry<'a>, trace: Option<Text<'a>>, span: Option<Text<'a>>, sender: &Sender<'a>) {
+    let trace = present(trace).map(lower_case);
+    let span = present(span).map(lower_case);
+    entry.event_id = trace.as_ref().zip(span.as_ref()).map(|(trace, span)| Cow::Owned(format!("{trace}/{span}")));
+    entry.trace_id = trace;
+    entry.workload_hint = sender.service.clone();
+    entry.environment = sender.environment.clone();
+}
+
+fn lower_case(id: Cow<'_, str>) -> Cow<'_, str> {
+    if id.bytes().any(|byte| byte.is_ascii_uppercase()) { Cow::Owned(id.to_ascii_lowercase()) } else { id }
+}
+
+/// Nanoseconds since 1970; zero is OTLP's "not set".
+fn nanos(field: Option<Count>) -> Option<i64> {
+    count(field).filter(|nanos| *nanos != 0)
+}
+
+fn instant(field: Option<Count>) -> Option<Instant> {
+    nanos(field).map(|nanos| Instant::from_micros(nanos.div_euclid(1_000)))
+}

@@ -1,0 +1,115 @@
+//! Telling formats apart by their top-level keys, without reading the event.
+
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+
+use super::Format;
+use super::scalar::{Object, Text, present};
+use super::source::Json;
+
+/// The format `value` looks like; `None` if it looks like none. Reads no further than it must.
+pub fn sniff(value: &str) -> Option<Format> {
+    match look(value) {
+        Look::Format(format) => Some(format),
+        Look::Capture(_) | Look::Nothing => None,
+    }
+}
+
+/// What the top-level keys show.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    Format(Format),
+    /// A capture of an API that has no decoder.
+    Capture(String),
+    /// Nothing known.
+    Nothing,
+}
+
+/// Looks at the top-level keys.
+pub(super) fn look(value: &str) -> Look {
+    let mut look = Look::Nothing;
+    // Deciding early ends the parse with an error of its own, as does broken JSON: both are of no interest here.
+    drop(serde_json::Deserializer::from_str(value).deserialize_map(KeysVisitor { look: &mut look }));
+    look
+}
+
+struct KeysVisitor<'l> {
+    look: &'l mut Look,
+}
+
+/// Keys only LiteLLM's payload has, beside the ones it shares with its spend log.
+const LITELLM: [&str; 7] = [
+    "response_cost",
+    "cost_breakdown",
+    "status_fields",
+    "hidden_params",
+    "model_map_information",
+    "saved_cache_cost",
+    "standard_built_in_tools_params",
+];
+
+impl<'de> Visitor<'de> for KeysVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let (mut litellm_call, mut litellm_only, mut custom_id, mut result) = (false, false, false, false);
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            let key = key.0.as_ref();
+            let found = match key {
+                "capture" => {
+                    let api = present(map.next_value::<Object<Api<'de>>>()?.0.api);
+                    let api = api.unwrap_or_default();
+                    *self.look = by_api(&api).map_or_else(|| Look::Capture(api.to_string()), Look::Format);
+                    return Err(de::Error::custom("decided"));
+                }
+                "resourceSpans" | "resourceLogs" | "resourceMetrics" => Some(Format::OtelGenAi),
+                "object" | "type" => by_mark(map.next_value::<Json<'de>>()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    litellm_call |= key == "call_type" || key == "custom_llm_provider";
+                    litellm_only |= LITELLM.contains(&key);
+                    custom_id |= key == "custom_id";
+                    result |= key == "result";
+                    let batch_line = (custom_id && result).then_some(Format::AnthropicMessages);
+                    batch_line.or((litellm_call && litellm_only).then_some(Format::LiteLlm))
+                }
+            };
+            if let Some(format) = found {
+                *self.look = Look::Format(format);
+                return Err(de::Error::custom("decided"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Api<'a> {
+    #[serde(borrow)]
+    api: Option<Text<'a>>,
+}
+
+/// What a bare response says it is, in `object` or `type`.
+fn by_mark(mark: Json<'_>) -> Option<Format> {
+    match mark.get() {
+        "\"chat.completion\"" => Some(Format::OpenAiChat),
+        "\"response\"" => Some(Format::OpenAiResponses),
+        "\"message\"" => Some(Format::AnthropicMessages),
+        _ => None,
+    }
+}
+
+fn by_api(api: &str) -> Option<Format> {
+    match api {
+        "openai.chat.completions" | "azure.chat.completions" => Some(Format::OpenAiChat),
+        "openai.responses" | "azure.responses" => Some(Format::OpenAiResponses),
+        "anthropic.messages" => Some(Format::AnthropicMessages),
+        _ => None,
+    }
+}

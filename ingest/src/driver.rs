@@ -1,0 +1,291 @@
+//! Runs the [`Core`]'s effects on Kafka, tokio and the ledger.
+//!
+//! One thread polls and feeds the core; one task writes. Rebalances and heartbeats therefore go on while the ledger is
+//! slow.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc as reply};
+use std::time::Duration;
+
+use daybook_ledger::price::Book;
+use daybook_ledger::{Clock, Instant, Ledger};
+use rdkafka::consumer::CommitMode;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use tokio::sync::mpsc;
+
+use crate::batch::SealedBatch;
+use crate::core::{Core, Effect, Input, Message, Rules};
+use crate::partition::{Partition, Positions};
+use crate::settings::Settings;
+use crate::source::kafka::{Change, Source, look_up_cluster};
+use crate::writer::{Writer, Written};
+use crate::{Error, Totals};
+
+/// How long one poll waits when nothing comes: replies and ticks are looked at in between.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What the outside may tell a running worker, and read of it.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    drain: Arc<AtomicBool>,
+}
+
+impl Control {
+    /// Finishes: what was read is written, then [`run`] returns.
+    pub fn drain(&self) {
+        self.drain.store(true, Ordering::Relaxed);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.drain.load(Ordering::Relaxed)
+    }
+}
+
+/// Ingests until told to stop, or until the end offsets seen at the start.
+///
+/// `on_commit` is called after every commit with the totals so far.
+///
+/// # Errors
+/// See [`Error`]; whatever is reported, everything committed stands and everything else is read again next time.
+pub async fn run(
+    settings: Settings,
+    ledger: Ledger,
+    prices: Arc<Book>,
+    clock: Arc<dyn Clock>,
+    control: Control,
+    on_commit: impl FnMut(&Totals) + Send + 'static,
+) -> Result<Totals, Error> {
+    let lookup = settings.clone();
+    let cluster = blocking(move || look_up_cluster(&lookup)).await??;
+    tracing::info!(cluster = cluster.id, topics = ?settings.topics, group = settings.group, ledger = %ledger.root().url, "ingest starts");
+    let writer = Writer::open(ledger.clone(), cluster.id.clone()).await?;
+    let positions = Writer::open(ledger, cluster.id).await?;
+    let (batches, batches_in) = mpsc::channel::<Box<SealedBatch>>(1);
+    let (replies, replies_in) = reply::channel();
+    let writing = tokio::spawn(write_batches(writer, batches_in, replies));
+
+    let rules = Rules {
+        limits: settings.limits,
+        capture: settings.capture,
+        formats: settings.formats.clone(),
+        prices,
+        worker: rand::random(),
+    };
+    let runtime = tokio::runtime::Handle::current();
+    let positions = Arc::new(tokio::sync::Mutex::new(positions));
+    let look_up = move |partitions: &[Partition]| -> Result<Vec<(Partition, Positions)>, Error> {
+        let (positions, partitions) = (Arc::clone(&positions), partitions.to_vec());
+        runtime.block_on(async move { positions.lock().await.load_positions(&partitions).await })
+    };
+    let totals = blocking(move || {
+        let source = Source::subscribe(&settings, Box::new(look_up))?;
+        let one_topic = settings.topics.len() == 1;
+        let ends = settings.until_end.then_some(cluster.ends);
+        let mut worker = Worker {
+            core: Core::new(rules),
+            source,
+            batches,
+            replies: replies_in,
+            clock,
+            ends,
+            at_end: BTreeSet::new(),
+            one_topic,
+            control,
+            on_commit: Box::new(on_commit),
+            stopped: false,
+        };
+        worker.run()?;
+        Ok::<_, Error>(worker.core.totals().clone())
+    })
+    .await?;
+    // The worker is gone, and with it the channel: the writing task has ended or ends now.
+    writing.await.map_err(|error| Error::Internal { found: error.to_string() })?;
+    totals
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal { found: error.to_string() })
+}
+
+async fn write_batches(
+    mut writer: Writer,
+    mut batches: mpsc::Receiver<Box<SealedBatch>>,
+    replies: reply::Sender<Result<Written, Error>>,
+) {
+    while let Some(batch) = batches.recv().await {
+        let written = writer.write(&batch).await;
+        if let Ok(Written::Committed(counts)) = &written {
+            tracing::info!(
+                batch_id = %batch.id,
+                entries = counts.entries,
+                duplicates = counts.duplicates,
+                quarantined = counts.quarantined,
+                table_version = counts.version,
+                "batch committed"
+            );
+        }
+        // Memory of the batch goes before the next one is let through.
+        drop(batch);
+        if replies.send(written).is_err() {
+            return;
+        }
+    }
+}
+
+struct Worker {
+    core: Core,
+    source: Source,
+    batches: mpsc::Sender<Box<SealedBatch>>,
+    replies: reply::Receiver<Result<Written, Error>>,
+    clock: Arc<dyn Clock>,
+    /// End offsets to stop at.
+    ends: Option<BTreeMap<Partition, i64>>,
+    /// Partition numbers that librdkafka reported as read to their end.
+    at_end: BTreeSet<i32>,
+    one_topic: bool,
+    control: Control,
+    on_commit: Box<dyn FnMut(&Totals) + Send>,
+    stopped: bool,
+}
+
+impl Worker {
+    fn run(&mut self) -> Result<(), Error> {
+        /// Replies and the clock matter at the pace of milliseconds, messages at that of microseconds.
+        const MESSAGES_PER_ROUND: usize = 512;
+        let mut draining = false;
+        while !self.stopped {
+            for _ in 0..MESSAGES_PER_ROUND {
+                if !self.poll()? {
+                    break;
+                }
+            }
+            self.take_replies()?;
+            self.feed(Input::Tick)?;
+            let at_end = self.is_at_end();
+            // A batch given up to another worker is read again, so the end counts only once everything is written.
+            if at_end && !self.core.is_idle() {
+                self.feed(Input::Flush)?;
+            } else if !draining && (at_end || self.control.is_draining()) {
+                draining = true;
+                self.feed(Input::Drain)?;
+            }
+        }
+        self.source.leave();
+        Ok(())
+    }
+
+    /// Takes in one message or change of the assignment; false when nothing came.
+    fn poll(&mut self) -> Result<bool, Error> {
+        let polled = self.source.poll(POLL);
+        let mut changes = Vec::new();
+        while let Some(change) = self.source.next_change() {
+            changes.push(change);
+        }
+        let now = self.clock.now();
+        let mut effects = Vec::new();
+        for change in changes {
+            let input = match change {
+                Change::Assigned(positions) => Input::Assigned(positions),
+                Change::Revoked(partitions) => Input::Revoked(partitions),
+                Change::Failed(error) => return Err(error),
+            };
+            self.core.on(now, input, &mut effects)?;
+        }
+        let came = polled.is_some();
+        match polled {
+            Some(Ok(message)) => read(&mut self.core, now, &message, &mut effects)?,
+            // The event does not name its topic, so it says something only when there is one.
+            Some(Err(KafkaError::PartitionEOF(number))) if self.one_topic => {
+                self.at_end.insert(number);
+            }
+            Some(Err(error)) => {
+                let stands = self.core.owned().filter_map(|p| Some((p.clone(), self.core.next_offset(p)?)));
+                let stands: Vec<_> = stands.collect();
+                if let Some(fault) = self.source.fault(error, &stands) {
+                    return Err(fault);
+                }
+            }
+            None => {}
+        }
+        self.carry_out(effects)?;
+        Ok(came)
+    }
+
+    fn take_replies(&mut self) -> Result<(), Error> {
+        while let Ok(written) = self.replies.try_recv() {
+            let committed = matches!(&written, Ok(Written::Committed(_)));
+            self.feed(Input::Written(written?))?;
+            if committed {
+                (self.on_commit)(self.core.totals());
+            }
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, input: Input<'_>) -> Result<(), Error> {
+        let mut effects = Vec::new();
+        self.core.on(self.clock.now(), input, &mut effects)?;
+        self.carry_out(effects)
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Error> {
+        for effect in effects {
+            match effect {
+                Effect::Write(batch) => {
+                    let sent = self.batches.try_send(batch);
+                    sent.map_err(|error| Error::Internal {
+                        found: format!("a batch could not be handed over: {error}"),
+                    })?;
+                }
+                // The last offsets are worth waiting for: after a drain the group's lag should read zero.
+                Effect::CommitOffsets(offsets) => {
+                    let mode = if self.control.is_draining() || self.ends.is_some() {
+                        CommitMode::Sync
+                    } else {
+                        CommitMode::Async
+                    };
+                    self.source.commit_offsets(&offsets, mode);
+                }
+                Effect::Restart(positions) => self.source.restart(&positions)?,
+                Effect::Pause => self.source.pause()?,
+                Effect::Resume => self.source.resume()?,
+                Effect::Stop => self.stopped = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every partition owned is read to the end offset seen at the start.
+    fn is_at_end(&self) -> bool {
+        let Some(ends) = &self.ends else { return false };
+        let mut owned = self.core.owned().peekable();
+        if owned.peek().is_none() {
+            return ends.values().all(|end| *end == 0);
+        }
+        owned.all(|partition| {
+            let end = ends.get(partition).copied().unwrap_or(0);
+            // Transaction markers and compaction leave the last offsets without a message; librdkafka then only says
+            // that the end was reached.
+            self.core.next_offset(partition).unwrap_or(0) >= end || self.at_end.contains(&partition.number)
+        })
+    }
+}
+
+fn read(core: &mut Core, now: Instant, message: &BorrowedMessage<'_>, effects: &mut Vec<Effect>) -> Result<(), Error> {
+    let headers: Vec<(&str, &[u8])> = match message.headers() {
+        Some(headers) => headers.iter().map(|header| (header.key, header.value.unwrap_or_default())).collect(),
+        None => Vec::new(),
+    };
+    let input = Input::Message(Message {
+        topic: message.topic(),
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp: message.timestamp().to_millis().and_then(Instant::from_millis),
+        key: message.key(),
+        value: message.payload(),
+        headers: &headers,
+    });
+    core.on(now, input, effects)
+}

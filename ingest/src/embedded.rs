@@ -1,0 +1,92 @@
+//! Kafka inside this process, for the demo and for tests: librdkafka's mock cluster behind the real wire protocol.
+
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::Error;
+
+/// A cluster of one broker. A partition keeps its last 5 MB, so producers must not run ahead of readers.
+pub struct EmbeddedKafka {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+}
+
+impl std::fmt::Debug for EmbeddedKafka {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedKafka").field("brokers", &self.brokers()).finish()
+    }
+}
+
+/// Sends to an [`EmbeddedKafka`].
+pub struct EmbeddedProducer {
+    producer: BaseProducer,
+    topic: String,
+}
+
+impl std::fmt::Debug for EmbeddedProducer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedProducer").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+impl EmbeddedKafka {
+    /// Starts the cluster with one topic.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`].
+    pub fn start(topic: &str, partitions: i32) -> Result<Self, Error> {
+        let failed = |source| Error::Kafka { action: "start the embedded cluster", source };
+        let cluster = MockCluster::new(1).map_err(failed)?;
+        cluster.create_topic(topic, partitions, 1).map_err(failed)?;
+        Ok(Self { cluster })
+    }
+
+    /// `host:port` to connect to.
+    pub fn brokers(&self) -> String {
+        self.cluster.bootstrap_servers()
+    }
+
+    /// A producer for `topic`.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`].
+    pub fn producer(&self, topic: &str) -> Result<EmbeddedProducer, Error> {
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", self.brokers())
+            .set("linger.ms", "5")
+            .create()
+            .map_err(|source| Error::Kafka { action: "make a producer", source })?;
+        Ok(EmbeddedProducer { producer, topic: topic.into() })
+    }
+}
+
+impl EmbeddedProducer {
+    /// Queues one message.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`].
+    pub fn send(&self, key: &str, value: &[u8]) -> Result<(), Error> {
+        let mut record = BaseRecord::to(&self.topic).key(key).payload(value);
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((source, unsent)) if source.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                    self.producer.poll(Duration::from_millis(10));
+                    record = unsent;
+                }
+                Err((source, _)) => return Err(Error::Kafka { action: "send", source }),
+            }
+        }
+    }
+
+    /// Waits until the cluster has everything.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`] after 30 s.
+    pub fn flush(&self) -> Result<(), Error> {
+        self.producer.flush(Duration::from_secs(30)).map_err(|source| Error::Kafka { action: "send", source })
+    }
+}

@@ -1,0 +1,96 @@
+//! What a worker can be told.
+
+use std::collections::BTreeMap;
+
+use crate::decode::Format;
+
+/// When a batch is written: whichever limit is met first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlushLimits {
+    /// Rows per commit, 1 to 10_000_000.
+    pub rows_max: usize,
+    /// Bytes held in columns per commit, 1 MiB to 4 GiB.
+    pub bytes_max: usize,
+    /// Milliseconds from a batch's first message to its commit, 100 to 3_600_000.
+    pub interval_ms: i64,
+}
+
+impl Default for FlushLimits {
+    fn default() -> Self {
+        Self { rows_max: 1_000_000, bytes_max: 128 << 20, interval_ms: 10_000 }
+    }
+}
+
+/// What becomes of prompts and answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Capture {
+    /// Kept whole in `content`.
+    #[default]
+    Full,
+    /// Only their SHA-256 and length are kept.
+    Digest,
+    /// Nothing is kept.
+    Off,
+}
+
+impl Capture {
+    /// Every value.
+    pub const ALL: &'static [Self] = &[Self::Full, Self::Digest, Self::Off];
+
+    /// The word in settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Digest => "digest",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// Where to start in a partition the ledger knows nothing of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest message Kafka still has.
+    #[default]
+    Earliest,
+    /// At messages produced from now on.
+    Latest,
+}
+
+impl Start {
+    /// Every value.
+    pub const ALL: &'static [Self] = &[Self::Earliest, Self::Latest];
+
+    /// The word in settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Earliest => "earliest",
+            Self::Latest => "latest",
+        }
+    }
+}
+
+/// Everything a worker is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `host:port`, comma-separated.
+    pub brokers: String,
+    /// Topics to read.
+    pub topics: Vec<String>,
+    /// Format of topics that have one.
+    pub formats: BTreeMap<String, Format>,
+    /// Consumer group.
+    pub group: String,
+    /// Name of the cluster in the ledger's positions; Kafka's cluster id if absent.
+    pub cluster: Option<String>,
+    /// When to write.
+    pub limits: FlushLimits,
+    /// What becomes of bodies.
+    pub capture: Capture,
+    /// Where to start without a position.
+    pub start: Start,
+    /// Stop at the end offsets seen at the start.
+    pub until_end: bool,
+    /// Further settings of librdkafka, by its own names.
+    pub librdkafka: BTreeMap<String, String>,
+}

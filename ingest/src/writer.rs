@@ -1,0 +1,329 @@
+//! Writes batches to the ledger: each message once, whatever fails and whoever else writes.
+//!
+//! Order of effects, and what a crash between two of them leaves:
+//! 1. `content` files, then their commit: bodies nobody refers to yet; a replay finds their ids and skips them.
+//! 2. `quarantine` files, then their commit with positions: a replay skips offsets below them.
+//! 3. `usage` files: unreferenced, collected later.
+//! 4. `usage` commit with positions: the batch counts. Before it, the batch is read again from Kafka; after it, never.
+
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use daybook_ledger::{
+    Commit, CommitOutcome, Ledger, NextOffset, PositionChange, Snapshot, StoredFile, Table, TableVersion, file,
+};
+use rand::Rng as _;
+
+use crate::Error;
+use crate::batch::{Range, SealedBatch};
+use crate::index::{Held, Index};
+use crate::partition::{Partition, Positions};
+
+/// How often and how long a store that does not answer is asked again.
+const ATTEMPTS_MAX: u32 = 8;
+const BACKOFF_MS: u64 = 250;
+const BACKOFF_MS_MAX: u64 = 15_000;
+/// Bytes of ids kept in memory; what does not fit is read again from the ledger.
+const INDEX_BYTES_MAX: usize = 256 << 20;
+
+/// What a batch brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages read.
+    pub messages: u64,
+    /// Entries appended.
+    pub entries: u64,
+    /// Events of calls that are in the ledger by another event.
+    pub duplicates: u64,
+    /// Messages set aside.
+    pub quarantined: u64,
+    /// Messages without a model call.
+    pub empty: u64,
+    /// The version of `usage` that holds them.
+    pub version: u64,
+}
+
+/// How a write ended.
+#[derive(Debug)]
+pub enum Written {
+    /// The batch is in the ledger.
+    Committed(Counts),
+    /// Another worker owns some of the partitions: nothing counts, read from these positions.
+    Fenced(Vec<(Partition, Positions)>),
+}
+
+/// The ledger as one worker sees it.
+#[derive(Debug)]
+pub struct Writer {
+    ledger: Ledger,
+    cluster: String,
+    usage: Snapshot,
+    content: Snapshot,
+    quarantine: Snapshot,
+    index: Index,
+}
+
+impl Writer {
+    /// Loads the tables.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub async fn open(ledger: Ledger, cluster: String) -> Result<Self, Error> {
+        Ok(Self {
+            usage: ledger.usage().load(None).await?,
+            content: ledger.content().load(None).await?,
+            quarantine: ledger.quarantine().load(None).await?,
+            index: Index::new(INDEX_BYTES_MAX),
+            cluster,
+            ledger,
+        })
+    }
+
+    /// Where the tables stand in `partitions`, newest state.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub async fn load_positions(&mut self, partitions: &[Partition]) -> Result<Vec<(Partition, Positions)>, Error> {
+        self.refresh().await?;
+        let mut positions = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let app_id = partition.app_id(&self.cluster);
+            let usage = self.ledger.usage().load_position(&mut self.usage, &app_id).await?;
+            let quarantine = self.ledger.quarantine().load_position(&mut self.quarantine, &app_id).await?;
+            positions.push((partition.clone(), Positions { usage, quarantine }));
+        }
+        Ok(positions)
+    }
+
+    /// Writes `batch`, asking a store that does not answer again with growing, jittered pauses.
+    ///
+    /// # Errors
+    /// The last error once the attempts are used up; nothing of the batch counts then, or all of it.
+    pub async fn write(&mut self, batch: &SealedBatch) -> Result<Written, Error> {
+        let mut files = FileCounter::default();
+        for attempt in 1.. {
+            match self.try_write(batch, &mut files).await {
+                Ok(written) => return Ok(written),
+                Err(error) if attempt < ATTEMPTS_MAX && error.is_transient() => {
+                    let pause = BACKOFF_MS.saturating_mul(1 << attempt).min(BACKOFF_MS_MAX);
+                    let pause = rand::rng().random_range(pause / 2..=pause);
+                    tracing::warn!(batch_id = %batch.id, attempt, pause_ms = pause, error = %chain(&error), "write failed, trying again");
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    async fn try_write(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<Written, Error> {
+        self.refresh().await?;
+        if files.0 > 0
+            && let Some(entries) = self.landed(batch)
+        {
+            return Ok(Written::Committed(self.counts(batch, entries, self.usage.version())));
+        }
+        let mut days: Vec<i32> = batch.rows.iter().map(|row| row.day).collect();
+        days.sort_unstable();
+        days.dedup();
+        let (usage, content) = (self.ledger.usage(), self.ledger.content());
+        self.index.load_days(&days, (usage, &self.usage), (content, &self.content)).await?;
+        self.write_content(batch, files).await?;
+        if let Some(fenced) = self.write_quarantine(batch, files).await? {
+            return Ok(fenced);
+        }
+        self.write_usage(batch, files).await
+    }
+
+    /// The entries of `batch` in the ledger, if an earlier attempt landed although it reported an error.
+    fn landed(&self, batch: &SealedBatch) -> Option<u64> {
+        let files = self.usage.files();
+        let rows: u64 =
+            files.iter().filter(|file| file.batch_id.as_deref() == Some(&*batch.id)).map(|file| file.rows).sum();
+        (rows > 0).then_some(rows)
+    }
+
+    async fn write_content(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<(), Error> {
+        loop {
+            let rows =
+                batch.rows.iter().filter(|row| row.alive && !self.index.contains(row.day, &row.id, Held::Content));
+            let rows: Vec<_> = rows.filter_map(|row| Some((row, row.content?))).collect();
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let keep = rows.iter().map(|(_, content)| *content).collect();
+            let adds = store(self.ledger.content(), &batch.content, keep, &batch.id, files).await?;
+            let counts = vec![("rows", rows.len() as u64)];
+            let commit = Commit { batch_id: batch.id.to_string(), files: adds, positions: Vec::new(), counts };
+            match self.ledger.content().try_commit(&mut self.content, &commit).await? {
+                CommitOutcome::Committed { .. } => {
+                    rows.iter().for_each(|(row, _)| self.index.insert(row.day, row.id, Held::Content));
+                    return Ok(());
+                }
+                // Bodies have no positions to be fenced by.
+                CommitOutcome::Lost | CommitOutcome::Fenced { .. } => self.absorb_news().await?,
+            }
+        }
+    }
+
+    async fn write_quarantine(
+        &mut self,
+        batch: &SealedBatch,
+        files: &mut FileCounter,
+    ) -> Result<Option<Written>, Error> {
+        let ranges = batch.ranges.iter().filter(|(_, range)| range.quarantined > 0);
+        let moves = ranges.filter(|(_, range)| range.from.quarantine < Some(range.to));
+        let positions = self.changes(moves, |range| range.from.quarantine);
+        if positions.is_empty() {
+            return Ok(None);
+        }
+        if self.is_quarantined(&positions).await? {
+            return Ok(None);
+        }
+        let range = |at: usize| batch.range_of.get(at).and_then(Option::as_ref);
+        let is_new = |partition: usize, offset: i64| {
+            range(partition).is_some_and(|range| range.from.quarantine.is_none_or(|position| offset >= position.0))
+        };
+        let rows = (0_u32..).zip(&batch.quarantined);
+        let keep: Vec<u32> =
+            rows.filter(|(_, row)| row.alive && is_new(row.partition, row.offset)).map(|(at, _)| at).collect();
+        let count = keep.len() as u64;
+        let adds = store(self.ledger.quarantine(), &batch.quarantine, keep, &batch.id, files).await?;
+        let commit = Commit { batch_id: batch.id.to_string(), files: adds, positions, counts: vec![("rows", count)] };
+        loop {
+            match self.ledger.quarantine().try_commit(&mut self.quarantine, &commit).await? {
+                CommitOutcome::Committed { .. } => return Ok(None),
+                CommitOutcome::Lost => {}
+                CommitOutcome::Fenced { .. } => return self.fenced(batch).await.map(Some),
+            }
+        }
+    }
+
+    /// Whether an earlier attempt moved the positions of `quarantine` already and stopped later.
+    async fn is_quarantined(&mut self, changes: &[PositionChange]) -> Result<bool, Error> {
+        for change in changes {
+            let position = self.ledger.quarantine().load_position(&mut self.quarantine, &change.app_id).await?;
+            if position != Some(change.to) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn write_usage(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<Written, Error> {
+        let positions = self.changes(batch.ranges.iter(), |range| range.from.usage);
+        for change in &positions {
+            self.ledger.usage().load_position(&mut self.usage, &change.app_id).await?;
+        }
+        let mut stored = None;
+        loop {
+            let rows = (0_u32..).zip(&batch.rows).filter(|(_, row)| row.alive);
+            let keep: Vec<u32> =
+                rows.filter(|(_, row)| !self.index.contains(row.day, &row.id, Held::Usage)).map(|(at, _)| at).collect();
+            let entries = keep.len() as u64;
+            // A lost race without a duplicate among the winner's rows leaves the files as they are.
+            let adds = match stored.take() {
+                Some((count, adds)) if count == entries => adds,
+                _ => store(self.ledger.usage(), &batch.usage, keep.clone(), &batch.id, files).await?,
+            };
+            let counts = self.counts(batch, entries, self.usage.version());
+            let commit = Commit {
+                batch_id: batch.id.to_string(),
+                files: adds.clone(),
+                positions: positions.clone(),
+                counts: vec![
+                    ("messages", counts.messages),
+                    ("entries", counts.entries),
+                    ("duplicates", counts.duplicates),
+                    ("quarantined", counts.quarantined),
+                    ("empty", counts.empty),
+                ],
+            };
+            match self.ledger.usage().try_commit(&mut self.usage, &commit).await? {
+                CommitOutcome::Committed { version } => {
+                    let rows = keep.iter().filter_map(|at| batch.rows.get(*at as usize));
+                    rows.for_each(|row| self.index.insert(row.day, row.id, Held::Usage));
+                    return Ok(Written::Committed(Counts { version: version.0, ..counts }));
+                }
+                CommitOutcome::Lost => {
+                    self.absorb_news().await?;
+                    stored = Some((entries, adds));
+                }
+                CommitOutcome::Fenced { .. } => return self.fenced(batch).await,
+            }
+        }
+    }
+
+    async fn fenced(&mut self, batch: &SealedBatch) -> Result<Written, Error> {
+        let partitions: Vec<_> = batch.ranges.iter().map(|(partition, _)| partition.clone()).collect();
+        let positions = self.load_positions(&partitions).await?;
+        tracing::warn!(batch_id = %batch.id, "another worker owns a partition of this batch, reading again from the ledger's positions");
+        Ok(Written::Fenced(positions))
+    }
+
+    async fn refresh(&mut self) -> Result<(), Error> {
+        self.ledger.usage().refresh(&mut self.usage).await?;
+        self.ledger.content().refresh(&mut self.content).await?;
+        self.ledger.quarantine().refresh(&mut self.quarantine).await?;
+        self.absorb_news().await
+    }
+
+    /// Takes in the ids that other workers committed; news are only acknowledged once all of them are in.
+    async fn absorb_news(&mut self) -> Result<(), Error> {
+        self.index.absorb(self.ledger.usage(), Held::Usage, self.usage.news()).await?;
+        self.usage.clear_news();
+        self.index.absorb(self.ledger.content(), Held::Content, self.content.news()).await?;
+        self.content.clear_news();
+        self.quarantine.clear_news();
+        Ok(())
+    }
+
+    fn changes<'b>(
+        &self,
+        ranges: impl Iterator<Item = &'b (Partition, Range)>,
+        from: impl Fn(&Range) -> Option<NextOffset>,
+    ) -> Vec<PositionChange> {
+        let change = |(partition, range): &(Partition, Range)| PositionChange {
+            app_id: partition.app_id(&self.cluster),
+            from: from(range),
+            to: range.to,
+        };
+        ranges.map(change).collect()
+    }
+
+    fn counts(&self, batch: &SealedBatch, entries: u64, version: TableVersion) -> Counts {
+        Counts {
+            messages: batch.total(|range| range.messages),
+            entries,
+            duplicates: batch.total(|range| range.decoded).saturating_sub(entries),
+            quarantined: batch.total(|range| range.quarantined),
+            empty: batch.total(|range| range.empty),
+            version: version.0,
+        }
+    }
+}
+
+/// Numbers the files of a batch over all attempts, so that no name is written twice.
+#[derive(Debug, Default)]
+struct FileCounter(usize);
+
+/// Encodes off the async threads, then stores the files.
+async fn store(
+    table: &Table,
+    batch: &RecordBatch,
+    keep: Vec<u32>,
+    batch_id: &str,
+    files: &mut FileCounter,
+) -> Result<Vec<StoredFile>, Error> {
+    let (spec, batch) = (table.spec(), batch.clone());
+    let encoded = tokio::task::spawn_blocking(move || file::encode(spec, &batch, &keep));
+    let encoded = encoded.await.map_err(|error| Error::Internal { found: error.to_string() })??;
+    let first = files.0;
+    files.0 += encoded.len();
+    let stored = encoded.iter().enumerate().map(|(at, file)| table.store_file(file, batch_id, first + at));
+    Ok(futures::future::try_join_all(stored).await?)
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
