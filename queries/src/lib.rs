@@ -1,1 +1,46 @@
-//! SQL over the ledger
+//! SQL over a ledger.
+//!
+//! A [`Session`] pins one state of every table and answers SQL from it: the tables of the ledger, the published
+//! [`views`], and nothing outside of the ledger. It only reads. Which files hold a day and which cannot hold a value is
+//! known from the Delta log, so a query opens the files it needs; memory beyond a limit goes to disk.
+//!
+//! ```
+//! # use daybook_ledger::{Ledger, Root};
+//! # use daybook_queries::{Error, Format, Session, SessionOptions, render};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! let ledger = Ledger::create_at(Root::memory()).await?;
+//! let options = SessionOptions { time_zone: "Europe/Berlin".into(), ..SessionOptions::default() };
+//! let session = Session::open(&ledger, options).await?;
+//! let rows = session.run("SELECT provider, list_cost, unpriced_calls FROM spend_by_day").await?;
+//! let mut text = Vec::new();
+//! render(rows, Format::Csv, 0, &mut text).await?;
+//! assert_eq!(text, b"provider,list_cost,unpriced_calls\n");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `session` opens and runs, `catalog` and `statistics` choose files, `statement` keeps out what writes, `as_of` finds
+//! states, `limits` bounds memory, `render` writes rows, `names` and `error` say what was meant.
+#![deny(clippy::float_arithmetic)]
+
+mod as_of;
+mod catalog;
+mod describe;
+mod error;
+mod limits;
+mod names;
+mod render;
+mod session;
+mod statement;
+mod statistics;
+pub mod views;
+
+pub use as_of::AsOf;
+pub use catalog::{FILES_PRUNED_BY_PARTITION, FILES_PRUNED_BY_STATISTICS};
+pub use describe::ColumnDescription;
+pub use error::{Error, Position};
+pub use limits::parse_bytes;
+pub use render::{Format, NotAFormat, Rendered, render};
+pub use session::{Rows, Session, SessionOptions};
+pub use statement::Statement;

@@ -1,0 +1,131 @@
+//! Which state of the ledger a session reads.
+
+use std::str::FromStr;
+
+use daybook_ledger::{Instant, Snapshot, Table, TableVersion};
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+
+use crate::Error;
+
+/// A state of the whole ledger.
+///
+/// Each table has its own versions, so a state is an instant: of each table, the newest version committed at or before
+/// it. A version is one of `usage` and means the instant of its commit; bodies commit before their entries, so they are
+/// there. Instants are those the commits themselves state, to the millisecond, and survive copying a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    /// A version of `usage`.
+    Version(TableVersion),
+    /// An instant.
+    Instant(Instant),
+}
+
+impl FromStr for AsOf {
+    type Err = Error;
+
+    /// Reads `42` or `2026-11-20T09:00:00Z`.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let version = text.parse().ok().map(|version| Self::Version(TableVersion(version)));
+        let instant = || Instant::parse(text).map(Self::Instant);
+        version.or_else(instant).ok_or_else(|| Error::NotAsOf { text: text.into() })
+    }
+}
+
+/// Loads `tables` as they were, `usage` last as [`daybook_ledger::Ledger::tables`] gives them.
+pub(crate) async fn load(tables: [&Table; 4], as_of: Option<AsOf>) -> Result<[Snapshot; 4], Error> {
+    let [prices, quarantine, content, usage] = tables;
+    let (instant, usage_version) = match as_of {
+        None => (None, None),
+        Some(AsOf::Instant(instant)) => (Some(instant), None),
+        Some(AsOf::Version(version)) => {
+            // Loading first tells a version that never was from a log that cannot be read.
+            let snapshot = usage.load(Some(version)).await?;
+            (Some(committed_at(usage, version).await?), Some(snapshot))
+        }
+    };
+    let usage = async {
+        match usage_version {
+            Some(snapshot) => Ok(snapshot),
+            None => load_one(usage, instant).await,
+        }
+    };
+    let [prices, quarantine, content] = [prices, quarantine, content].map(|table| load_one(table, instant));
+    // All are awaited even if one fails: a log reader of delta-rs left behind panics when the runtime ends.
+    let (prices, quarantine, content, usage) = futures::join!(prices, quarantine, content, usage);
+    Ok([prices?, quarantine?, content?, usage?])
+}
+
+async fn load_one(table: &Table, instant: Option<Instant>) -> Result<Snapshot, Error> {
+    let newest = table.load(None).await?;
+    let Some(instant) = instant else { return Ok(newest) };
+    let last = newest.version();
+    match version_at(table, last, instant).await? {
+        version if version == last => Ok(newest),
+        version => Ok(table.load(Some(version)).await?),
+    }
+}
+
+/// The newest version up to `last` committed at or before `instant`, found by halving.
+///
+/// Writers' clocks may differ by a little; where commit times step back, this is one of the versions around the step.
+async fn version_at(table: &Table, last: TableVersion, instant: Instant) -> Result<TableVersion, Error> {
+    if committed_at(table, last).await? <= instant {
+        return Ok(last);
+    }
+    let first = committed_at(table, TableVersion(0)).await?;
+    if first > instant {
+        return Err(Error::BeforeFirst { table: table.spec().name, instant, first });
+    }
+    let (mut before, mut after) = (0, last.0);
+    while after - before > 1 {
+        let middle = before.midpoint(after);
+        match committed_at(table, TableVersion(middle)).await? <= instant {
+            true => before = middle,
+            false => after = middle,
+        }
+    }
+    Ok(TableVersion(before))
+}
+
+/// When `version` was committed, as its own log entry says; when its object was written if the entry does not say.
+async fn committed_at(table: &Table, version: TableVersion) -> Result<Instant, Error> {
+    let path = Path::from(format!("_delta_log/{:020}.json", version.0));
+    let failed = |source| daybook_ledger::Error::store(table.url().as_str(), "read the log", source);
+    let entry = table.store().get(&path).await.map_err(failed)?;
+    let written = Instant::from_micros(entry.meta.last_modified.timestamp_micros());
+    let bytes = entry.bytes().await.map_err(failed)?;
+    Ok(bytes.split(|byte| *byte == b'\n').find_map(stated_instant).unwrap_or(written))
+}
+
+#[derive(serde::Deserialize)]
+struct LogLine {
+    #[serde(rename = "commitInfo")]
+    commit_info: Option<CommitInfo>,
+}
+
+#[derive(serde::Deserialize)]
+struct CommitInfo {
+    timestamp: Option<i64>,
+}
+
+fn stated_instant(line: &[u8]) -> Option<Instant> {
+    let line: LogLine = serde_json::from_slice(line).ok()?;
+    Instant::from_millis(line.commit_info?.timestamp?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_a_version_or_an_instant() {
+        assert_eq!("42".parse::<AsOf>().unwrap(), AsOf::Version(TableVersion(42)));
+        let instant = Instant::parse("2026-11-20T09:00:00Z").unwrap();
+        assert_eq!("2026-11-20T10:00:00+01:00".parse::<AsOf>().unwrap(), AsOf::Instant(instant));
+        for text in ["", "-1", "yesterday", "2026-11-20", "2026-11-20T09:00:00"] {
+            let error = text.parse::<AsOf>().unwrap_err();
+            assert_eq!(error.to_string(), format!("`{text}` is neither a version nor an instant"));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Rows as text or files, one format a module. Every format but the table takes the same memory however many rows
+//! there are.
+
+mod cells;
+mod csv;
+mod json;
+mod parquet;
+mod table;
+
+use std::fmt;
+use std::io::{ErrorKind, Write};
+use std::str::FromStr;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use crate::{Error, Rows};
+
+/// How rows are written.
+///
+/// In every text format a decimal keeps all its places, an instant is RFC 3339 in the session's zone (`Z` in UTC) and
+/// bytes are lower-case hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Columns drawn for people, numbers to the right; null is `NULL`.
+    Table,
+    /// RFC 4180 with a header; null is an empty field, lists and maps are JSON.
+    Csv,
+    /// As [`Format::Csv`], separated by tabs.
+    Tsv,
+    /// One array of objects. A decimal with places is a string, because readers take JSON numbers for floats.
+    Json,
+    /// One object a line, as in [`Format::Json`].
+    Ndjson,
+    /// A Parquet file, zstd.
+    Parquet,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 6] = [Self::Table, Self::Csv, Self::Tsv, Self::Json, Self::Ndjson, Self::Parquet];
+
+    /// Its name on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Text that names no format.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a format")]
+pub struct NotAFormat(String);
+
+impl FromStr for Format {
+    type Err = NotAFormat;
+
+    fn from_str(text: &str) -> Result<Self, NotAFormat> {
+        Self::ALL.into_iter().find(|format| format.as_str() == text).ok_or_else(|| NotAFormat(text.into()))
+    }
+}
+
+/// What became of a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// Rows written.
+    pub rows: u64,
+    /// Rows the table had no room for.
+    pub left_out: u64,
+}
+
+/// Turns batches into bytes of one format.
+trait Encode: Send {
+    /// Adds the rows of `batch`; what is ready goes to `out`.
+    fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), Error>;
+    /// Adds what ends the result and says how many rows were left out.
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<u64, Error>;
+}
+
+fn encoder(format: Format, schema: SchemaRef, table_rows_max: u64) -> Result<Box<dyn Encode>, Error> {
+    Ok(match format {
+        Format::Table => Box::new(table::Table::new(schema, table_rows_max)),
+        Format::Csv => Box::new(csv::Csv::new(schema, b',')),
+        Format::Tsv => Box::new(csv::Csv::new(schema, b'\t')),
+        Format::Json => Box::new(json::Json::new()),
+        Format::Ndjson => Box::new(json::Ndjson),
+        Format::Parquet => Box::new(parquet::Parquet::new(&schema)?),
+    })
+}
+
+/// Writes `rows` to `out` as `format`; a table shows at most `table_rows_max` of them and counts the others.
+///
+/// A reader that closes the pipe has what it wanted: the query stops, which is no error.
+///
+/// # Errors
+/// [`Error::Output`], [`Error::NotInFormat`], and those of the query itself.
+pub async fn render(
+    mut rows: Rows,
+    format: Format,
+    table_rows_max: u64,
+    out: &mut (dyn Write + Send),
+) -> Result<Rendered, Error> {
+    let mut encoder = encoder(format, rows.schema(), table_rows_max)?;
+    let mut buffer = Vec::new();
+    let mut rendered = Rendered::default();
+    while let Some(batch) = rows.next().await? {
+        encoder.encode(&batch, &mut buffer)?;
+        rendered.rows += batch.num_rows() as u64;
+        if !write(out, &mut buffer)? {
+            return Ok(rendered);
+        }
+    }
+    rendered.left_out = encoder.finish(&mut buffer)?;
+    rendered.rows -= rendered.left_out;
+    write(out, &mut buffer)?;
+    Ok(rendered)
+}
+
+/// Writes and empties `buffer`; false if nobody reads any more.
+fn write(out: &mut dyn Write, buffer: &mut Vec<u8>) -> Result<bool, Error> {
+    let written = out.write_all(buffer).and_then(|()| out.flush());
+    buffer.clear();
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(source) => Err(Error::Output { source }),
+    }
+}
+
+fn not_in(format: Format) -> impl Fn(arrow::error::ArrowError) -> Error {
+    move |error| Error::NotInFormat { format: format.as_str(), message: error.to_string() }
+}

@@ -1,0 +1,112 @@
+//! A table for people.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use super::{Encode, Format, cells, not_in};
+use crate::Error;
+
+/// Widths need all rows at once, so a table holds them; what does not fit here is counted and left out.
+const TABLE_BYTES_MAX: usize = 64 << 20;
+
+pub(super) struct Table {
+    schema: SchemaRef,
+    rows: Vec<Vec<String>>,
+    rows_max: u64,
+    bytes: usize,
+    left_out: u64,
+}
+
+impl Table {
+    pub(super) fn new(schema: SchemaRef, rows_max: u64) -> Self {
+        Self { schema, rows: Vec::new(), rows_max, bytes: 0, left_out: 0 }
+    }
+
+    /// What EXPLAIN answers with: lines too long for columns.
+    fn is_plan(&self) -> bool {
+        self.schema.fields().iter().map(|field| field.name().as_str()).eq(["plan_type", "plan"])
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows.len() as u64 >= self.rows_max || self.bytes >= TABLE_BYTES_MAX
+    }
+}
+
+impl Encode for Table {
+    fn encode(&mut self, batch: &RecordBatch, _: &mut Vec<u8>) -> Result<(), Error> {
+        let batch = cells::flat(batch).map_err(not_in(Format::Table))?;
+        let options = FormatOptions::new().with_null("NULL");
+        let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
+        let columns: Vec<_> = columns.collect::<Result<_, _>>().map_err(not_in(Format::Table))?;
+        for at in 0..batch.num_rows() {
+            if self.is_full() {
+                self.left_out += (batch.num_rows() - at) as u64;
+                break;
+            }
+            let row: Vec<String> = columns.iter().map(|column| printable(&column.value(at).to_string())).collect();
+            self.bytes += row.iter().map(String::len).sum::<usize>();
+            self.rows.push(row);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<u64, Error> {
+        if self.is_plan() {
+            self.rows
+                .iter()
+                .flatten()
+                .for_each(|text| out.extend_from_slice(format!("{}\n", text.trim_end()).as_bytes()));
+            return Ok(self.left_out);
+        }
+        let names: Vec<String> = self.schema.fields().iter().map(|field| printable(field.name())).collect();
+        let widths = widths(&names, &self.rows);
+        let right: Vec<bool> = self.schema.fields().iter().map(|field| is_number(field.data_type())).collect();
+        draw(&names, &widths, &right, out);
+        let rule: Vec<String> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
+        out.extend_from_slice(rule.join("+").as_bytes());
+        out.push(b'\n');
+        for row in &self.rows {
+            draw(row, &widths, &right, out);
+        }
+        Ok(self.left_out)
+    }
+}
+
+fn is_number(data_type: &DataType) -> bool {
+    data_type.is_numeric()
+}
+
+/// Text of a log may hold sequences that move the cursor or rename the window: they are shown, not obeyed.
+fn printable(text: &str) -> String {
+    let is_plain = |c: char| !c.is_control() || c == '\n';
+    if text.chars().all(is_plain) {
+        return text.into();
+    }
+    text.chars().flat_map(|c| if is_plain(c) { vec![c] } else { c.escape_default().collect() }).collect()
+}
+
+fn widths(names: &[String], rows: &[Vec<String>]) -> Vec<usize> {
+    let width = |cell: &String| cell.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    let mut widths: Vec<usize> = names.iter().map(width).collect();
+    for row in rows {
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = (*widest).max(width(cell));
+        }
+    }
+    widths
+}
+
+/// One row, as many lines as its tallest cell has; no blanks at a line's end.
+fn draw(row: &[String], widths: &[usize], right: &[bool], out: &mut Vec<u8>) {
+    let height = row.iter().map(|cell| cell.lines().count()).max().unwrap_or(0).max(1);
+    for line in 0..height {
+        let cells = row.iter().zip(widths).zip(right).map(|((cell, &width), &right)| {
+            let text = cell.lines().nth(line).unwrap_or_default();
+            if right { format!(" {text:>width$} ") } else { format!(" {text:<width$} ") }
+        });
+        let text = cells.collect::<Vec<_>>().join("|");
+        out.extend_from_slice(text.trim_end().as_bytes());
+        out.push(b'\n');
+    }
+}

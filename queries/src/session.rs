@@ -1,0 +1,312 @@
+//! A session: a ledger at one state, opened for SQL.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::config::SpillCompression;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use daybook_ledger::{Ledger, TableVersion};
+use futures::StreamExt as _;
+use object_store::prefix::PrefixStore;
+
+use crate::as_of::{self, AsOf};
+use crate::catalog::LedgerTable;
+use crate::describe::{self, ColumnDescription};
+use crate::names::{self, Names};
+use crate::statement::Statement;
+use crate::{Error, limits, views};
+
+/// The catalog and schema of every table, as `SHOW TABLES` names them.
+const CATALOG: (&str, &str) = ("daybook", "ledger");
+/// Where the ledger's files are, to DataFusion: no query can name a place outside.
+const STORE: &str = "ledger://files";
+
+/// How a session reads a ledger.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// The state to read; the newest if `None`.
+    pub as_of: Option<AsOf>,
+    /// The zone instants are shown, truncated and compared in (IANA name).
+    pub time_zone: String,
+    /// Bytes of memory all queries together may use before they spill to disk.
+    pub memory_bytes_max: usize,
+    /// Where they spill to; the system's folder for temporary files if `None`.
+    pub spill_folder: Option<PathBuf>,
+    /// Threads one query uses.
+    pub target_partitions: usize,
+    /// How long one query may take, from planning to its last row.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for SessionOptions {
+    /// The newest state, UTC, 60 % of the memory and all processors this process may use, no time limit.
+    fn default() -> Self {
+        Self {
+            as_of: None,
+            time_zone: "UTC".into(),
+            memory_bytes_max: limits::default_memory_bytes(),
+            spill_folder: None,
+            target_partitions: std::thread::available_parallelism().map_or(1, usize::from),
+            timeout: None,
+        }
+    }
+}
+
+/// A ledger at one state, open for queries; what is committed later is not seen. Cheap to clone.
+#[derive(Clone)]
+pub struct Session {
+    context: SessionContext,
+    versions: [(&'static str, TableVersion); 4],
+    names: Arc<Names>,
+    memory_bytes_max: usize,
+    timeout: Option<Duration>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("versions", &self.versions).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Opens `ledger` at the state `options` ask for. Reads the Delta logs, no data file.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTimeZone`], [`Error::BeforeFirst`], [`Error::Ledger`] for a version that is not there and for a
+    /// log that cannot be read.
+    pub async fn open(ledger: &Ledger, options: SessionOptions) -> Result<Self, Error> {
+        let time_zone = known_time_zone(&options.time_zone)?;
+        let tables = ledger.tables();
+        let snapshots = as_of::load(tables, options.as_of).await?;
+        let bytes_max = options.memory_bytes_max;
+        let failed = |error| Error::from_datafusion(error, &Names::default(), bytes_max);
+
+        let context = context(ledger, &options).map_err(failed)?;
+        let store = ObjectStoreUrl::parse(STORE).map_err(failed)?;
+        for (table, snapshot) in tables.iter().zip(&snapshots) {
+            let provider = LedgerTable::new(table.spec(), snapshot, store.clone(), time_zone).map_err(failed)?;
+            context.register_table(table.spec().name, Arc::new(provider)).map_err(failed)?;
+        }
+        views::register(&context).await.map_err(failed)?;
+
+        let mut versions = [("", TableVersion(0)); 4];
+        for (version, (table, snapshot)) in versions.iter_mut().zip(tables.iter().zip(&snapshots)) {
+            *version = (table.spec().name, snapshot.version());
+        }
+        let names = Arc::new(names_of(&context));
+        Ok(Self { context, versions, names, memory_bytes_max: bytes_max, timeout: options.timeout })
+    }
+
+    /// The version of each table this session reads.
+    pub fn versions(&self) -> &[(&'static str, TableVersion)] {
+        &self.versions
+    }
+
+    /// Tables and views, in the order of the documentation.
+    pub fn tables(&self) -> &[String] {
+        &self.names.tables
+    }
+
+    /// Every function.
+    pub fn functions(&self) -> &[String] {
+        &self.names.functions
+    }
+
+    /// DataFusion's own session, for plans that are not SQL text.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// The columns of `table`, a table or a view.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`].
+    pub async fn schema_of(&self, table: &str) -> Result<SchemaRef, Error> {
+        if !self.names.tables.iter().any(|name| name == table) {
+            return Err(Error::unknown_table(table, &self.names));
+        }
+        let provider = self.context.table_provider(table).await.map_err(|error| self.diagnose(error))?;
+        Ok(provider.schema())
+    }
+
+    /// The columns of `table` in words.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`].
+    pub async fn describe(&self, table: &str) -> Result<Vec<ColumnDescription>, Error> {
+        Ok(describe::describe(table, &self.schema_of(table).await?))
+    }
+
+    /// The statements of `sql`, separated by `;`, each checked to be one that only reads.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`], [`Error::ReadOnly`].
+    pub fn parse(&self, sql: &str) -> Result<Vec<Statement>, Error> {
+        Statement::parse(sql).map_err(|error| self.diagnose(error))?.into_iter().map(Statement::reading).collect()
+    }
+
+    /// The plan of the one statement in `sql`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is not exactly one; those of a misspelt or impossible query.
+    pub async fn sql(&self, sql: &str) -> Result<DataFrame, Error> {
+        self.plan(self.parse_one(sql)?).await
+    }
+
+    /// The plan of `statement`.
+    ///
+    /// # Errors
+    /// Those of a misspelt or impossible query.
+    pub async fn plan(&self, statement: Statement) -> Result<DataFrame, Error> {
+        let state = self.context.state();
+        let text = statement.to_string();
+        let plan = state.statement_to_plan(statement.into_inner()).await.map_err(|error| self.diagnose(error))?;
+        // The second fence: what hides inside a query, such as `SELECT .. INTO`.
+        let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        reading.verify_plan(&plan).map_err(|_| Error::ReadOnly { statement: text })?;
+        Ok(DataFrame::new(state, plan))
+    }
+
+    /// Starts `statement`; its rows come as they are made.
+    ///
+    /// # Errors
+    /// Those of [`Session::plan`], and [`Error::Timeout`].
+    pub async fn execute(&self, statement: Statement) -> Result<Rows, Error> {
+        let limit = self.timeout;
+        let deadline = limit.map(|limit| (tokio::time::Instant::now() + limit, limit));
+        let start = async {
+            let frame = self.plan(statement).await?;
+            frame.execute_stream().await.map_err(|error| self.diagnose(error))
+        };
+        let stream = within(deadline, Box::pin(start)).await??;
+        Ok(Rows { stream, deadline, session: self.clone() })
+    }
+
+    /// Starts the one statement in `sql`.
+    ///
+    /// # Errors
+    /// Those of [`Session::sql`] and [`Session::execute`].
+    pub async fn run(&self, sql: &str) -> Result<Rows, Error> {
+        self.execute(self.parse_one(sql)?).await
+    }
+
+    fn parse_one(&self, sql: &str) -> Result<Statement, Error> {
+        let [statement] = <[Statement; 1]>::try_from(self.parse(sql)?).map_err(|statements| Error::Invalid {
+            message: format!("one statement was expected, {} were given", statements.len()),
+        })?;
+        Ok(statement)
+    }
+
+    fn diagnose(&self, error: DataFusionError) -> Error {
+        Error::from_datafusion(error, &self.names, self.memory_bytes_max)
+    }
+}
+
+/// The rows of a running query. Dropping it stops the query.
+pub struct Rows {
+    stream: SendableRecordBatchStream,
+    deadline: Option<(tokio::time::Instant, Duration)>,
+    session: Session,
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").field("schema", &self.schema()).finish_non_exhaustive()
+    }
+}
+
+impl Rows {
+    /// The columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+
+    /// The next rows, `None` after the last.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`], [`Error::MemoryExceeded`], [`Error::Failed`], [`Error::Unreadable`].
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
+        let batch = within(self.deadline, self.stream.next()).await?;
+        batch.transpose().map_err(|error| self.session.diagnose(error))
+    }
+
+    /// All rows, for results known to be small.
+    ///
+    /// # Errors
+    /// As [`Rows::next`].
+    pub async fn collect(mut self) -> Result<Vec<RecordBatch>, Error> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.next().await? {
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+}
+
+/// Waits for `future` until the deadline.
+async fn within<T>(
+    deadline: Option<(tokio::time::Instant, Duration)>,
+    future: impl Future<Output = T>,
+) -> Result<T, Error> {
+    match deadline {
+        None => Ok(future.await),
+        Some((deadline, limit)) => {
+            tokio::time::timeout_at(deadline, future).await.map_err(|_| Error::Timeout { limit })
+        }
+    }
+}
+
+fn known_time_zone(name: &str) -> Result<&'static str, Error> {
+    chrono_tz::Tz::from_str(name).map(chrono_tz::Tz::name).map_err(|_| {
+        let nearest = names::nearest(name, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())).map(String::from);
+        Error::UnknownTimeZone { name: name.into(), nearest }
+    })
+}
+
+fn context(ledger: &Ledger, options: &SessionOptions) -> Result<SessionContext, DataFusionError> {
+    let runtime = limits::runtime(options.memory_bytes_max, options.spill_folder.as_deref())?;
+    let root = ledger.root();
+    let store = PrefixStore::new(Arc::clone(&root.store), root.prefix.clone());
+    runtime.register_object_store(ObjectStoreUrl::parse(STORE)?.as_ref(), Arc::new(store));
+    Ok(SessionContext::new_with_config_rt(config(options), runtime))
+}
+
+fn config(options: &SessionOptions) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG.0, CATALOG.1)
+        .with_information_schema(true)
+        .with_target_partitions(options.target_partitions.max(1));
+    let settings = config.options_mut();
+    // Money is decimal, in the text of a query too.
+    settings.sql_parser.parse_float_as_decimal = true;
+    settings.execution.time_zone = Some(options.time_zone.clone());
+    settings.execution.spill_compression = SpillCompression::Zstd;
+    settings.execution.parquet.bloom_filter_on_read = true;
+    settings.execution.parquet.enable_page_index = true;
+    settings.execution.parquet.pruning = true;
+    // Pays only where wide columns follow a filter, see `catalog`.
+    settings.execution.parquet.pushdown_filters = false;
+    config
+}
+
+fn names_of(context: &SessionContext) -> Names {
+    let state = context.state();
+    let mut functions: Vec<String> = state.scalar_functions().keys().cloned().collect();
+    functions.extend(state.aggregate_functions().keys().cloned());
+    functions.extend(state.window_functions().keys().cloned());
+    functions.extend(state.table_functions().keys().cloned());
+    functions.sort_unstable();
+    functions.dedup();
+    let tables = ["usage", "content", "quarantine", "prices"].into_iter();
+    let tables = tables.chain(views::ALL.iter().map(|view| view.name)).map(String::from).collect();
+    Names { tables, functions }
+}

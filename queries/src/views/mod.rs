@@ -1,0 +1,115 @@
+//! Published views: one `.sql` file each, whose header says what it shows, in which units, and what it leaves out.
+//!
+//! `docs/views.md` is generated from here.
+
+use std::sync::Arc;
+
+use datafusion::datasource::ViewTable;
+use datafusion::error::Result;
+use datafusion::prelude::SessionContext;
+
+/// A published view.
+#[derive(Debug)]
+pub struct View {
+    /// Name in every query.
+    pub name: &'static str,
+    /// The file: a header of comment lines (Markdown), then one query.
+    pub text: &'static str,
+}
+
+macro_rules! view {
+    ($name:literal) => {
+        View { name: $name, text: include_str!(concat!($name, ".sql")) }
+    };
+}
+
+/// Every view, each after those it uses.
+pub const ALL: &[View] = &[
+    view!("spend_by_day"),
+    view!("spend_by_model"),
+    view!("spend_by_team"),
+    view!("coverage_by_day"),
+    view!("coverage"),
+    view!("lockin_features"),
+];
+
+impl View {
+    /// The header, as Markdown.
+    pub fn header(&self) -> String {
+        let lines = self.text.lines().map_while(|line| line.strip_prefix("--"));
+        lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The query.
+    pub fn sql(&self) -> String {
+        let lines: Vec<&str> = self.text.lines().skip_while(|line| line.starts_with("--")).collect();
+        lines.join("\n").trim().into()
+    }
+}
+
+/// Plans and registers every view.
+pub(crate) async fn register(context: &SessionContext) -> Result<()> {
+    for view in ALL {
+        let sql = view.sql();
+        let plan = context.state().create_logical_plan(&sql).await?;
+        context.register_table(view.name, Arc::new(ViewTable::new(plan, Some(sql))))?;
+    }
+    Ok(())
+}
+
+/// `docs/views.md`.
+pub fn markdown() -> String {
+    let section = |view: &View| format!("\n## `{}`\n\n{}\n\n```sql\n{}\n```\n", view.name, view.header(), view.sql());
+    ALL.iter().map(section).fold(INTRODUCTION.to_owned(), |text, section| text + &section)
+}
+
+const INTRODUCTION: &str = "\
+# Views
+
+Generated from `queries/src/views/`; do not edit. `daybook query` offers these views beside the tables of
+[schema.md](schema.md).
+
+- **Money** is exact: `decimal(38, 12)` US dollars. One event carries at most 1,000,000 dollars (docs/schema.md), so a sum
+  would need more than 10^20 events to leave 38 digits.
+- **Unpriced is not free:** a sum of costs leaves out what has no price and says how many calls that is; where nothing is
+  priced the sum is null, never 0.
+- **Tokens** are summed as decimals, which cannot wrap: one event carries at most 100,000,000 tokens, and a sum of plain
+  integers could wrap beyond 9 * 10^10 such events. In a query of your own write `sum(input_tokens::decimal(20, 0))` on a
+  ledger of that size.
+- **Days** are UTC days, the partitions of the tables. In a session with a time zone (`--tz Europe/Berlin`) every instant
+  carries it: `started_at::date`, `date_trunc('day', started_at)` and `extract(hour from started_at)` follow that zone and
+  its summer time. `date_bin` counts in UTC.
+- **Numbers in a query** such as `0.1` are decimals, never floats.
+- **Bytes** print as hexadecimal; to look for an entry write `WHERE entry_id = decode('..', 'hex')`, and
+  `encode(entry_id, 'hex')` gives its id as text.
+";
+
+#[cfg(test)]
+mod tests {
+    use daybook_ledger::{Ledger, Root};
+
+    use super::*;
+    use crate::{Session, SessionOptions};
+
+    #[tokio::test]
+    async fn each_column_of_a_view_is_described_in_its_header_in_order() {
+        let ledger = Ledger::create_at(Root::memory()).await.unwrap();
+        let session = Session::open(&ledger, SessionOptions::default()).await.unwrap();
+        for view in ALL {
+            let header = view.header();
+            let described = header.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next());
+            let schema = session.schema_of(view.name).await.unwrap();
+            let columns: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            assert_eq!(described.collect::<Vec<_>>(), columns, "{}", view.name);
+        }
+    }
+
+    #[test]
+    fn the_published_views_are_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/views.md");
+        if std::env::var_os("DAYBOOK_WRITE_DOCS").is_some() {
+            std::fs::write(path, markdown()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), markdown(), "run with DAYBOOK_WRITE_DOCS=1");
+    }
+}

@@ -1,0 +1,32 @@
+-- What each provider cost, day by day.
+--
+-- One row per UTC day and provider. A filter on `day` reads only the files of those days. For days of another time zone
+-- group `usage` by `started_at::date` in a session with `--tz`.
+--
+-- - `day`: UTC day of the call
+-- - `provider`: who serves and bills; null if the event does not say
+-- - `calls`: calls, whatever their outcome
+-- - `failed_calls`: calls of status `error`; a provider may bill them all the same
+-- - `priced_calls`: calls with a `list_cost`
+-- - `unpriced_calls`: calls without one, which `list_cost` leaves out
+-- - `input_tokens`: tokens, every kind of input; calls without usage are left out
+-- - `cache_read_input_tokens`: tokens, the part of the input read from a prompt cache
+-- - `output_tokens`: tokens, every kind of output; calls without usage are left out
+-- - `list_cost`: US dollars by our prices, of the priced calls; null if none is priced
+-- - `reported_calls`: calls with a `reported_cost` in US dollars
+-- - `reported_cost`: US dollars by what gateways and providers report, of those calls; null if there are none
+SELECT
+    event_date AS day,
+    provider,
+    count(*) AS calls,
+    count(*) FILTER (WHERE status = 'error') AS failed_calls,
+    count(list_cost) AS priced_calls,
+    count(*) - count(list_cost) AS unpriced_calls,
+    sum(input_tokens::decimal(20, 0)) AS input_tokens,
+    sum(cache_read_input_tokens::decimal(20, 0)) AS cache_read_input_tokens,
+    sum(output_tokens::decimal(20, 0)) AS output_tokens,
+    sum(list_cost) AS list_cost,
+    count(reported_cost) FILTER (WHERE reported_currency = 'USD') AS reported_calls,
+    sum(reported_cost) FILTER (WHERE reported_currency = 'USD') AS reported_cost
+FROM usage
+GROUP BY event_date, provider

@@ -1,0 +1,8 @@
+//! What the crate promises, tested through its public API.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+
+mod fixture;
+mod pruning;
+mod render;
+mod session;
+mod sql;

@@ -1,0 +1,98 @@
+//! The `.slt` files under `tests/sql`: SQL and its rows. `DAYBOOK_WRITE_SQL=1` rewrites the rows, to be read in review.
+
+use std::path::Path;
+
+use arrow::datatypes::DataType;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use async_trait::async_trait;
+use daybook_ledger::{Ledger, Report as _};
+use daybook_queries::{Error, Session, SessionOptions};
+use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
+
+use crate::fixture;
+
+struct Database(Session);
+
+/// An error with its code, as the command line prints it.
+#[derive(Debug)]
+struct Coded(Error);
+
+impl std::fmt::Display for Coded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{}] {}", self.0.code(), self.0)
+    }
+}
+
+impl std::error::Error for Coded {}
+
+#[async_trait]
+impl AsyncDB for Database {
+    type Error = Coded;
+    type ColumnType = DefaultColumnType;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Coded> {
+        let rows = self.0.run(sql).await.map_err(Coded)?;
+        let types = rows.schema().fields().iter().map(|field| column_type(field.data_type())).collect();
+        let mut text = Vec::new();
+        for batch in rows.collect().await.map_err(Coded)? {
+            let options = FormatOptions::new().with_null("NULL");
+            let columns: Vec<_> =
+                batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
+            for row in 0..batch.num_rows() {
+                text.push(columns.iter().map(|column| column.value(row).to_string()).collect());
+            }
+        }
+        Ok(DBOutput::Rows { types, rows: text })
+    }
+
+    async fn shutdown(&mut self) {}
+}
+
+fn column_type(data_type: &DataType) -> DefaultColumnType {
+    match data_type {
+        DataType::Decimal128(..) => DefaultColumnType::FloatingPoint,
+        other if other.is_integer() => DefaultColumnType::Integer,
+        _ => DefaultColumnType::Text,
+    }
+}
+
+async fn check(file: &str, ledger: &Ledger, time_zone: &str) {
+    let options = SessionOptions { time_zone: time_zone.into(), ..fixture::options() };
+    let session = Session::open(ledger, options).await.unwrap();
+    let mut runner = Runner::new(|| async { Ok(Database(session.clone())) });
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sql").join(file);
+    if std::env::var_os("DAYBOOK_WRITE_SQL").is_some() {
+        let validator = sqllogictest::default_validator;
+        let columns = sqllogictest::default_column_validator;
+        let normalizer = sqllogictest::default_normalizer;
+        runner.update_test_file(&path, " ", validator, normalizer, columns).await.unwrap();
+    }
+    runner.run_file_async(&path).await.unwrap();
+}
+
+#[tokio::test]
+async fn views_answer_as_published() {
+    check("views.slt", &fixture::company().await, "UTC").await;
+}
+
+#[tokio::test]
+async fn only_reading_is_possible() {
+    check("read_only.slt", &fixture::company().await, "UTC").await;
+}
+
+#[tokio::test]
+async fn misspelt_names_get_the_nearest() {
+    check("names.slt", &fixture::company().await, "UTC").await;
+}
+
+#[tokio::test]
+async fn numbers_stay_exact() {
+    check("exact.slt", &fixture::company().await, "UTC").await;
+}
+
+#[tokio::test]
+async fn days_and_hours_follow_the_zone_and_its_summer_time() {
+    let ledger = fixture::clock_changes().await;
+    check("berlin.slt", &ledger, "Europe/Berlin").await;
+    check("new_york.slt", &ledger, "America/New_York").await;
+}
