@@ -1,0 +1,321 @@
+//! What a bundle says about itself: Data Package descriptor, summary, schema, README and BagIt tags.
+
+use std::fmt::Write as _;
+
+use daybook_ledger::ColumnKind as Kind;
+use daybook_ledger::schema::Column;
+use serde_json::{Map, Value, json};
+
+use crate::folder::Written;
+use crate::format::{HEX_COLUMNS, Shard, TextColumn, text_columns};
+use crate::select::Window;
+use crate::source::{Pin, Plan};
+use crate::{Format, Part};
+
+pub(crate) const BAGIT_TEXT: &str = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n";
+pub(crate) const BAG_INFO: &str = "bag-info.txt";
+pub(crate) const DESCRIPTOR: &str = "data/datapackage.json";
+pub(crate) const README: &str = "data/README.md";
+pub(crate) const SCHEMA: &str = "data/schema.md";
+pub(crate) const SUMMARY: &str = "data/summary.json";
+/// The form of `summary.json` and of the folders; a reader refuses what it does not know.
+pub(crate) const LAYOUT: &str = "daybook-bundle/1";
+pub(crate) const PAYLOAD_OXUM: &str = "Payload-Oxum";
+const SOFTWARE: &str = concat!("daybook ", env!("CARGO_PKG_VERSION"));
+
+/// Everything the descriptions are made from.
+#[derive(Debug)]
+pub(crate) struct Description<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) window: Window,
+    pub(crate) shards: &'a [(Part, Format, Shard)],
+    pub(crate) rows: &'a [(Part, u64)],
+}
+
+/// `summary.json` without the totals of the tables.
+pub(crate) fn summary(plan: &Plan, window: Window, formats: &[Format]) -> Map<String, Value> {
+    let version = |pin: &Pin| {
+        let value = json!({"version": pin.version.0, "committed_at": pin.committed_at.to_string()});
+        (pin.part.name().to_owned(), value)
+    };
+    let fields = json!({
+        "layout": LAYOUT,
+        "written_by": SOFTWARE,
+        "ledger_id": plan.ledger_id,
+        "tables": plan.pins.iter().map(version).collect::<Map<_, _>>(),
+        "window": {
+            "column": "usage.started_at",
+            "from": window.from.map(|from| from.to_string()),
+            "before": window.to.map(|to| to.to_string()),
+        },
+        "formats": formats.iter().map(|format| format.as_str()).collect::<Vec<_>>(),
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+pub(crate) fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+impl Description<'_> {
+    fn usage_pin(&self) -> Option<&Pin> {
+        self.plan.pins.iter().find(|pin| pin.part == Part::Usage)
+    }
+
+    fn window_text(&self) -> String {
+        let end = |instant: Option<daybook_ledger::Instant>| instant.map_or("..".into(), |instant| instant.to_string());
+        format!("{}/{}", end(self.window.from), end(self.window.to))
+    }
+
+    /// Data Package v2. Only CSV is declared as a table: readers in use refuse digests on Parquet tables and cannot read
+    /// lists in them; as a file each is checked byte by byte.
+    pub(crate) fn data_package(&self) -> Value {
+        let resources: Vec<Value> =
+            self.shards.iter().map(|(part, format, shard)| resource(*part, *format, shard)).collect();
+        json!({
+            "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
+            "name": "daybook-bundle",
+            "id": self.identifier(),
+            "title": "AI usage from a Daybook ledger",
+            "description": "Entries of AI calls, what was said in them, and messages that could not become entries. README.md says how to check and read it, summary.json has counts and sums.",
+            "created": self.usage_pin().map(|pin| pin.committed_at.to_string()),
+            "resources": resources,
+        })
+    }
+
+    fn identifier(&self) -> String {
+        let version = self.usage_pin().map_or(0, |pin| pin.version.0);
+        format!("daybook:{}:usage@{version}:{}", self.plan.ledger_id, self.window_text())
+    }
+
+    /// The bagging date is that of the version, so that the same version gives the same bytes.
+    pub(crate) fn bag_info(&self, payload: &[Written]) -> String {
+        let bytes: u64 = payload.iter().map(|file| file.bytes).sum();
+        let mut text = String::new();
+        let mut label = |name: &str, value: &dyn std::fmt::Display| {
+            writeln!(text, "{name}: {value}").ok();
+        };
+        label("Bag-Software-Agent", &SOFTWARE);
+        if let Some(pin) = self.usage_pin() {
+            label("Bagging-Date", &pin.committed_at.date());
+        }
+        label("External-Identifier", &self.identifier());
+        label("External-Description", &"Entries of AI calls with their bodies, from a Daybook ledger");
+        label(PAYLOAD_OXUM, &format_args!("{bytes}.{}", payload.len()));
+        label("Daybook-Ledger-Id", &self.plan.ledger_id);
+        for pin in &self.plan.pins {
+            let part = match pin.part {
+                Part::Usage => "Usage",
+                Part::Content => "Content",
+                Part::Quarantine => "Quarantine",
+            };
+            label(&format!("Daybook-{part}-Version"), &pin.version);
+        }
+        label("Daybook-Window", &self.window_text());
+        text
+    }
+
+    /// `README.md`, for somebody who has never heard of Daybook.
+    pub(crate) fn readme(&self, formats: &[Format]) -> String {
+        let version = self.usage_pin().map_or(0, |pin| pin.version.0);
+        let mut text = format!(
+            "# A bundle of AI usage\n\n\
+             Written by {SOFTWARE} from version {version} of the ledger {}.\n\
+             Window on `started_at`, half-open (first instant in / first instant out, `..` is open): {}\n\n\
+             | table | what a row is | rows |\n| --- | --- | --- |\n",
+            self.plan.ledger_id,
+            self.window_text(),
+        );
+        for (part, rows) in self.rows {
+            let meaning = match part {
+                Part::Usage => "one AI call: who, which model, tokens, cost, outcome; never a word of what was said",
+                Part::Content => "what was said in one call of `usage`, by `entry_id`, whole",
+                Part::Quarantine => "one message that could not become an entry, whole, with the reason",
+            };
+            writeln!(text, "| `{}` | {meaning} | {rows} |", part.name()).ok();
+        }
+        let names: Vec<_> = formats.iter().map(|format| format.as_str()).collect();
+        write!(
+            text,
+            "\nEach table has the same rows in each format ({}), in order of day. Every column is in `schema.md`; counts,\n\
+             sums, first and last offsets by topic and partition are in `summary.json`.\n{README_CHECK}",
+            names.join(", ")
+        )
+        .ok();
+        let scans = formats.iter().map(|format| match format {
+            Format::Jsonl => "read_json('data/usage/*.jsonl', format='newline_delimited')",
+            Format::Csv => "read_csv('data/usage/*.csv', all_varchar=true)",
+            Format::Parquet => "'data/usage/*.parquet'",
+        });
+        for scan in scans {
+            let sql = format!("select count(*), sum(input_tokens::bigint), sum(list_cost::decimal(38,12)) from {scan}");
+            writeln!(text, "    python3 -c \"import duckdb; duckdb.sql(\\\"{sql}\\\").show()\"").ok();
+        }
+        text.push_str(README_SUMS);
+        if formats.contains(&Format::Parquet) {
+            text.push_str(README_READ);
+        }
+        text.push_str(README_VALUES);
+        text
+    }
+}
+
+const README_CHECK: &str = r#"
+## Check it
+
+With nothing but coreutils and bash, in the folder above this one (the one with `bagit.txt`):
+
+    sha256sum -c --quiet tagmanifest-sha256.txt manifest-sha256.txt
+    sha512sum -c --quiet tagmanifest-sha512.txt manifest-sha512.txt
+    find data -type f | LC_ALL=C sort | cmp - <(cut -c67- manifest-sha256.txt)
+
+With tools of others (`pip install bagit 'frictionless[parquet]' duckdb`):
+
+    bagit.py --validate .
+    frictionless validate data/datapackage.json
+"#;
+
+const README_SUMS: &str = r#"
+The sums must be those of `summary.json`, to the last digit. `daybook verify .` does all of it at once.
+"#;
+
+const README_READ: &str = r#"
+## Read it
+
+    import glob, pandas, pyarrow.parquet
+    usage = pyarrow.parquet.read_table(glob.glob("data/usage/*.parquet"))     # decimals stay exact
+    content = pandas.read_parquet(glob.glob("data/content/*.parquet"))
+    calls = usage.to_pandas().merge(content, on="entry_id", how="left")
+
+    select * from 'data/usage/*.parquet' u left join 'data/content/*.parquet' c using (entry_id);  -- DuckDB
+"#;
+
+const README_VALUES: &str = r#"
+## How values are written
+
+| in the ledger | JSONL | CSV | Parquet |
+| --- | --- | --- | --- |
+| no value | `null`; every column is always there | nothing between the commas (`""` is empty text) | null |
+| counts | number | digits | INT64, INT32 |
+| money, exact quantities | string, 12 decimals | 12 decimals | DECIMAL(38,12) |
+| instants | RFC 3339, UTC, microseconds | the same | TIMESTAMP, UTC, microseconds |
+| days | `YYYY-MM-DD` | the same | DATE |
+| ids and digests (`entry_id`, `content_sha256`) | lower-case hexadecimal | the same | bytes |
+| bytes somebody sent (`raw`, `key`, `value`) | text if they are UTF-8, else base64; the next column, `..._encoding`, says `utf-8` or `base64` | the same | bytes |
+| bytes by name (`headers`) | object; `headers_encoding` holds for all values of the row | JSON text | MAP |
+| lists, maps | array, object | JSON text | LIST, MAP |
+
+CSV is RFC 4180: UTF-8, a header, CRLF, quotes doubled. Bodies are whole, so a line may be long: DuckDB takes `max_line_size` for
+CSV past 2 MB and `maximum_object_size` for JSON past 16 MB.
+"#;
+
+fn resource(part: Part, format: Format, shard: &Shard) -> Value {
+    let path = shard.file.path.strip_prefix("data/").unwrap_or(&shard.file.path);
+    let name = path.rsplit('/').next().unwrap_or(path).replace('.', "-");
+    let mut resource = json!({
+        "name": name,
+        "path": path,
+        "type": if format == Format::Csv { "table" } else { "file" },
+        "format": format.as_str(),
+        "mediatype": format.media_type(),
+        "bytes": shard.file.bytes,
+        "hash": format!("sha256:{}", shard.file.sha256),
+        "rowCount": shard.rows,
+        "schema": table_schema(part, format),
+    });
+    let Some(fields) = resource.as_object_mut() else { return resource };
+    if format != Format::Parquet {
+        fields.insert("encoding".into(), json!("utf-8"));
+    }
+    // Validators compare `rows` with a table they read, and refuse it on a file.
+    if format == Format::Csv {
+        fields.insert("rows".into(), json!(shard.rows));
+    }
+    resource
+}
+
+/// Table Schema of a file. Nothing is declared unique or positive: a ledger keeps what it was sent, and flags it.
+fn table_schema(part: Part, format: Format) -> Value {
+    let columns = match format {
+        Format::Jsonl | Format::Csv => text_columns(part.spec()),
+        Format::Parquet => {
+            let column = |column: &'static Column| TextColumn { name: column.name.into(), column, is_encoding: false };
+            part.spec().columns.iter().map(column).collect()
+        }
+    };
+    let fields: Vec<Value> = columns.iter().map(|column| field(column, format)).collect();
+    json!({"$schema": "https://datapackage.org/profiles/2.0/tableschema.json", "fields": fields})
+}
+
+fn field(text: &TextColumn, format: Format) -> Value {
+    let column = text.column;
+    if text.is_encoding {
+        return json!({
+            "name": text.name, "type": "string",
+            "description": format!("How `{}` became text", column.name),
+            "constraints": {"enum": ["utf-8", "base64"]},
+        });
+    }
+    let kind = match column.kind {
+        Kind::Bytes | Kind::Text | Kind::Word => "string",
+        Kind::Int | Kind::Short => "integer",
+        Kind::Bool => "boolean",
+        Kind::Instant => "datetime",
+        Kind::Day => "date",
+        Kind::Decimal => "number",
+        Kind::Words => "array",
+        Kind::TextMap | Kind::BytesMap | Kind::DecimalMap => "object",
+    };
+    let mut field = json!({"name": text.name, "type": kind, "description": meaning(column)});
+    if format == Format::Csv
+        && HEX_COLUMNS.contains(&column.name)
+        && let Some(field) = field.as_object_mut()
+    {
+        field.insert("constraints".into(), json!({"pattern": "[0-9a-f]*"}));
+    }
+    field
+}
+
+fn meaning(column: &Column) -> String {
+    match column.unit {
+        "" => column.meaning.into(),
+        unit => format!("{} ({unit})", column.meaning),
+    }
+}
+
+/// `schema.md`: every column of the bundle.
+pub(crate) fn schema() -> String {
+    let mut text = String::from(
+        "# Columns\n\nEvery column may be null: null means the event does not say. README.md says how each type is written.\n",
+    );
+    for part in Part::ALL {
+        write!(
+            text,
+            "\n## `{}`\n\n| column | type | unit | meaning | term from |\n| --- | --- | --- | --- | --- |\n",
+            part.name()
+        )
+        .ok();
+        for column in part.spec().columns {
+            let Column { name, unit, meaning, origin, .. } = column;
+            let kind = match column.kind {
+                Kind::Bytes => "bytes",
+                Kind::Text | Kind::Word => "text",
+                Kind::Int => "64-bit integer",
+                Kind::Short => "32-bit integer",
+                Kind::Bool => "boolean",
+                Kind::Instant => "instant",
+                Kind::Day => "day",
+                Kind::Decimal => "decimal(38,12)",
+                Kind::Words => "list of text",
+                Kind::TextMap => "map of text to text",
+                Kind::BytesMap => "map of text to bytes",
+                Kind::DecimalMap => "map of text to decimal(38,12)",
+            };
+            writeln!(text, "| `{name}` | {kind} | {unit} | {meaning} | {origin} |").ok();
+        }
+    }
+    text
+}

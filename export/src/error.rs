@@ -1,0 +1,97 @@
+//! What can go wrong with a bundle.
+
+use std::path::{Path, PathBuf};
+
+use daybook_ledger::{Instant, Kind, Report};
+
+/// Errors of exports and verifications. A difference found by a verification is not one of them.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "fields are the values named in each message")]
+pub enum Error {
+    /// Something is already at the place of the bundle.
+    #[error("{} already holds something", path.display())]
+    OutTaken { path: PathBuf },
+    /// Another export writes there.
+    #[error("another export is writing {}", path.display())]
+    OutBusy { path: PathBuf },
+    /// No instant is in the window.
+    #[error("the window from {from} to before {to} is empty")]
+    EmptyWindow { from: Instant, to: Instant },
+    /// Nothing to write rows as.
+    #[error("no format is asked for")]
+    NoFormat,
+    /// The file system refused.
+    #[error("cannot {action} {}", path.display())]
+    Folder { path: PathBuf, action: &'static str, source: std::io::Error },
+    /// The folder to verify is no bundle.
+    #[error("{} is not a bundle: {reason}", path.display())]
+    NotABundle { path: PathBuf, reason: String },
+    /// The ledger could not be read.
+    #[error(transparent)]
+    Ledger(#[from] daybook_ledger::Error),
+    /// An invariant does not hold.
+    #[error("internal: {invariant}: {found}")]
+    Internal { invariant: &'static str, found: String },
+}
+
+impl Error {
+    /// Every code of this crate, for the check that `docs/errors.md` describes it.
+    pub const CODES: &'static [&'static str] =
+        &["EXPORT-001", "EXPORT-002", "EXPORT-003", "EXPORT-004", "EXPORT-005", "EXPORT-006", "EXPORT-099"];
+
+    pub(crate) fn folder(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Folder { path: path.into(), action, source }
+    }
+
+    pub(crate) fn arrow(source: arrow::error::ArrowError) -> Self {
+        Self::Internal { invariant: "a batch has the columns of its table", found: source.to_string() }
+    }
+
+    pub(crate) fn panicked(source: impl std::fmt::Display) -> Self {
+        Self::Internal { invariant: "no thread of an export panics", found: source.to_string() }
+    }
+}
+
+impl Report for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::OutTaken { .. } => "EXPORT-001",
+            Self::OutBusy { .. } => "EXPORT-002",
+            Self::EmptyWindow { .. } => "EXPORT-003",
+            Self::NoFormat => "EXPORT-004",
+            Self::Folder { .. } => "EXPORT-005",
+            Self::NotABundle { .. } => "EXPORT-006",
+            Self::Ledger(error) => error.code(),
+            Self::Internal { .. } => "EXPORT-099",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        use std::io::ErrorKind as Io;
+        match self {
+            Self::OutTaken { .. } | Self::EmptyWindow { .. } | Self::NoFormat | Self::NotABundle { .. } => Kind::Usage,
+            Self::OutBusy { .. } => Kind::Conflict,
+            Self::Folder { source, .. } => match source.kind() {
+                Io::NotFound | Io::PermissionDenied | Io::NotADirectory | Io::ReadOnlyFilesystem => Kind::Usage,
+                _ => Kind::Unavailable,
+            },
+            Self::Ledger(error) => error.kind(),
+            Self::Internal { .. } => Kind::Bug,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::OutTaken { .. } => "name a folder that does not exist yet; a bundle never overwrites anything".into(),
+            Self::OutBusy { .. } => "wait for it, or name another folder".into(),
+            Self::EmptyWindow { .. } => "the window is half-open: `--to` is the first instant left out".into(),
+            Self::NoFormat => "name at least one of jsonl, csv, parquet".into(),
+            Self::Folder { .. } => {
+                "check the path, its permissions and the free space; no bundle was left under its name".into()
+            }
+            Self::NotABundle { .. } => "name a folder that `daybook export` wrote, or a ledger".into(),
+            Self::Ledger(error) => return error.hint(),
+            Self::Internal { .. } => "this is a bug of Daybook: please report it with this message".into(),
+        })
+    }
+}

@@ -1,0 +1,267 @@
+//! Rows as lines of text.
+
+use std::borrow::Cow;
+use std::sync::mpsc::Receiver;
+
+use arrow::array::RecordBatch;
+use serde_json::ser::{CompactFormatter, Formatter as _};
+
+use super::Target;
+use super::cell::{Cell, TextColumn, cells, text_columns};
+use super::shards::{Shard, Shards};
+use crate::Error;
+
+/// How a line and its values are put together.
+pub(crate) trait Dialect {
+    /// What a file starts with.
+    fn header(&self, columns: &[TextColumn]) -> Vec<u8>;
+    /// What stands before the value of the column at `index`.
+    fn before(&self, column: &TextColumn, index: usize) -> Vec<u8>;
+    /// What ends a row.
+    fn row_end(&self) -> &'static [u8];
+    /// No value.
+    fn null(&self, out: &mut Vec<u8>);
+    /// Text of any characters.
+    fn text(&self, out: &mut Vec<u8>, text: &str);
+    /// Text that needs no escape, written by `write`.
+    fn plain(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>));
+    /// A list or map, given as JSON.
+    fn nested(&self, out: &mut Vec<u8>, json: &[u8]);
+}
+
+/// JSON Lines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Json;
+
+impl Dialect for Json {
+    fn header(&self, _columns: &[TextColumn]) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn before(&self, column: &TextColumn, index: usize) -> Vec<u8> {
+        format!("{}\"{}\":", if index == 0 { '{' } else { ',' }, column.name).into_bytes()
+    }
+
+    fn row_end(&self) -> &'static [u8] {
+        b"}\n"
+    }
+
+    fn null(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"null");
+    }
+
+    fn text(&self, out: &mut Vec<u8>, text: &str) {
+        // Writing to a Vec cannot fail.
+        serde_json::to_writer(out, text).ok();
+    }
+
+    fn plain(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        out.push(b'"');
+        write(out);
+        out.push(b'"');
+    }
+
+    fn nested(&self, out: &mut Vec<u8>, json: &[u8]) {
+        out.extend_from_slice(json);
+    }
+}
+
+/// RFC 4180: nothing between commas is null, `""` is empty text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Csv;
+
+impl Dialect for Csv {
+    fn header(&self, columns: &[TextColumn]) -> Vec<u8> {
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_ref()).collect();
+        [names.join(",").as_bytes(), self.row_end()].concat()
+    }
+
+    fn before(&self, _column: &TextColumn, index: usize) -> Vec<u8> {
+        if index == 0 { Vec::new() } else { vec![b','] }
+    }
+
+    fn row_end(&self) -> &'static [u8] {
+        b"\r\n"
+    }
+
+    fn null(&self, _out: &mut Vec<u8>) {}
+
+    fn text(&self, out: &mut Vec<u8>, text: &str) {
+        if text.is_empty() || text.bytes().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n')) {
+            push_quoted(out, text.as_bytes());
+        } else {
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    fn plain(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        write(out);
+    }
+
+    fn nested(&self, out: &mut Vec<u8>, json: &[u8]) {
+        push_quoted(out, json);
+    }
+}
+
+fn push_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    for (at, run) in bytes.split(|byte| *byte == b'"').enumerate() {
+        if at > 0 {
+            out.extend_from_slice(b"\"\"");
+        }
+        out.extend_from_slice(run);
+    }
+    out.push(b'"');
+}
+
+/// Writes every row of every batch.
+pub(crate) fn write(
+    dialect: &impl Dialect,
+    target: Target,
+    batches: Receiver<RecordBatch>,
+) -> Result<Vec<Shard>, Error> {
+    let spec = target.part.spec();
+    let columns = text_columns(spec);
+    let before: Vec<Vec<u8>> =
+        columns.iter().enumerate().map(|(index, column)| dialect.before(column, index)).collect();
+    let mut shards = Shards::new(target, dialect.header(&columns));
+    let mut row_text = Vec::new();
+    for batch in batches {
+        let mut cells = cells(spec, &batch, dialect)?;
+        for row in 0..batch.num_rows() {
+            row_text.clear();
+            push_row(dialect, &mut row_text, &before, &mut cells, row);
+            shards.write_row(&row_text)?;
+        }
+    }
+    shards.finish()
+}
+
+fn push_row(dialect: &impl Dialect, out: &mut Vec<u8>, before: &[Vec<u8>], cells: &mut [Cell<'_>], row: usize) {
+    for (before, cell) in before.iter().zip(cells) {
+        out.extend_from_slice(before);
+        cell.push(dialect, out, row);
+    }
+    out.extend_from_slice(dialect.row_end());
+}
+
+/// Decimal digits of `number`.
+pub(crate) fn push_int(out: &mut Vec<u8>, number: i64) {
+    // Writing to a Vec cannot fail.
+    CompactFormatter.write_i64(out, number).ok();
+}
+
+/// A count of 10⁻¹² as plain decimal text with its twelve places.
+pub(crate) fn push_decimal(out: &mut Vec<u8>, pico: i128) {
+    const ONE: u128 = 1_000_000_000_000;
+    if pico < 0 {
+        out.push(b'-');
+    }
+    let (whole, fraction) = (pico.unsigned_abs() / ONE, pico.unsigned_abs() % ONE);
+    CompactFormatter.write_u128(out, whole).ok();
+    push_fraction(out, fraction + ONE);
+}
+
+/// `.` and the digits of `marked` after its first: a fraction with its leading zeros.
+fn push_fraction(out: &mut Vec<u8>, marked: u128) {
+    let point = out.len();
+    CompactFormatter.write_u64(out, u64::try_from(marked).unwrap_or_default()).ok();
+    if let Some(first) = out.get_mut(point) {
+        *first = b'.';
+    }
+}
+
+/// RFC 3339, UTC, microseconds; `day` is the day last printed and its text.
+pub(crate) fn push_instant(out: &mut Vec<u8>, micros: i64, day: &mut DayText) {
+    const SECOND: i64 = 1_000_000;
+    let (date, time) = (micros.div_euclid(86_400 * SECOND), micros.rem_euclid(86_400 * SECOND));
+    let seconds = time / SECOND;
+    out.extend_from_slice(day.of(i32::try_from(date).unwrap_or_default()).as_bytes());
+    for (mark, part) in [(b'T', seconds / 3_600), (b':', seconds / 60 % 60), (b':', seconds % 60)] {
+        let part = u8::try_from(part).unwrap_or_default();
+        out.extend_from_slice(&[mark, b'0' + part / 10, b'0' + part % 10]);
+    }
+    push_fraction(out, u128::from((time % SECOND + SECOND).unsigned_abs()));
+    out.push(b'Z');
+}
+
+/// The text of the day last asked for: most rows of a file share theirs.
+#[derive(Debug, Default)]
+pub(crate) struct DayText {
+    days: i32,
+    text: Cow<'static, str>,
+}
+
+impl DayText {
+    pub(crate) fn of(&mut self, days: i32) -> &str {
+        if self.text.is_empty() || self.days != days {
+            self.days = days;
+            self.text = daybook_ledger::Date::from_days(days).to_string().into();
+        }
+        &self.text
+    }
+}
+
+/// Standard base64 with padding (RFC 4648, section 4).
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |group: u32, place: u32| {
+        let at = usize::try_from(group >> (18 - 6 * place) & 63).unwrap_or_default();
+        ALPHABET.get(at).copied().map_or('=', char::from)
+    };
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
+        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            text.push(if place as usize <= chunk.len() { digit(group, place) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_ledger::{Instant, Usd};
+
+    use super::*;
+
+    fn pushed(push: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        push(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_and_instants_print_as_the_ledger_prints_them() {
+        for pico in [0, 1, -1, 50_000_000_000, -1_000_000_000_001, 10_i128.pow(38) - 1, 1 - 10_i128.pow(38)] {
+            assert_eq!(pushed(|out| push_decimal(out, pico)), Usd::from_pico(pico).to_string());
+        }
+        let mut day = DayText::default();
+        for micros in [0, -1, 1_795_170_000_000_001, 1_795_170_000_123_456, 4_102_444_799_999_999] {
+            let text = pushed(|out| push_instant(out, micros, &mut day));
+            assert_eq!(text, Instant::from_micros(micros).to_string());
+        }
+        assert_eq!(pushed(|out| push_int(out, i64::MIN)), i64::MIN.to_string());
+    }
+
+    #[test]
+    fn bytes_become_standard_base64() {
+        let known =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
+        for (bytes, text) in known {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64(&[0xff, 0xfe, 0xfd]), "//79");
+    }
+
+    #[test]
+    fn csv_quotes_what_would_be_misread() {
+        let csv = |text: &str| pushed(|out| Csv.text(out, text));
+        assert_eq!(csv("plain text"), "plain text");
+        assert_eq!(csv(""), "\"\"");
+        assert_eq!(csv("a,b"), "\"a,b\"");
+        assert_eq!(csv("say \"hi\"\n"), "\"say \"\"hi\"\"\n\"");
+        assert_eq!(csv("\""), "\"\"\"\"");
+    }
+}

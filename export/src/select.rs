@@ -1,0 +1,141 @@
+//! Which rows go into a bundle.
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
+use daybook_ledger::{Date, EntryId, Instant};
+
+use crate::Error;
+
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// Half-open: `from` is in, `to` is not. `None` has no end on that side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) from: Option<Instant>,
+    pub(crate) to: Option<Instant>,
+}
+
+impl Window {
+    pub(crate) fn contains(&self, micros: i64) -> bool {
+        self.from.is_none_or(|from| from.micros() <= micros) && self.to.is_none_or(|to| micros < to.micros())
+    }
+
+    /// Whether an instant of `day` is in it.
+    pub(crate) fn touches(&self, day: Date) -> bool {
+        let (first, last) = bounds(day);
+        self.from.is_none_or(|from| from.micros() <= last) && self.to.is_none_or(|to| first < to.micros())
+    }
+
+    fn holds_all_of(&self, day: Date) -> bool {
+        let (first, last) = bounds(day);
+        self.contains(first) && self.contains(last)
+    }
+
+    /// The rows of `batch`, all of `day`, whose instant is in the window.
+    ///
+    /// A row's instant is the first of `columns` that lies on its day, or else the day's start: so each row is in
+    /// exactly one of two windows that meet.
+    pub(crate) fn select(&self, batch: &RecordBatch, day: Date, columns: &[&str]) -> Result<RecordBatch, Error> {
+        if self.holds_all_of(day) {
+            return Ok(batch.clone());
+        }
+        let (first, last) = bounds(day);
+        let instants: Vec<_> = columns
+            .iter()
+            .filter_map(|name| batch.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>())
+            .collect();
+        let of_row = |row: usize| {
+            let mut values = instants.iter().filter(|column| column.is_valid(row)).map(|column| column.value(row));
+            values.find(|micros| (first..=last).contains(micros)).unwrap_or(first)
+        };
+        let mask: BooleanArray = (0..batch.num_rows()).map(|row| Some(self.contains(of_row(row)))).collect();
+        filter_record_batch(batch, &mask).map_err(Error::arrow)
+    }
+}
+
+fn bounds(day: Date) -> (i64, i64) {
+    let first = i64::from(day.days()).saturating_mul(DAY_MICROS);
+    (first, first.saturating_add(DAY_MICROS - 1))
+}
+
+/// The entries of one day that were selected, so that their bodies follow: 16 bytes each.
+#[derive(Debug, Default)]
+pub(crate) struct DayEntries {
+    ids: Vec<[u8; 16]>,
+    is_sorted: bool,
+    /// Whether the entry at the same place has a body in the bundle.
+    has_body: Vec<bool>,
+    with_digest: u64,
+}
+
+impl DayEntries {
+    /// Takes in the selected rows of `usage`.
+    pub(crate) fn add(&mut self, usage: &RecordBatch) -> Result<(), Error> {
+        self.ids.extend(ids(usage)?.flatten());
+        self.is_sorted = false;
+        let digests = usage.column_by_name("content_sha256");
+        self.with_digest += digests.map_or(0, |digests| (digests.len() - digests.null_count()) as u64);
+        Ok(())
+    }
+
+    /// The rows of `content` that belong to them.
+    pub(crate) fn select(&mut self, content: &RecordBatch) -> Result<RecordBatch, Error> {
+        if !self.is_sorted {
+            self.ids.sort_unstable();
+            self.has_body = vec![false; self.ids.len()];
+            self.is_sorted = true;
+        }
+        let mut mask = Vec::with_capacity(content.num_rows());
+        for id in ids(content)? {
+            let found = id.and_then(|id| self.ids.binary_search(&id).ok());
+            if let Some(has_body) = found.and_then(|at| self.has_body.get_mut(at)) {
+                *has_body = true;
+            }
+            mask.push(found.is_some());
+        }
+        filter_record_batch(content, &BooleanArray::from(mask)).map_err(Error::arrow)
+    }
+
+    /// Entries whose event had a body that the ledger does not keep.
+    pub(crate) fn without_body(&self) -> u64 {
+        let kept = self.has_body.iter().filter(|has_body| **has_body).count() as u64;
+        self.with_digest.saturating_sub(kept)
+    }
+}
+
+fn ids(batch: &RecordBatch) -> Result<impl Iterator<Item = Option<[u8; 16]>>, Error> {
+    let column = batch.column_by_name("entry_id").and_then(|column| column.as_binary_opt::<i32>());
+    let Some(column) = column else {
+        return Err(Error::Internal { invariant: "a batch has the columns of its table", found: "entry_id".into() });
+    };
+    Ok(column.iter().map(|id| id.and_then(EntryId::from_slice).map(|id| id.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Instant {
+        Instant::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_window_holds_its_first_instant_and_not_its_end() {
+        let window = Window { from: Some(at("2026-11-20T10:00:00Z")), to: Some(at("2026-11-20T11:00:00Z")) };
+        assert!(window.contains(at("2026-11-20T10:00:00Z").micros()));
+        assert!(!window.contains(at("2026-11-20T10:00:00Z").micros() - 1));
+        assert!(window.contains(at("2026-11-20T11:00:00Z").micros() - 1));
+        assert!(!window.contains(at("2026-11-20T11:00:00Z").micros()));
+    }
+
+    #[test]
+    fn only_days_with_an_instant_in_the_window_are_read() {
+        let window = Window { from: Some(at("2026-11-20T00:00:00Z")), to: Some(at("2026-11-21T00:00:00Z")) };
+        let day = |text: &str| Date::parse(text).unwrap();
+        assert!(window.touches(day("2026-11-20")) && window.holds_all_of(day("2026-11-20")));
+        assert!(!window.touches(day("2026-11-19")));
+        assert!(!window.touches(day("2026-11-21")));
+        assert!(Window::default().holds_all_of(day("2026-11-21")));
+    }
+}

@@ -1,0 +1,302 @@
+//! What is read: pinned versions of the tables, their data files in order, each checked against its commit.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, RecordBatch};
+use arrow::datatypes::{Field, Schema};
+use bytes::Bytes;
+use daybook_ledger::file::hex;
+use daybook_ledger::schema::{self, CONTENT, PARTITION, QUARANTINE, USAGE};
+use daybook_ledger::{DataFile, Error as LedgerError, Instant, Ledger, Snapshot, Table, TableVersion};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::select::Window;
+
+/// Log entries read at the same time.
+const LOG_READS: usize = 16;
+/// Clocks of writers differ: a version is as late as the latest of this many before it.
+const SKEWED_VERSIONS: u64 = 64;
+/// What a batch may take in memory, going by its row group's average row.
+const BATCH_BYTES: i64 = 8 << 20;
+const BATCH_ROWS_MAX: i64 = 8_192;
+
+/// A table that goes into a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// One row per call.
+    Usage,
+    /// What was said in the calls of [`Part::Usage`].
+    Content,
+    /// Messages that could not become entries.
+    Quarantine,
+}
+
+impl Part {
+    /// Every part, in the order they are read within a day: bodies after the entries they belong to.
+    pub const ALL: [Self; 3] = [Self::Usage, Self::Content, Self::Quarantine];
+
+    /// The name of the table, and of its folder in a bundle.
+    pub const fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// Its columns.
+    pub const fn spec(self) -> &'static schema::Table {
+        match self {
+            Self::Usage => &USAGE,
+            Self::Content => &CONTENT,
+            Self::Quarantine => &QUARANTINE,
+        }
+    }
+
+    pub(crate) fn table(self, ledger: &Ledger) -> &Table {
+        match self {
+            Self::Usage => ledger.usage(),
+            Self::Content => ledger.content(),
+            Self::Quarantine => ledger.quarantine(),
+        }
+    }
+}
+
+/// A version of a table that a bundle is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pin {
+    pub(crate) part: Part,
+    pub(crate) version: TableVersion,
+    /// As its writer's clock had it.
+    pub(crate) committed_at: Instant,
+}
+
+/// A data file to read.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) part: Part,
+    pub(crate) file: DataFile,
+}
+
+/// Everything to read, in the order it goes into a bundle.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The `usage` table's id, which a copied ledger keeps.
+    pub(crate) ledger_id: String,
+    /// One per [`Part`].
+    pub(crate) pins: Vec<Pin>,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Pins `usage` at `as_of` or its newest version, and the other tables at the last version committed no later.
+    ///
+    /// `content` commits before `usage`, so every visible entry has its body; and both depend on the log alone, so the
+    /// same `as_of` gives the same plan whenever it is asked for.
+    pub(crate) async fn load(ledger: &Ledger, as_of: Option<TableVersion>, window: &Window) -> Result<Self, Error> {
+        let usage = ledger.usage().load(as_of).await?;
+        let version = usage.version();
+        let commits = committed_at(ledger.usage(), version.0.saturating_sub(SKEWED_VERSIONS)..=version.0).await?;
+        let own = commits.last().map_or(0, |(_, at)| *at);
+        let latest = commits.iter().map(|(_, at)| *at).max().unwrap_or(own);
+        let mut pins = Vec::new();
+        let mut steps = Vec::new();
+        for part in Part::ALL {
+            let (snapshot, at) = match part {
+                Part::Usage => (usage.clone(), own),
+                Part::Content | Part::Quarantine => load_as_of(part.table(ledger), latest).await?,
+            };
+            let committed_at = Instant::from_millis(at).unwrap_or(Instant::from_micros(0));
+            pins.push(Pin { part, version: snapshot.version(), committed_at });
+            let files = snapshot.files().into_iter().filter(|file| window.touches(file.date));
+            steps.extend(files.map(|file| Step { part, file }));
+        }
+        let order = |step: &Step| (step.file.date, step.part, step.file.path.clone());
+        steps.sort_by_cached_key(order);
+        Ok(Self { ledger_id: table_id(ledger.usage()).await?, pins, steps })
+    }
+
+    /// Bytes of all files to read.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.steps.iter().map(|step| step.file.size).sum()
+    }
+}
+
+/// The last version of `table` committed at `millis` or before; its first if none was.
+async fn load_as_of(table: &Table, millis: i64) -> Result<(Snapshot, i64), Error> {
+    let newest = table.load(None).await?.version().0;
+    let mut chunk = LOG_READS as u64;
+    let mut last = newest;
+    loop {
+        let first = last.saturating_sub(chunk - 1);
+        let commits = committed_at(table, first..=last).await?;
+        let found = commits.iter().rev().find(|(version, at)| *at <= millis || *version == 0);
+        if let Some((version, at)) = found {
+            return Ok((table.load(Some(TableVersion(*version))).await?, *at));
+        }
+        last = first.saturating_sub(1);
+        chunk = 512;
+    }
+}
+
+/// When each version was committed, by the clock of its writer: milliseconds since 1970.
+///
+/// From the log entry, not from the time of its file: a copied ledger has other files.
+async fn committed_at(table: &Table, versions: std::ops::RangeInclusive<u64>) -> Result<Vec<(u64, i64)>, Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Line {
+        commit_info: Option<CommitInfo>,
+    }
+    #[derive(serde::Deserialize)]
+    struct CommitInfo {
+        timestamp: Option<i64>,
+    }
+    let read = |version| async move {
+        let info = find_in_commit(table, version, |line: Line| line.commit_info).await?;
+        let at = info.and_then(|info| info.timestamp);
+        at.map(|at| (version, at)).ok_or_else(|| damaged_log(table, version, "the commit says no time"))
+    };
+    stream::iter(versions).map(read).buffered(LOG_READS).try_collect().await
+}
+
+async fn table_id(table: &Table) -> Result<String, Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Line {
+        meta_data: Option<Metadata>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        id: String,
+    }
+    let metadata = find_in_commit(table, 0, |line: Line| line.meta_data).await?;
+    metadata.map(|metadata| metadata.id).ok_or_else(|| damaged_log(table, 0, "the first commit has no table id"))
+}
+
+/// The first action of a commit that `pick` takes.
+async fn find_in_commit<L: serde::de::DeserializeOwned, T>(
+    table: &Table,
+    version: u64,
+    pick: impl Fn(L) -> Option<T>,
+) -> Result<Option<T>, Error> {
+    let path = Path::from(format!("_delta_log/{version:020}.json"));
+    let failed = |source| store_error(table, "read the log", source);
+    let commit = table.store().get(&path).await.map_err(failed)?.bytes().await.map_err(failed)?;
+    for line in commit.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let line = serde_json::from_slice(line).map_err(|source| damaged_log(table, version, source))?;
+        if let Some(found) = pick(line) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+fn damaged_log(table: &Table, version: u64, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let (place, version) = (table.url().to_string(), TableVersion(version));
+    Error::Ledger(LedgerError::DamagedLog { table: table.spec().name, place, version, source: source.into() })
+}
+
+fn store_error(table: &Table, action: &'static str, source: object_store::Error) -> Error {
+    Error::Ledger(LedgerError::store(table.url().to_string(), action, source))
+}
+
+/// What a data file is, against what its commit says.
+#[derive(Debug)]
+pub(crate) enum Fetched {
+    /// As committed.
+    Whole(Bytes),
+    /// Not, and why.
+    Damaged(String),
+}
+
+/// Reads a data file whole and checks its length and digest.
+///
+/// Memory: the length its commit says, which `ingest` bounds by its flush size.
+pub(crate) async fn fetch(table: &Table, file: &DataFile) -> Result<Fetched, Error> {
+    let path = Path::parse(&file.path).map_err(|source| damaged_log(table, 0, source))?;
+    let found = match table.store().get(&path).await {
+        Err(object_store::Error::NotFound { .. }) => return Ok(Fetched::Damaged("it is missing".into())),
+        found => found.map_err(|source| store_error(table, "read a data file", source))?,
+    };
+    let (committed, stored) = (file.size, found.meta.size);
+    if stored != committed {
+        return Ok(Fetched::Damaged(format!("it has {stored} bytes, its commit says {committed}")));
+    }
+    let bytes = found.bytes().await.map_err(|source| store_error(table, "read a data file", source))?;
+    let Some(committed) = file.sha256.clone() else { return Ok(Fetched::Whole(bytes)) };
+    let digest = {
+        let bytes = bytes.clone();
+        tokio::task::spawn_blocking(move || hex(&Sha256::digest(&bytes))).await.map_err(Error::panicked)?
+    };
+    Ok(match digest == committed {
+        true => Fetched::Whole(bytes),
+        false => Fetched::Damaged(format!("its SHA-256 is {digest}, its commit says {committed}")),
+    })
+}
+
+/// Rows a data file has by its own footer.
+pub(crate) fn rows_in(bytes: Bytes) -> Result<u64, String> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
+    let rows = builder.metadata().file_metadata().num_rows();
+    rows.try_into().map_err(|_| format!("its footer says {rows} rows"))
+}
+
+/// The rows of a data file in order, in the columns of its table, words as dictionaries.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    step: Step,
+    reader: ParquetRecordBatchReader,
+    rows: u64,
+}
+
+impl Rows {
+    pub(crate) fn open(step: Step, bytes: Bytes) -> Result<Self, Error> {
+        let damaged = |error: &dyn std::error::Error| damaged_file(&step, &error.to_string());
+        let building = step.part.spec().building_schema();
+        let stored: Vec<_> = building.fields().iter().filter(|field| field.name() != PARTITION).cloned().collect();
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(stored)));
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options);
+        let builder = builder.map_err(|error| damaged(&error))?;
+        let widest =
+            builder.metadata().row_groups().iter().map(|group| group.total_byte_size() / group.num_rows().max(1));
+        let rows = (BATCH_BYTES / widest.max().unwrap_or(1).max(1)).clamp(1, BATCH_ROWS_MAX);
+        let builder = builder.with_batch_size(usize::try_from(rows).unwrap_or(1));
+        let reader = builder.build().map_err(|error| damaged(&error))?;
+        Ok(Self { step, reader, rows: 0 })
+    }
+
+    pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
+        match self.reader.next() {
+            Some(Ok(batch)) => {
+                self.rows += batch.num_rows() as u64;
+                self.with_day(&batch).map(Some)
+            }
+            Some(Err(error)) => Err(damaged_file(&self.step, &error.to_string())),
+            None if self.rows == self.step.file.rows => Ok(None),
+            None => {
+                let reason = format!("it has {} rows, its commit says {}", self.rows, self.step.file.rows);
+                Err(damaged_file(&self.step, &reason))
+            }
+        }
+    }
+
+    /// Delta keeps the partition column in the log; readers of a bundle have only its files.
+    fn with_day(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        let days = || -> ArrayRef { Arc::new(Date32Array::from_value(self.step.file.date.days(), batch.num_rows())) };
+        let schema = self.step.part.spec().building_schema();
+        let column = |field: &Arc<Field>| match field.name() == PARTITION {
+            true => Some(days()),
+            false => batch.column_by_name(field.name()).cloned(),
+        };
+        let columns: Option<Vec<_>> = schema.fields().iter().map(column).collect();
+        let columns = columns.ok_or_else(|| damaged_file(&self.step, "a column is missing"))?;
+        RecordBatch::try_new(schema, columns).map_err(Error::arrow)
+    }
+}
+
+pub(crate) fn damaged_file(step: &Step, reason: &str) -> Error {
+    let path = format!("{}/{}", step.part.name(), step.file.path);
+    Error::Ledger(LedgerError::DamagedFile { path, reason: reason.into() })
+}

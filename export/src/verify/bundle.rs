@@ -1,0 +1,359 @@
+//! A bundle against its manifests, its descriptor and its summary.
+//!
+//! A bundle may come from anybody: links are not followed, no path leaves the folder, text is read within bounds, and no
+//! number in it is believed before the files were counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::rows::add_file;
+use super::{TableRows, Verdict};
+use crate::describe::{BAG_INFO, BAGIT_TEXT, DESCRIPTOR, LAYOUT, PAYLOAD_OXUM, SUMMARY};
+use crate::folder::{BAGIT, Digests, Written};
+use crate::manifest::{self, Algorithm, is_safe_name, shown};
+use crate::totals::Totals;
+use crate::{Error, Format, Part, Progress};
+
+/// Tag files, `summary.json` and `datapackage.json` are read whole.
+const TEXT_BYTES_MAX: u64 = 256 << 20;
+const FILES_MAX: usize = 1_000_000;
+const DEPTH_MAX: usize = 16;
+const READ_BYTES: usize = 1 << 20;
+
+/// Checks the bundle at `path` with nothing but the bundle.
+///
+/// Files and digests (SHA-256 and SHA-512) are those of the manifests, and no others; lengths and rows those of
+/// `bag-info.txt` and `datapackage.json`; counts and sums, taken again from every file of every format, those of
+/// `summary.json`.
+///
+/// # Errors
+/// [`Error::NotABundle`] if `path` is no folder, [`Error::Folder`] if it cannot be read. What differs is in the verdict.
+pub fn bundle(path: &Path, progress: &mut dyn Progress) -> Result<Verdict, Error> {
+    if !path.is_dir() {
+        return Err(Error::NotABundle { path: path.into(), reason: "it is not a folder".into() });
+    }
+    let mut check = Check { root: path, files: BTreeMap::new(), verdict: Verdict::default() };
+    check.walk(path, "", 0)?;
+    progress.start(check.files.values().sum());
+    check.bagit();
+    let digests = check.digests(progress)?;
+    check.manifests(&digests);
+    check.oxum();
+    check.rows(&digests);
+    Ok(check.verdict)
+}
+
+struct Check<'a> {
+    root: &'a Path,
+    /// Lengths of all regular files, by path with `/`.
+    files: BTreeMap<String, u64>,
+    verdict: Verdict,
+}
+
+impl Check<'_> {
+    /// Finds the regular files; everything else is a difference and is not touched again.
+    fn walk(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), Error> {
+        let entries = fs::read_dir(folder).map_err(Error::folder(folder, "look into"))?;
+        for entry in entries {
+            let entry = entry.map_err(Error::folder(folder, "look into"))?;
+            let name = entry.file_name();
+            let place = format!("{prefix}{}", shown(&name.to_string_lossy()));
+            // Of the entry itself: a link is not followed.
+            let kind = entry.metadata().map_err(Error::folder(folder, "look into"))?;
+            match name.to_str().filter(|name| is_safe_name(name)) {
+                None => self.verdict.differs(place, "no file of a bundle has such a name"),
+                Some(_) if kind.is_dir() && depth < DEPTH_MAX => {
+                    self.walk(&entry.path(), &format!("{place}/"), depth + 1)?;
+                }
+                Some(_) if kind.is_file() && self.files.len() < FILES_MAX => {
+                    self.files.insert(place, kind.len());
+                }
+                Some(_) if kind.is_symlink() => self.verdict.differs(place, "it is a symbolic link"),
+                Some(_) if kind.is_dir() => self.verdict.differs(place, "folders are nested too deep"),
+                Some(_) if kind.is_file() => self.verdict.differs(place, "there are too many files"),
+                Some(_) => self.verdict.differs(place, "it is not a regular file"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of a file that a bundle must have.
+    fn text(&mut self, name: &str) -> Option<String> {
+        let length = match self.files.get(name) {
+            None => {
+                self.verdict.differs(name, "it is missing");
+                return None;
+            }
+            Some(length) if *length > TEXT_BYTES_MAX => {
+                self.verdict.differs(name, format!("it has {length} bytes, at most {TEXT_BYTES_MAX} are read"));
+                return None;
+            }
+            Some(length) => *length,
+        };
+        let mut bytes = Vec::new();
+        let read = File::open(self.root.join(name)).and_then(|file| file.take(length).read_to_end(&mut bytes));
+        let text = read.map_err(|error| error.to_string());
+        match text.and_then(|_| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())) {
+            Ok(text) => Some(text),
+            Err(reason) => {
+                self.verdict.differs(name, reason);
+                None
+            }
+        }
+    }
+
+    fn bagit(&mut self) {
+        if self.text(BAGIT).is_some_and(|text| text != BAGIT_TEXT) {
+            self.verdict.differs(BAGIT, "it does not declare BagIt 1.0 in UTF-8");
+        }
+    }
+
+    /// Reads every file once.
+    fn digests(&mut self, progress: &mut dyn Progress) -> Result<BTreeMap<String, Written>, Error> {
+        let mut found = BTreeMap::new();
+        let mut buffer = vec![0; READ_BYTES];
+        for name in self.files.keys() {
+            let path = self.root.join(name);
+            let mut file = File::open(&path).map_err(Error::folder(&path, "open"))?;
+            let mut digests = Digests::default();
+            loop {
+                let length = file.read(&mut buffer).map_err(Error::folder(&path, "read"))?;
+                let (read, _) = buffer.split_at(length);
+                if read.is_empty() {
+                    break;
+                }
+                digests.update(read);
+                progress.advance(length as u64);
+            }
+            let written = digests.finish(name.clone());
+            self.verdict.files += 1;
+            self.verdict.bytes += written.bytes;
+            found.insert(name.clone(), written);
+        }
+        Ok(found)
+    }
+
+    /// Every payload file is in every manifest with its digest, and nothing else is.
+    fn manifests(&mut self, digests: &BTreeMap<String, Written>) {
+        let payload: BTreeSet<&str> =
+            digests.keys().map(String::as_str).filter(|name| name.starts_with("data/")).collect();
+        let mut tags: BTreeSet<&str> = [BAGIT, BAG_INFO].into();
+        tags.extend(Algorithm::ALL.map(Algorithm::payload_manifest));
+        for algorithm in Algorithm::ALL {
+            self.manifest(algorithm, algorithm.payload_manifest(), &payload, digests);
+            self.manifest(algorithm, algorithm.tag_manifest(), &tags, digests);
+        }
+        tags.extend(Algorithm::ALL.map(Algorithm::tag_manifest));
+        for name in digests.keys().filter(|name| !payload.contains(name.as_str()) && !tags.contains(name.as_str())) {
+            self.verdict.note(name, "no manifest vouches for it");
+        }
+    }
+
+    fn manifest(
+        &mut self,
+        algorithm: Algorithm,
+        name: &str,
+        required: &BTreeSet<&str>,
+        digests: &BTreeMap<String, Written>,
+    ) {
+        let Some(text) = self.text(name) else { return };
+        let (listed, faults) = manifest::parse(algorithm, &text);
+        for fault in faults {
+            self.verdict.differs(name, fault);
+        }
+        for (path, expected) in &listed {
+            match digests.get(path).map(|file| algorithm.digest_of(file)) {
+                None => self.verdict.differs(path, format!("it is missing, {name} lists it")),
+                Some(found) if found != expected => {
+                    let digest = algorithm.name();
+                    self.verdict.differs(path, format!("its {digest} is {found}, {name} says {expected}"));
+                }
+                Some(_) => {}
+            }
+        }
+        for path in required.iter().filter(|path| !listed.contains_key(**path)) {
+            self.verdict.differs(*path, format!("{name} does not list it"));
+        }
+    }
+
+    fn oxum(&mut self) {
+        let Some(info) = self.text(BAG_INFO) else { return };
+        let declared = info.lines().find_map(|line| line.strip_prefix(PAYLOAD_OXUM)?.strip_prefix(':'));
+        let payload = self.files.iter().filter(|(name, _)| name.starts_with("data/"));
+        let (bytes, files) = payload.fold((0_u64, 0_u64), |(bytes, files), (_, length)| (bytes + length, files + 1));
+        let found = format!("{bytes}.{files}");
+        match declared.map(str::trim) {
+            Some(declared) if declared == found => {}
+            Some(declared) => {
+                let declared = shown(declared);
+                self.verdict.differs(BAG_INFO, format!("{PAYLOAD_OXUM} is {declared}, the payload is {found}"));
+            }
+            None => self.verdict.differs(BAG_INFO, format!("{PAYLOAD_OXUM} is missing")),
+        }
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let text = self.text(name)?;
+        match serde_json::from_str(&text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.verdict.differs(name, format!("it cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Counts and sums every data file again.
+    fn rows(&mut self, digests: &BTreeMap<String, Written>) {
+        let package: Option<Package> = self.json(DESCRIPTOR);
+        let summary: Option<Value> = self.json(SUMMARY);
+        if let Some(layout) = summary.as_ref().and_then(|summary| summary.get("layout"))
+            && layout != LAYOUT
+        {
+            self.verdict.differs(SUMMARY, format!("layout is {layout}, this program knows {LAYOUT}"));
+            return;
+        }
+        let resources: BTreeMap<String, Resource> = match package {
+            Some(package) => self.resources(package),
+            None => BTreeMap::new(),
+        };
+        let formats = self.formats(summary.as_ref());
+        for part in Part::ALL {
+            let mut rows = None;
+            for format in &formats {
+                let totals = self.read(part, *format, &resources, digests);
+                if let Some(declared) = summary.as_ref().and_then(|summary| summary.get(part.name())) {
+                    let pointer = part.name().to_owned();
+                    let name = format!("data/{}/*.{}", part.name(), format.as_str());
+                    compare(&mut self.verdict, &name, &pointer, declared, &totals.to_json());
+                } else if summary.is_some() {
+                    self.verdict.differs(SUMMARY, format!("{} is missing", part.name()));
+                }
+                rows = rows.or(Some(totals.rows()));
+            }
+            self.verdict.rows.push(TableRows { table: part.name().into(), rows: rows.unwrap_or_default() });
+        }
+    }
+
+    /// The formats there are files of, which must be those `summary.json` lists.
+    fn formats(&mut self, summary: Option<&Value>) -> Vec<Format> {
+        let of_format = |format: &Format| {
+            let extension = format!(".{}", format.as_str());
+            self.files.keys().any(|name| name.ends_with(&extension))
+        };
+        let found: Vec<Format> = Format::ALL.into_iter().filter(of_format).collect();
+        let names = Value::from(found.iter().map(|format| format.as_str()).collect::<Vec<_>>());
+        if let Some(declared) = summary.map(|summary| summary.get("formats").unwrap_or(&Value::Null)) {
+            compare(&mut self.verdict, "data", "formats", declared, &names);
+        }
+        found
+    }
+
+    /// What the descriptor says of each file, by path; each data file is described once.
+    fn resources(&mut self, package: Package) -> BTreeMap<String, Resource> {
+        let mut resources = BTreeMap::new();
+        for resource in package.resources {
+            let path = format!("data/{}", resource.path);
+            if !self.files.contains_key(&path) {
+                self.verdict.differs(DESCRIPTOR, format!("it describes `{}`, which is not there", shown(&path)));
+            } else if resources.insert(path.clone(), resource).is_some() {
+                self.verdict.differs(DESCRIPTOR, format!("it describes {path} twice"));
+            }
+        }
+        resources
+    }
+
+    /// The totals of one table from its files in one format, each compared with its description.
+    fn read(
+        &mut self,
+        part: Part,
+        format: Format,
+        resources: &BTreeMap<String, Resource>,
+        digests: &BTreeMap<String, Written>,
+    ) -> Totals {
+        let (folder, extension) = (format!("data/{}/", part.name()), format!(".{}", format.as_str()));
+        let of_table = |name: &&String| name.starts_with(&folder) && name.ends_with(&extension);
+        let names: Vec<String> = self.files.keys().filter(of_table).cloned().collect();
+        let mut totals = Totals::new(part);
+        for name in names {
+            let (read, result) = read_guarded(&self.root.join(&name), part, format, totals);
+            totals = read;
+            let rows = match result {
+                Ok(rows) => rows,
+                Err(reason) => {
+                    self.verdict.differs(&name, format!("its rows cannot be read: {}", shown(&reason)));
+                    continue;
+                }
+            };
+            let Some(declared) = resources.get(&name) else {
+                self.verdict.differs(&name, format!("{DESCRIPTOR} does not describe it"));
+                continue;
+            };
+            if declared.row_count != rows {
+                let declared = declared.row_count;
+                self.verdict.differs(&name, format!("it has {rows} rows, {DESCRIPTOR} says {declared}"));
+            }
+            let Some(file) = digests.get(&name) else { continue };
+            if declared.bytes != file.bytes {
+                let (found, declared) = (file.bytes, declared.bytes);
+                self.verdict.differs(&name, format!("it has {found} bytes, {DESCRIPTOR} says {declared}"));
+            }
+            if declared.hash.strip_prefix("sha256:") != Some(&file.sha256) {
+                let declared = shown(&declared.hash);
+                self.verdict.differs(&name, format!("its sha256 is {}, {DESCRIPTOR} says {declared}", file.sha256));
+            }
+        }
+        totals
+    }
+}
+
+/// On a thread of its own: a reader that panics on hostile bytes is a difference too.
+fn read_guarded(path: &Path, part: Part, format: Format, mut totals: Totals) -> (Totals, Result<u64, String>) {
+    let path = path.to_owned();
+    let thread = std::thread::spawn(move || {
+        let result = add_file(&path, part, format, &mut totals);
+        (totals, result)
+    });
+    thread.join().unwrap_or_else(|_| (Totals::new(part), Err("the reader gave up".into())))
+}
+
+#[derive(Deserialize)]
+struct Package {
+    resources: Vec<Resource>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    path: String,
+    bytes: u64,
+    hash: String,
+    #[serde(rename = "rowCount")]
+    row_count: u64,
+}
+
+/// Names every value of `found` that `declared` has otherwise.
+fn compare(verdict: &mut Verdict, name: &str, pointer: &str, declared: &Value, found: &Value) {
+    match (declared, found) {
+        (Value::Object(declared), Value::Object(found)) => {
+            for (key, found) in found {
+                let pointer = format!("{pointer}.{key}");
+                compare(verdict, name, &pointer, declared.get(key).unwrap_or(&Value::Null), found);
+            }
+        }
+        (Value::Array(declared), Value::Array(found)) if declared.len() == found.len() => {
+            for (at, (declared, found)) in declared.iter().zip(found).enumerate() {
+                compare(verdict, name, &format!("{pointer}[{at}]"), declared, found);
+            }
+        }
+        _ if declared == found => {}
+        _ => {
+            let declared = shown(&declared.to_string());
+            verdict.differs(SUMMARY, format!("{pointer} is {declared}, {name} has {}", shown(&found.to_string())));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Is it still what was written? Every difference by name.
+
+mod bundle;
+mod ledger;
+mod rows;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+pub use self::bundle::bundle;
+pub use self::ledger::ledger;
+use crate::folder::BAGIT;
+
+/// Differences listed one by one; what is beyond is counted.
+const DIFFERENCES_MAX: usize = 1_000;
+
+/// Something that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// File or table.
+    pub place: String,
+    /// What was found there and what was expected.
+    pub found: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.found)
+    }
+}
+
+/// The outcome of a verification.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Verdict {
+    /// What differs, the first thousand.
+    pub differences: Vec<Difference>,
+    /// How many differ in all.
+    pub differences_count: u64,
+    /// What is worth knowing and no difference.
+    pub notes: Vec<Difference>,
+    /// Files checked.
+    pub files: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Rows found, by table.
+    pub rows: Vec<TableRows>,
+}
+
+/// Rows found in a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableRows {
+    /// Its name.
+    pub table: String,
+    /// Rows in it.
+    pub rows: u64,
+}
+
+impl Verdict {
+    /// Whether nothing differs.
+    pub fn is_whole(&self) -> bool {
+        self.differences_count == 0
+    }
+
+    fn differs(&mut self, place: impl Into<String>, found: impl Into<String>) {
+        self.differences_count += 1;
+        if self.differences.len() < DIFFERENCES_MAX {
+            self.differences.push(Difference { place: place.into(), found: found.into() });
+        }
+    }
+
+    fn note(&mut self, place: impl Into<String>, found: impl Into<String>) {
+        if self.notes.len() < DIFFERENCES_MAX {
+            self.notes.push(Difference { place: place.into(), found: found.into() });
+        }
+    }
+}
+
+/// Whether `path` is meant to be a bundle: a folder with a `bagit.txt`, or what is left of one.
+pub fn looks_like_a_bundle(path: &Path) -> bool {
+    [BAGIT, "manifest-sha256.txt", "data/datapackage.json"].iter().any(|name| path.join(name).is_file())
+}
