@@ -1,2 +1,33 @@
-//! The command line of Daybook.
-fn main() {}
+//! The command line of Daybook: parse, run, render the error, exit code.
+
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod output;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    report::start_log(&cli.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return exit::of(
+                &report::Failure::new("CLI-001", "the runtime cannot start", error).of_kind(daybook_ledger::Kind::Bug),
+            );
+        }
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(code) => code,
+        Err(failure) => exit::of(&failure),
+    }
+}

@@ -1,0 +1,69 @@
+//! Every command and flag.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::{config, decode, demo, export, ingest, prices, query, verify};
+
+/// The append-only ledger of a company's AI usage.
+///
+/// Reads usage events from Kafka exactly once into plain Delta Lake tables, answers SQL over them, and exports everything in
+/// open formats, provably complete.
+#[derive(Debug, Parser)]
+#[command(name = "daybook", version, max_term_width = 120)]
+pub(crate) struct Cli {
+    /// Settings file [default: ./daybook.toml if there is one] [env: DAYBOOK_CONFIG].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What goes to stderr.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LogArgs {
+    /// Only errors on stderr.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// More on stderr; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Form of log lines on stderr.
+    #[arg(long, global = true, value_enum, default_value = "text", env = "DAYBOOK_LOG_FORMAT", value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole job on embedded parts: traffic, ingest, spend, bundle.
+    Demo(demo::DemoArgs),
+    /// Read topics into a ledger, exactly once.
+    Ingest(ingest::IngestArgs),
+    /// Print what the ledger would record of a file of events.
+    Decode(decode::DecodeArgs),
+    /// Run SQL over a ledger.
+    Query(query::QueryArgs),
+    /// Write everything of a time window into a bundle.
+    Export(export::ExportArgs),
+    /// Check a bundle or a ledger.
+    Verify(verify::VerifyArgs),
+    /// List, check and import prices.
+    #[command(subcommand)]
+    Prices(prices::PricesCommand),
+    /// Show effective settings.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}

@@ -1,0 +1,113 @@
+//! `daybook ingest`: read topics into a ledger.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use daybook_ingest::driver::{self, Control};
+use daybook_ingest::{Settings, Totals};
+use daybook_ledger::price::Book;
+use daybook_ledger::{Kind, Ledger, SystemClock};
+
+use crate::config::Layers;
+use crate::report::Failure;
+
+/// Flags of `daybook ingest`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct IngestArgs {
+    /// Brokers, `host:port`, comma-separated [default: localhost:9092] [env: KAFKA_BROKERS].
+    #[arg(short = 'b', long, value_name = "HOSTS", visible_alias = "kafka")]
+    pub(crate) brokers: Option<String>,
+    /// Topic to read; repeat for more. `^` starts a pattern [env: KAFKA_TOPIC].
+    #[arg(short, long, value_name = "TOPIC")]
+    pub(crate) topic: Vec<String>,
+    /// Consumer group; its workers share the partitions [default: daybook] [env: KAFKA_CONSUMER_GROUP].
+    #[arg(short, long, value_name = "NAME", visible_alias = "consumer-group")]
+    pub(crate) group: Option<String>,
+    /// Where the ledger is, a folder or `s3://bucket/prefix`; made if absent [default: ./ledger] [env: DAYBOOK_LEDGER].
+    #[arg(short, long, value_name = "URL")]
+    pub(crate) ledger: Option<String>,
+    /// Format of the topics, or `TOPIC=FORMAT`; without it each message is recognised by its shape.
+    #[arg(short, long, value_name = "FORMAT", visible_alias = "as")]
+    pub(crate) format: Vec<String>,
+    /// Where to start in partitions the ledger does not know: earliest, latest [default: earliest].
+    #[arg(long, value_name = "WHERE", visible_alias = "auto-offset-reset")]
+    pub(crate) start: Option<String>,
+    /// What becomes of prompts and answers: full, digest, off [default: full] [env: DAYBOOK_CAPTURE].
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) capture: Option<String>,
+    /// Commit after this many rows [default: 1000000].
+    #[arg(long, value_name = "ROWS", visible_alias = "flush-rows-max")]
+    pub(crate) flush_rows: Option<String>,
+    /// Commit after this many bytes in memory [default: 134217728].
+    #[arg(long, value_name = "BYTES", visible_alias = "flush-bytes-max")]
+    pub(crate) flush_bytes: Option<String>,
+    /// Commit at the latest this many milliseconds after a batch's first message [default: 10000].
+    #[arg(long, value_name = "MS")]
+    pub(crate) flush_interval_ms: Option<String>,
+    /// Name of the Kafka cluster in the ledger's positions [default: Kafka's cluster id].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// Stop at the end offsets seen at the start.
+    #[arg(short = 'e', long, visible_alias = "ends-at-latest-offsets")]
+    pub(crate) until_end: bool,
+    /// A setting of librdkafka, by its own name; put secrets into the settings file instead.
+    #[arg(short = 'X', value_name = "KEY=VALUE")]
+    pub(crate) librdkafka: Vec<String>,
+}
+
+pub(crate) async fn run(args: &IngestArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
+    let settings = layers.ingest(args)?;
+    if settings.topics.is_empty() {
+        let hint = "use --topic, KAFKA_TOPIC, or `topics` under [kafka] in daybook.toml".to_owned();
+        return Err(Failure::plain("CLI-002", Kind::Usage, "no topic is named".into(), Some(hint)));
+    }
+    let address = layers.ledger(args.ledger.clone());
+    let ledger = Ledger::open_or_create(&address).await?;
+    let prices = Arc::new(Book::load(&ledger).await?);
+    let control = Control::default();
+    drain_on_signals(control.clone())?;
+    let totals = ingest(settings, ledger, prices, control).await?;
+    print(&totals).map_err(Failure::unprintable)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn ingest(settings: Settings, ledger: Ledger, prices: Arc<Book>, control: Control) -> Result<Totals, Failure> {
+    Ok(driver::run(settings, ledger, prices, Arc::new(SystemClock), control, |_| {}).await?)
+}
+
+/// The first SIGTERM or SIGINT finishes the work; the second one stops at once, which loses nothing either.
+fn drain_on_signals(control: Control) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|error| Failure::new("CLI-005", "signals cannot be listened to", error));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        let mut seen = 0;
+        loop {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            seen += 1;
+            if seen == 1 {
+                tracing::info!(
+                    "finishing: what was read is committed, then the worker stops; once more to stop at once"
+                );
+                control.drain();
+            } else {
+                #[expect(clippy::exit, reason = "the user asked twice; what is not committed is read again next time")]
+                std::process::exit(130);
+            }
+        }
+    });
+    Ok(())
+}
+
+fn print(totals: &Totals) -> std::io::Result<()> {
+    let Totals { messages, entries, duplicates, quarantined, empty, commits, .. } = totals;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "messages     {messages:>12}")?;
+    writeln!(out, "entries      {entries:>12}")?;
+    writeln!(out, "duplicates   {duplicates:>12}")?;
+    writeln!(out, "quarantined  {quarantined:>12}")?;
+    writeln!(out, "without call {empty:>12}")?;
+    writeln!(out, "commits      {commits:>12}")
+}

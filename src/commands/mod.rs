@@ -1,0 +1,33 @@
+//! One file per command: take the arguments, call the crates, render.
+
+pub(crate) mod config;
+pub(crate) mod decode;
+pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod ingest;
+pub(crate) mod prices;
+mod prompt;
+pub(crate) mod query;
+pub(crate) mod verify;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::config::Layers;
+use crate::report::Failure;
+
+/// Runs the command given.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let mut layers = Layers::load(cli.config.as_deref())?;
+    let quiet = cli.log.quiet;
+    match cli.command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Ingest(args) => ingest::run(&args, &mut layers).await,
+        Command::Decode(args) => decode::run(&args),
+        Command::Query(args) => query::run(args, &mut layers, quiet).await,
+        Command::Export(args) => export::run(args, &mut layers, quiet).await,
+        Command::Verify(args) => verify::run(args, quiet).await,
+        Command::Prices(command) => prices::run(command, &mut layers).await,
+        Command::Config(config::ConfigCommand::Show) => config::show(&mut layers),
+    }
+}

@@ -1,0 +1,420 @@
+//! Settings: default < file < environment < flag, each with where it came from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use daybook_ingest::decode::Format;
+use daybook_ingest::{Capture, FlushLimits, Settings, Start};
+use daybook_ledger::Kind;
+use serde::Deserialize;
+
+use crate::commands::ingest::IngestArgs;
+use crate::report::Failure;
+
+/// `daybook.toml`. A key that is not one of these is an error.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct File {
+    ledger: Option<String>,
+    kafka: KafkaSection,
+    ingest: IngestSection,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct KafkaSection {
+    brokers: Option<String>,
+    topics: Option<Vec<String>>,
+    group: Option<String>,
+    cluster: Option<String>,
+    start: Option<String>,
+    librdkafka: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct IngestSection {
+    capture: Option<String>,
+    formats: BTreeMap<String, String>,
+    flush_rows_max: Option<i64>,
+    flush_bytes_max: Option<i64>,
+    flush_interval_ms: Option<i64>,
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Default,
+    File(PathBuf),
+    Env(&'static str),
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Env(name) => write!(f, "${name}"),
+            Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One effective value.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    pub(crate) origin: Origin,
+}
+
+/// Picks each value from the strongest layer that has it, remembers where from, and collects every fault.
+pub(crate) struct Layers {
+    file: File,
+    path: PathBuf,
+    env: fn(&str) -> Option<String>,
+    pub(crate) shown: Vec<Shown>,
+    faults: Vec<String>,
+}
+
+impl Layers {
+    /// Reads the settings file: `explicit`, else `$DAYBOOK_CONFIG`, else `./daybook.toml`, else the user's.
+    pub(crate) fn load(explicit: Option<&Path>) -> Result<Self, Failure> {
+        Self::load_with(explicit, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn load_with(explicit: Option<&Path>, env: fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let named = explicit.map(Path::to_path_buf).or_else(|| env("DAYBOOK_CONFIG").map(PathBuf::from));
+        let user =
+            env("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(env("HOME")?).join(".config")));
+        let usual = [Some(PathBuf::from("daybook.toml")), user.map(|folder| folder.join("daybook/daybook.toml"))];
+        let path = named.or_else(|| usual.into_iter().flatten().find(|path| path.is_file()));
+        let (file, path) = match path {
+            Some(path) => (read_file(&path)?, path),
+            None => (File::default(), PathBuf::new()),
+        };
+        Ok(Self { file, path, env, shown: Vec::new(), faults: Vec::new() })
+    }
+
+    fn pick(
+        &mut self,
+        key: &str,
+        (flag_name, flag): (&'static str, Option<String>),
+        env_name: &'static str,
+        file: Option<String>,
+        default: Option<&str>,
+    ) -> Option<String> {
+        let env = || (self.env)(env_name).map(|value| (value, Origin::Env(env_name)));
+        let (value, origin) = flag
+            .map(|value| (value, Origin::Flag(flag_name)))
+            .or_else(env)
+            .or_else(|| file.map(|value| (value, Origin::File(self.path.clone()))))
+            .or_else(|| default.map(|value| (value.to_owned(), Origin::Default)))?;
+        self.shown.push(Shown { key: key.into(), value: mask(key, &value), origin });
+        Some(value)
+    }
+
+    /// A number of `range`, in `unit`.
+    fn number<T: TryFrom<i64>>(
+        &mut self,
+        key: &str,
+        picked: Option<String>,
+        range: std::ops::RangeInclusive<i64>,
+    ) -> Option<T> {
+        let text = picked?;
+        let value = text.parse::<i64>().ok().filter(|value| range.contains(value));
+        let value = value.and_then(|value| T::try_from(value).ok());
+        if value.is_none() {
+            self.faults.push(format!(
+                "`{key}` is `{text}`; it takes a whole number from {} to {}",
+                range.start(),
+                range.end()
+            ));
+        }
+        value
+    }
+
+    /// One of a few words.
+    fn word<T: Copy>(
+        &mut self,
+        key: &str,
+        picked: Option<String>,
+        all: &[T],
+        name: fn(T) -> &'static str,
+    ) -> Option<T> {
+        let text = picked?;
+        let found = all.iter().copied().find(|value| name(*value) == text);
+        if found.is_none() {
+            let words: Vec<_> = all.iter().map(|value| format!("`{}`", name(*value))).collect();
+            self.faults.push(format!("`{key}` is `{text}`; it takes {}", words.join(", ")));
+        }
+        found
+    }
+
+    /// The ledger's address.
+    pub(crate) fn ledger(&mut self, flag: Option<String>) -> String {
+        let file = self.file.ledger.clone();
+        self.pick("ledger", ("--ledger", flag), "DAYBOOK_LEDGER", file, Some("./ledger")).unwrap_or_default()
+    }
+
+    /// Everything `daybook ingest` is told.
+    ///
+    /// # Errors
+    /// One failure that names every fault.
+    pub(crate) fn ingest(&mut self, args: &IngestArgs) -> Result<Settings, Failure> {
+        let kafka = self.file.kafka.clone();
+        let file = self.file.ingest.clone();
+        let brokers = self.pick(
+            "kafka.brokers",
+            ("--brokers", args.brokers.clone()),
+            "KAFKA_BROKERS",
+            kafka.brokers,
+            Some("localhost:9092"),
+        );
+        let flag = (!args.topic.is_empty()).then(|| args.topic.join(","));
+        let topics =
+            self.pick("kafka.topics", ("--topic", flag), "KAFKA_TOPIC", kafka.topics.map(|t| t.join(",")), None);
+        let topics: Vec<String> = topics
+            .iter()
+            .flat_map(|list| list.split(','))
+            .map(str::trim)
+            .filter(|t| !t.is_empty())
+            .map(String::from)
+            .collect();
+        let group = self.pick(
+            "kafka.group",
+            ("--group", args.group.clone()),
+            "KAFKA_CONSUMER_GROUP",
+            kafka.group,
+            Some("daybook"),
+        );
+        let cluster =
+            self.pick("kafka.cluster", ("--cluster", args.cluster.clone()), "KAFKA_CLUSTER", kafka.cluster, None);
+        let start = self.pick(
+            "kafka.start",
+            ("--start", args.start.clone()),
+            "KAFKA_AUTO_OFFSET_RESET",
+            kafka.start,
+            Some("earliest"),
+        );
+        let start = self.word("kafka.start", start, Start::ALL, Start::as_str).unwrap_or_default();
+        let capture = self.pick(
+            "ingest.capture",
+            ("--capture", args.capture.clone()),
+            "DAYBOOK_CAPTURE",
+            file.capture,
+            Some("full"),
+        );
+        let capture = self.word("ingest.capture", capture, Capture::ALL, Capture::as_str).unwrap_or_default();
+        let limits = self.limits(args);
+        let formats = self.formats(args, &topics, file.formats);
+        let librdkafka = self.librdkafka(args, kafka.librdkafka);
+        if args.until_end && topics.iter().any(|topic| topic.starts_with('^')) {
+            self.faults.push("--until-end needs the names of topics, a pattern has no end".into());
+        }
+        self.finish()?;
+        Ok(Settings {
+            brokers: brokers.unwrap_or_default(),
+            topics,
+            formats,
+            group: group.unwrap_or_default(),
+            cluster,
+            limits,
+            capture,
+            start,
+            until_end: args.until_end,
+            librdkafka,
+        })
+    }
+
+    fn limits(&mut self, args: &IngestArgs) -> FlushLimits {
+        let default = FlushLimits::default();
+        let file = self.file.ingest.clone();
+        let mut limit = |key: &'static str,
+                         flag: &'static str,
+                         given: Option<String>,
+                         env,
+                         file: Option<i64>,
+                         default: i64,
+                         range| {
+            let picked = self.pick(key, (flag, given), env, file.map(|n| n.to_string()), Some(&default.to_string()));
+            self.number::<i64>(key, picked, range).unwrap_or(default)
+        };
+        let rows = i64::try_from(default.rows_max).unwrap_or(i64::MAX);
+        let bytes = i64::try_from(default.bytes_max).unwrap_or(i64::MAX);
+        let rows = limit(
+            "ingest.flush_rows_max",
+            "--flush-rows",
+            args.flush_rows.clone(),
+            "DAYBOOK_FLUSH_ROWS_MAX",
+            file.flush_rows_max,
+            rows,
+            1..=10_000_000,
+        );
+        let bytes = limit(
+            "ingest.flush_bytes_max",
+            "--flush-bytes",
+            args.flush_bytes.clone(),
+            "DAYBOOK_FLUSH_BYTES_MAX",
+            file.flush_bytes_max,
+            bytes,
+            1 << 20..=4 << 30,
+        );
+        let interval_ms = limit(
+            "ingest.flush_interval_ms",
+            "--flush-interval-ms",
+            args.flush_interval_ms.clone(),
+            "DAYBOOK_FLUSH_INTERVAL_MS",
+            file.flush_interval_ms,
+            default.interval_ms,
+            100..=3_600_000,
+        );
+        FlushLimits {
+            rows_max: usize::try_from(rows).unwrap_or(default.rows_max),
+            bytes_max: usize::try_from(bytes).unwrap_or(default.bytes_max),
+            interval_ms,
+        }
+    }
+
+    /// Formats by topic: `TOPIC=FORMAT`, or one format for every topic named.
+    fn formats(
+        &mut self,
+        args: &IngestArgs,
+        topics: &[String],
+        file: BTreeMap<String, String>,
+    ) -> BTreeMap<String, Format> {
+        let mut named: BTreeMap<String, (String, Origin)> =
+            file.into_iter().map(|(topic, format)| (topic, (format, Origin::File(self.path.clone())))).collect();
+        for given in &args.format {
+            let pairs: Vec<(String, &str)> = match given.split_once('=') {
+                Some((topic, format)) => vec![(topic.to_owned(), format)],
+                None => topics.iter().map(|topic| (topic.clone(), given.as_str())).collect(),
+            };
+            named.extend(
+                pairs.into_iter().map(|(topic, format)| (topic, (format.to_owned(), Origin::Flag("--format")))),
+            );
+        }
+        let mut formats = BTreeMap::new();
+        for (topic, (text, origin)) in named {
+            let key = format!("ingest.formats.{topic}");
+            if text != "auto" {
+                match text.parse::<Format>() {
+                    Ok(format) => drop(formats.insert(topic, format)),
+                    Err(error) => self.faults.push(format!("`{key}`: {error}; {}", error.hint())),
+                }
+            }
+            self.shown.push(Shown { key, value: text, origin });
+        }
+        formats
+    }
+
+    fn librdkafka(&mut self, args: &IngestArgs, file: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut all: BTreeMap<String, (String, Origin)> =
+            file.into_iter().map(|(key, value)| (key, (value, Origin::File(self.path.clone())))).collect();
+        for given in &args.librdkafka {
+            match given.split_once('=') {
+                Some((key, value)) => drop(all.insert(key.into(), (value.into(), Origin::Flag("-X")))),
+                None => self.faults.push(format!("-X takes `key=value`, not `{given}`")),
+            }
+        }
+        for (key, (value, origin)) in &all {
+            let key = format!("kafka.librdkafka.{key}");
+            self.shown.push(Shown { value: mask(&key, value), key, origin: origin.clone() });
+        }
+        all.into_iter().map(|(key, (value, _))| (key, value)).collect()
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        let message = std::mem::take(&mut self.faults).join("\n  and ");
+        Err(Failure::plain(
+            "CLI-002",
+            Kind::Usage,
+            message,
+            Some("`daybook config show` prints each value and where it came from".into()),
+        ))
+    }
+}
+
+fn read_file(path: &Path) -> Result<File, Failure> {
+    let place = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new("CLI-003", &format!("settings file {place} cannot be read"), error))?;
+    toml::from_str(&text)
+        .map_err(|error| Failure::new("CLI-003", &format!("settings file {place} is not valid"), error))
+}
+
+/// Hides what must not be shown: passwords, secrets, keys; credentials inside URLs.
+pub(crate) fn mask(key: &str, value: &str) -> String {
+    let key = key.to_ascii_lowercase();
+    let secret =
+        ["password", "secret", "token", "access_key", "key.pem", "private"].iter().any(|word| key.contains(word));
+    match value.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?.1))) {
+        _ if secret && !value.is_empty() => "********".into(),
+        Some((scheme, rest)) => format!("{scheme}://********@{rest}"),
+        None => value.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layers(file: &str, env: fn(&str) -> Option<String>) -> Layers {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("daybook.toml");
+        std::fs::write(&path, file).unwrap();
+        Layers::load_with(Some(&path), env).unwrap()
+    }
+
+    fn value(layers: &Layers, key: &str) -> (String, Origin) {
+        let shown = layers.shown.iter().find(|shown| shown.key == key).unwrap();
+        (shown.value.clone(), shown.origin.clone())
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
+        let file = "[kafka]\nbrokers = 'file:1'\ngroup = 'file'\ntopics = ['a', 'b']\n";
+        let mut layers = layers(file, |name| (name == "KAFKA_BROKERS").then(|| "env:1".into()));
+        let args = IngestArgs { group: Some("flag".into()), ..IngestArgs::default() };
+        let settings = layers.ingest(&args).unwrap();
+        assert_eq!(settings.brokers, "env:1");
+        assert_eq!(settings.group, "flag");
+        assert_eq!(settings.topics, ["a", "b"]);
+        assert_eq!(settings.limits, FlushLimits::default());
+        assert_eq!(value(&layers, "kafka.brokers").1, Origin::Env("KAFKA_BROKERS"));
+        assert_eq!(value(&layers, "kafka.start").1, Origin::Default);
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let mut layers = layers("[ingest]\nflush_interval_ms = 99\ncapture = 'some'\n", |_| None);
+        let failure = layers.ingest(&IngestArgs::default()).unwrap_err().to_string();
+        assert!(
+            failure.contains("`ingest.flush_interval_ms` is `99`; it takes a whole number from 100 to 3600000"),
+            "{failure}"
+        );
+        assert!(failure.contains("`ingest.capture` is `some`; it takes `full`, `digest`, `off`"), "{failure}");
+    }
+
+    #[test]
+    fn an_unknown_key_in_the_file_is_an_error_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("daybook.toml");
+        std::fs::write(&path, "[kafka]\nbroker = 'x'\n").unwrap();
+        let failure = Layers::load_with(Some(&path), |_| None).err().unwrap().to_string();
+        assert!(failure.contains("line 2") && failure.contains("`broker`"), "{failure}");
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        assert_eq!(mask("kafka.librdkafka.sasl.password", "hunter2"), "********");
+        assert_eq!(mask("AWS_SECRET_ACCESS_KEY", "abc"), "********");
+        assert_eq!(mask("ledger", "s3://user:pass@bucket/x"), "s3://********@bucket/x");
+        assert_eq!(mask("kafka.brokers", "localhost:9092"), "localhost:9092");
+    }
+}

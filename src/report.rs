@@ -1,0 +1,116 @@
+//! Errors as a person reads them: code, what and where, causes, what to do.
+
+use std::error::Error;
+use std::fmt;
+
+use daybook_ledger::{Kind, Report};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{LogArgs, LogFormat};
+
+/// An error on its way to the terminal.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: &'static str,
+    kind: Kind,
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+    broken_pipe: bool,
+}
+
+impl Failure {
+    /// A failure of this crate's own, of kind [`Kind::Usage`].
+    pub(crate) fn new(code: &'static str, message: &str, source: impl Error + 'static) -> Self {
+        let mut causes = vec![source.to_string()];
+        causes.extend(causes_of(&source));
+        Self {
+            code,
+            kind: Kind::Usage,
+            message: message.into(),
+            causes,
+            hint: None,
+            broken_pipe: is_broken_pipe(&source),
+        }
+    }
+
+    /// Output that could not be written.
+    pub(crate) fn unprintable(source: impl Error + 'static) -> Self {
+        Self::new("CLI-004", "the result cannot be printed", source).of_kind(Kind::Unavailable)
+    }
+
+    /// The same failure, to be reacted to as `kind` says.
+    pub(crate) fn of_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// A failure with nothing behind it.
+    pub(crate) fn plain(code: &'static str, kind: Kind, message: String, hint: Option<String>) -> Self {
+        Self { code, kind, message, causes: Vec::new(), hint, broken_pipe: false }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether the reader of our output went away, which is no failure (`daybook query | head`).
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        self.broken_pipe
+    }
+}
+
+impl<E: Report + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self {
+            code: error.code(),
+            kind: error.kind(),
+            message: error.to_string(),
+            causes: causes_of(&error),
+            hint: error.hint(),
+            broken_pipe: is_broken_pipe(&error),
+        }
+    }
+}
+
+fn causes_of(error: &dyn Error) -> Vec<String> {
+    let chain = std::iter::successors(error.source(), |cause| (*cause).source());
+    let mut causes: Vec<String> = chain.map(ToString::to_string).collect();
+    // A wrapper that only repeats what is below it says nothing.
+    causes.dedup();
+    causes
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |cause| (*cause).source()).any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error[{}]: {}", self.code, self.message)?;
+        for cause in &self.causes {
+            writeln!(f, "  caused by: {cause}")?;
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}\n"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Starts the log on stderr. `RUST_LOG` decides what is logged if it is set.
+pub(crate) fn start_log(args: &LogArgs) {
+    let default = match (args.quiet, args.verbose) {
+        (true, _) => "error",
+        (false, 0) => "info,deltalake_core=error,buoyant_kernel=error",
+        (false, 1) => "debug,deltalake_core=info,buoyant_kernel=info,hyper=info,h2=info",
+        (false, _) => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match args.log_format {
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
