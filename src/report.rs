@@ -101,11 +101,14 @@ impl fmt::Display for Failure {
 
 /// Starts the log on stderr. `RUST_LOG` decides what is logged if it is set.
 pub(crate) fn start_log(args: &LogArgs) {
+    // The libraries' own lines repeat what the errors returned say, in words of their insides.
+    const OURS: &str =
+        "off,librdkafka=warn,daybook={0},daybook_ledger={0},daybook_ingest={0},daybook_queries={0},daybook_export={0}";
     let default = match (args.quiet, args.verbose) {
-        (true, _) => "error",
-        (false, 0) => "info,deltalake_core=error,buoyant_kernel=error",
-        (false, 1) => "debug,deltalake_core=info,buoyant_kernel=info,hyper=info,h2=info",
-        (false, _) => "trace",
+        (true, _) => OURS.replace("{0}", "error"),
+        (false, 0) => OURS.replace("{0}", "info"),
+        (false, 1) => "debug,hyper=info,h2=info".into(),
+        (false, _) => "trace".into(),
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
