@@ -144,6 +144,7 @@ impl Writer {
     }
 
     async fn write_content(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<(), Error> {
+        let mut stored = None;
         loop {
             let rows =
                 batch.rows.iter().filter(|row| row.alive && !self.index.contains(row.day, &row.id, Held::Content));
@@ -151,17 +152,24 @@ impl Writer {
             if rows.is_empty() {
                 return Ok(());
             }
-            let keep = rows.iter().map(|(_, content)| *content).collect();
-            let adds = store(self.ledger.content(), &batch.content, keep, &batch.id, files).await?;
-            let counts = vec![("rows", rows.len() as u64)];
-            let commit = Commit { batch_id: batch.id.to_string(), files: adds, positions: Vec::new(), counts };
+            let keep: Vec<u32> = rows.iter().map(|(_, content)| *content).collect();
+            // A lost race without one of our bodies among the winner's leaves the files as they are.
+            let adds = match stored.take() {
+                Some((count, adds)) if count == keep.len() => adds,
+                _ => store(self.ledger.content(), &batch.content, keep.clone(), &batch.id, files).await?,
+            };
+            let counts = vec![("rows", keep.len() as u64)];
+            let commit = Commit { batch_id: batch.id.to_string(), files: adds.clone(), positions: Vec::new(), counts };
             match self.ledger.content().try_commit(&mut self.content, &commit).await? {
                 CommitOutcome::Committed { .. } => {
                     rows.iter().for_each(|(row, _)| self.index.insert(row.day, row.id, Held::Content));
                     return Ok(());
                 }
                 // Bodies have no positions to be fenced by.
-                CommitOutcome::Lost | CommitOutcome::Fenced { .. } => self.absorb_news().await?,
+                CommitOutcome::Lost | CommitOutcome::Fenced { .. } => {
+                    self.absorb_news().await?;
+                    stored = Some((keep.len(), adds));
+                }
             }
         }
     }
