@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use daybook_ledger::{Entry, Feature, Operation};
 use serde::Deserialize;
 
+use super::about::About;
 use super::anthropic_stream::MessageStream;
 use super::anthropic_usage::Usage;
 use super::capture::{Call, Capture, Envelope, Failure, Outcome, add_features, note_modalities};
@@ -13,6 +14,35 @@ use super::request::{Request, both_directions};
 use super::scalar::{Object, Text, present};
 use super::source::{Json, Source};
 use super::{DecodeError, DecodeOptions, Format};
+
+pub(super) const ABOUT: About = About {
+    format: "anthropic",
+    title: "Anthropic Messages",
+    what: "A captured call, a bare message, or a line of a batch's results.",
+    recognised_by: "`capture.api` is `anthropic.messages`, `type` is `message`, or `custom_id` beside `result`.",
+    identity: "the message's `id`; of a batch line that failed, its `custom_id`.",
+    stream: "`message_start` and the cumulative `message_delta`s, merged field by field; the last that says something wins, nothing is added up.",
+    columns: &[
+        (
+            "input_tokens",
+            "`input_tokens` + `cache_read_input_tokens` + `cache_creation_input_tokens`: Anthropic's `input_tokens` leaves the cache out",
+        ),
+        ("cache_read_input_tokens", "`cache_read_input_tokens`"),
+        (
+            "cache_write_5m_input_tokens, cache_write_1h_input_tokens",
+            "`cache_creation.ephemeral_5m_input_tokens`, `.ephemeral_1h_input_tokens`; without the split the lifetime is unstated, and priced as 5 minutes",
+        ),
+        ("output_tokens", "`output_tokens`, which holds the thinking"),
+        ("reasoning_tokens", "`output_tokens_details.thinking_tokens`"),
+        (
+            "input_tokens, output_tokens",
+            "with `iterations` (compaction, advisor, fallback): the sum of all passes, which the top level leaves out",
+        ),
+        ("region", "the host's, else `inference_geo`"),
+        ("meters", "`server_tool_use`: `web_search_requests`, `web_fetch_requests`, ..."),
+    ],
+    cannot_say: &["A total of its own: the counts can be checked only against each other."],
+};
 
 /// The message object, or the error that came instead.
 #[derive(Debug, Default, Deserialize)]
@@ -59,7 +89,8 @@ pub(super) fn decode<'a>(
         (None, None) => Answer::default(),
     };
     answer.outcome.pending = pending;
-    let capture = envelope.capture.map(|capture| capture.0);
+    answer.outcome.extra.add("", &envelope.unknown);
+    let capture = envelope.capture;
     let mut entry = entry(source, raw, (capture, &mut request, answer))?;
     let streamed = envelope.stream.is_some();
     entry.streamed = if streamed { Some(true) } else { entry.streamed.or(envelope.request.map(|_| false)) };

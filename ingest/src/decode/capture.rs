@@ -5,33 +5,36 @@ use std::borrow::Cow;
 use daybook_ledger::{Entry, Feature, Operation, Status, Tokens, UsageSource};
 use serde::Deserialize;
 
+use super::extra::Extra;
+use super::object::object;
 use super::provider::{Host, Model, deployment};
 use super::request::Request;
-use super::scalar::{HttpStatus, Object, Text, present};
+use super::scalar::{HttpStatus, Text, present};
 use super::source::{Json, Source};
 use super::usage::drop_placeholders;
 use super::{DecodeError, Format};
 
-/// `{"capture": {...}, "request": {...}, "response": {...} | "stream": [...]}`.
-#[derive(Debug, Deserialize)]
-pub(super) struct Envelope<'a> {
-    #[serde(borrow)]
-    pub capture: Option<Object<Capture<'a>>>,
-    pub request: Option<Json<'a>>,
-    pub response: Option<Json<'a>>,
-    pub stream: Option<Json<'a>>,
+object! {
+    /// `{"capture": {...}, "request": {...}, "response": {...} | "stream": [...]}`.
+    pub(super) struct Envelope<'a> {
+        pub capture: Capture<'a> = "capture",
+        pub request: Json<'a> = "request",
+        pub response: Json<'a> = "response",
+        pub stream: Json<'a> = "stream",
+    }
 }
 
-/// How and when a call was made.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Capture<'a> {
-    #[serde(borrow)]
-    endpoint: Option<Text<'a>>,
-    started_at: Option<Json<'a>>,
-    duration_ms: Option<Json<'a>>,
-    time_to_first_token_ms: Option<Json<'a>>,
-    http_status: Option<HttpStatus>,
-    request_id: Option<Text<'a>>,
+object! {
+    /// How and when a call was made.
+    pub(super) struct Capture<'a> {
+        endpoint: Text<'a> = "endpoint",
+        started_at: Json<'a> = "started_at",
+        duration_ms: Json<'a> = "duration_ms",
+        time_to_first_token_ms: Json<'a> = "time_to_first_token_ms",
+        http_status: HttpStatus = "http_status",
+        request_id: Text<'a> = "request_id",
+    }
+    ignoring ["api"]
 }
 
 impl<'a> Envelope<'a> {
@@ -44,7 +47,7 @@ impl<'a> Envelope<'a> {
         let marks: Marks<'a> = source.parse(source.text())?;
         if marks.object.or(marks.kind).is_some_and(|kind| kind.0 == bare) {
             let response = Some(source.parse(source.text())?);
-            return Ok(Self { capture: None, request: None, response, stream: None });
+            return Ok(Self { response, ..Self::default() });
         }
         let missing = if envelope.capture.is_some() { "`request`, `response` or `stream`" } else { "`capture`" };
         Err(DecodeError::WrongFormat { format, missing, looks_like: super::sniff(source.text()) })
@@ -52,7 +55,7 @@ impl<'a> Envelope<'a> {
 
     /// Nothing came back yet: neither an answer nor a status.
     pub(super) fn is_pending(&self) -> bool {
-        let status = self.capture.as_ref().and_then(|capture| capture.0.http_status?.0);
+        let status = self.capture.as_ref().and_then(|capture| capture.http_status?.0);
         !self.answered() && status.is_none()
     }
 
@@ -84,6 +87,8 @@ pub(super) struct Outcome<'a> {
     /// The answer came to its end.
     pub finished: bool,
     pub tokens: Tokens,
+    /// What no column has.
+    pub extra: Extra<'a>,
 }
 
 /// A call that failed: the word for it.
@@ -203,6 +208,8 @@ impl<'a> Call<'_, 'a> {
         let mut entry = Entry::new(self.family, self.operation, self.raw);
         let capture = capture.unwrap_or_default();
         let endpoint = present(capture.endpoint);
+        outcome.extra.add("capture", &capture.unknown);
+        entry.extra = std::mem::take(&mut outcome.extra).into_json();
         entry.started_at = self.source.instant(capture.started_at)?;
         entry.latency_ms = self.source.millis(capture.duration_ms)?;
         entry.ttft_ms = self.source.millis(capture.time_to_first_token_ms)?;

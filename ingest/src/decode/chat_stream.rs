@@ -18,7 +18,7 @@ use super::usage::Usage;
 #[derive(Debug, Default)]
 pub(super) struct ChatStream<'a> {
     outcome: Outcome<'a>,
-    usage: Option<Usage>,
+    usage: Option<Usage<'a>>,
     created: Option<Json<'a>>,
     /// The last chunk of a stream that was asked for usage has usage and no choice.
     closed: bool,
@@ -80,6 +80,7 @@ impl<'a> ChatStream<'a> {
     }
 
     fn take(&mut self, source: &Source<'a>, chunk: Completion<'a>) -> Result<(), DecodeError> {
+        self.outcome.extra.add("", &chunk.unknown);
         keep(&mut self.outcome.id, chunk.id);
         keep(&mut self.outcome.model, chunk.model);
         keep(&mut self.outcome.service_tier, chunk.service_tier);
@@ -88,7 +89,7 @@ impl<'a> ChatStream<'a> {
         let choices = chunk.choices.unwrap_or_default();
         if let Some(usage) = chunk.usage {
             // Running totals on every chunk: the last one counts.
-            self.usage = Some(usage.0);
+            self.usage = Some(usage);
             self.closed |= choices.is_empty();
         }
         let error = chunk.error.or(choices.iter().find_map(|choice| choice.0.error));

@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use daybook_ledger::{Body, Entry, Feature, Operation, Status, Tokens, UsageSource};
 use serde::Deserialize;
 
+use super::about::About;
 use super::capture::{add_features, is_filtered, note_modalities, note_model};
+use super::extra::Extra;
 use super::litellm_response::Reply;
 use super::messages::{Direction, Messages, shape};
+use super::object::object;
 use super::provider::{Host, Model, canonical};
 use super::request::{Request, every_key, members, tag};
 use super::scalar::{Count, Flag, HttpStatus, Object, Text, count, flag, present};
@@ -15,47 +18,76 @@ use super::source::{Json, Source};
 use super::usage::{Usage, drop_placeholders};
 use super::{DecodeError, DecodeOptions, Format};
 
+pub(super) const ABOUT: About = About {
+    format: "litellm-standard",
+    title: "LiteLLM StandardLoggingPayload",
+    what: "What LiteLLM's callbacks and queue sinks emit, one object a call, already merged from its stream.",
+    recognised_by: "`call_type` or `custom_llm_provider`, beside a key that LiteLLM's spend log does not have (`response_cost`, `status_fields`, ...).",
+    identity: "`id`, else `litellm_call_id`.",
+    stream: "",
+    columns: &[
+        (
+            "input_tokens, output_tokens",
+            "`prompt_tokens`, `completion_tokens`; LiteLLM counts the cache in for every provider",
+        ),
+        (
+            "cache_read_input_tokens, reasoning_tokens",
+            "`metadata.usage_object`, where a count spelt twice is taken once",
+        ),
+        ("reported_cost", "`response_cost`, digit by digit"),
+        ("provider", "`custom_llm_provider`, else the prefix of `model`, else the host of `api_base`"),
+        ("request_model, response_model", "`model_group`, and `model` of the response, without the gateway's prefixes"),
+        (
+            "started_at, latency_ms",
+            "`startTime`, `endTime`; `response_time` is not used, being the time to the first token of a stream",
+        ),
+        ("team, project, api_key_alias, end_user", "`metadata.user_api_key_*`, aliases before ids"),
+        ("tags", "`request_tags` and `metadata.spend_logs_metadata`"),
+        ("gateway_cache_hit", "`cache_hit`"),
+    ],
+    cannot_say: &["Counts of failed calls: the zeros LiteLLM writes there are placeholders and become NULL."],
+};
+
 /// What LiteLLM writes over messages it was told not to log.
 const REDACTION: &str = "\"redacted-by-litellm\"";
 
-#[derive(Debug, Deserialize)]
-struct Payload<'a> {
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-    litellm_call_id: Option<Text<'a>>,
-    trace_id: Option<Text<'a>>,
-    session_id: Option<Text<'a>>,
-    call_type: Option<Text<'a>>,
-    stream: Option<Flag>,
-    response_cost: Option<Json<'a>>,
-    cost_breakdown: Option<Object<CostBreakdown<'a>>>,
-    status: Option<Text<'a>>,
-    status_fields: Option<Object<StatusFields<'a>>>,
-    custom_llm_provider: Option<Text<'a>>,
-    total_tokens: Option<Count>,
-    prompt_tokens: Option<Count>,
-    completion_tokens: Option<Count>,
-    #[serde(rename = "startTime")]
-    start_time: Option<Json<'a>>,
-    #[serde(rename = "endTime")]
-    end_time: Option<Json<'a>>,
-    #[serde(rename = "completionStartTime")]
-    completion_start_time: Option<Json<'a>>,
-    model: Option<Text<'a>>,
-    model_group: Option<Text<'a>>,
-    api_base: Option<Text<'a>>,
-    metadata: Option<Object<Metadata<'a>>>,
-    cache_hit: Option<Flag>,
-    request_tags: Option<Vec<Text<'a>>>,
-    end_user: Option<Text<'a>>,
-    messages: Option<Json<'a>>,
-    response: Option<Json<'a>>,
-    error_information: Option<Object<ErrorInformation<'a>>>,
-    model_parameters: Option<Json<'a>>,
-    /// Read only where what is told elsewhere is missing.
-    hidden_params: Option<Json<'a>>,
-    guardrail_information: Option<Json<'a>>,
-    standard_built_in_tools_params: Option<Json<'a>>,
+object! {
+    struct Payload<'a> {
+        id: Text<'a> = "id",
+        litellm_call_id: Text<'a> = "litellm_call_id",
+        trace_id: Text<'a> = "trace_id",
+        session_id: Text<'a> = "session_id",
+        call_type: Text<'a> = "call_type",
+        stream: Flag = "stream",
+        response_cost: Json<'a> = "response_cost",
+        cost_breakdown: Object<CostBreakdown<'a>> = "cost_breakdown",
+        status: Text<'a> = "status",
+        status_fields: Object<StatusFields<'a>> = "status_fields",
+        custom_llm_provider: Text<'a> = "custom_llm_provider",
+        total_tokens: Count = "total_tokens",
+        prompt_tokens: Count = "prompt_tokens",
+        completion_tokens: Count = "completion_tokens",
+        start_time: Json<'a> = "startTime",
+        end_time: Json<'a> = "endTime",
+        completion_start_time: Json<'a> = "completionStartTime",
+        model: Text<'a> = "model",
+        model_group: Text<'a> = "model_group",
+        api_base: Text<'a> = "api_base",
+        metadata: Object<Metadata<'a>> = "metadata",
+        cache_hit: Flag = "cache_hit",
+        request_tags: Vec<Text<'a>> = "request_tags",
+        end_user: Text<'a> = "end_user",
+        messages: Json<'a> = "messages",
+        response: Json<'a> = "response",
+        error_information: Object<ErrorInformation<'a>> = "error_information",
+        model_parameters: Json<'a> = "model_parameters",
+        /// Read only where what is told elsewhere is missing.
+        hidden_params: Json<'a> = "hidden_params",
+        guardrail_information: Json<'a> = "guardrail_information",
+        standard_built_in_tools_params: Json<'a> = "standard_built_in_tools_params",
+    }
+    // Told elsewhere, or about the proxy and not about the call.
+    ignoring ["model_id", "model_map_information", "response_time", "saved_cache_cost", "cache_key", "requester_ip_address", "user_agent"]
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,7 +116,7 @@ struct Metadata<'a> {
     spend_logs_metadata: Option<Json<'a>>,
     applied_guardrails: Option<Json<'a>>,
     vector_store_request_metadata: Option<Json<'a>>,
-    usage_object: Option<Object<Usage>>,
+    usage_object: Option<Object<Usage<'a>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,13 +165,16 @@ pub(super) fn decode<'a>(
     let tier = payload.cost_breakdown.take().and_then(|breakdown| present(breakdown.0.service_tier));
     entry.service_tier = reply.service_tier().or(tier);
     entry.finish_reason = reply.finish_reason();
-    count_usage(source, &mut payload, &mut entry)?;
+    let mut extra = Extra::default();
+    extra.add("", &payload.unknown);
+    count_usage(source, &mut payload, &mut entry, &mut extra)?;
     attribute(&mut payload, &mut entry);
     settle(&mut payload, &mut entry);
     note_features(&payload, &mut entry);
     note_messages(&payload, &reply, options, &mut entry);
     note_model(&mut entry);
     note_modalities(&mut entry);
+    entry.extra = extra.into_json();
     Ok(entry)
 }
 
@@ -216,7 +251,12 @@ fn tells_more(provider: Option<&str>) -> bool {
 }
 
 /// Token counts: LiteLLM's totals hold the cache for every provider; the parts are in the usage object.
-fn count_usage<'a>(source: &Source<'a>, payload: &mut Payload<'a>, entry: &mut Entry<'a>) -> Result<(), DecodeError> {
+fn count_usage<'a>(
+    source: &Source<'a>,
+    payload: &mut Payload<'a>,
+    entry: &mut Entry<'a>,
+    extra: &mut Extra<'a>,
+) -> Result<(), DecodeError> {
     let in_metadata = payload.metadata.as_mut().and_then(|metadata| metadata.0.usage_object.take());
     let hidden = || payload.hidden_params.and_then(shape::<HiddenParams<'a>>).and_then(|hidden| hidden.usage_object);
     let usage = match in_metadata {
@@ -231,6 +271,7 @@ fn count_usage<'a>(source: &Source<'a>, payload: &mut Payload<'a>, entry: &mut E
         ..detailed
     };
     usage.meters(&mut entry.meters);
+    usage.note_unknown("metadata.usage_object", extra);
     Ok(())
 }
 

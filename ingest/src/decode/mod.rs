@@ -4,15 +4,18 @@
 //! are wanted, numbers keep their digits. Every format's counts are converted to the convention of
 //! [`Tokens`](daybook_ledger::Tokens): totals with their parts inside.
 
+mod about;
 mod anthropic;
 mod anthropic_stream;
 mod anthropic_usage;
 mod capture;
 mod chat_stream;
 mod error;
+mod extra;
 mod litellm;
 mod litellm_response;
 mod messages;
+mod object;
 mod openai_chat;
 mod openai_responses;
 mod otel;
@@ -34,6 +37,7 @@ use std::str::FromStr;
 
 use daybook_ledger::Entry;
 
+pub use about::{About, markdown as sources_markdown};
 pub use error::{DecodeError, Place};
 pub use sniff::sniff;
 pub use text::{output_text, prompt_text};
@@ -72,6 +76,10 @@ impl Format {
             Self::OtelGenAi => "otel-genai",
         }
     }
+
+    /// How each source is read, in the order of docs/sources.md.
+    pub const ABOUT: &'static [About] =
+        &[openai_chat::ABOUT, openai_responses::ABOUT, anthropic::ABOUT, litellm::ABOUT, otel::ABOUT];
 
     /// All names, for a message.
     fn names() -> String {

@@ -5,28 +5,61 @@ use std::borrow::Cow;
 use daybook_ledger::{Entry, Feature, Operation, Tokens};
 use serde::Deserialize;
 
+use super::about::About;
 use super::capture::{Call, Envelope, Failure, Outcome, add_features, note_modalities};
 use super::chat_stream::ChatStream;
+use super::extra::Extra;
 use super::messages::{Item, Messages, shape};
+use super::object::object;
 use super::request::{Request, both_directions};
 use super::scalar::{Count, Object, Text, count, present};
 use super::source::{Json, Source};
 use super::usage::{Usage, openai_lifetime};
 use super::{DecodeError, DecodeOptions, Format};
 
-/// A `chat.completion`, or one chunk of a stream of them.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Completion<'a> {
-    #[serde(borrow)]
-    pub id: Option<Text<'a>>,
-    pub object: Option<Text<'a>>,
-    pub model: Option<Text<'a>>,
-    pub created: Option<Json<'a>>,
-    pub choices: Option<Vec<Object<Choice<'a>>>>,
-    pub usage: Option<Object<Usage>>,
-    pub service_tier: Option<Text<'a>>,
-    pub error: Option<Json<'a>>,
-    pub moderation: Option<Json<'a>>,
+pub(super) const ABOUT: About = About {
+    format: "openai-chat",
+    title: "OpenAI Chat Completions",
+    what: "A captured call, or a bare `chat.completion`.",
+    recognised_by: "`capture.api` is `openai.chat.completions` or `azure.chat.completions`, or `object` is `chat.completion`.",
+    identity: "the answer's `id`, else the capture's `request_id`.",
+    stream: "`usage` of the last chunk that has one; it comes only if `stream_options.include_usage` asked for it. Chunks are never added up.",
+    columns: &[
+        ("input_tokens", "`usage.prompt_tokens`"),
+        ("cache_read_input_tokens", "`prompt_tokens_details.cached_tokens`, a part of the input"),
+        (
+            "cache_write_30m_input_tokens, cache_write_12h_input_tokens",
+            "`prompt_tokens_details.cache_write_tokens`, by `prompt_cache_options.ttl` of the request (30 minutes unless it says `12h`); of other vendors in this dialect the lifetime is not known",
+        ),
+        ("input_audio_tokens, input_image_tokens", "`prompt_tokens_details`, less what was read from the cache"),
+        ("output_tokens", "`usage.completion_tokens`, all choices together"),
+        ("reasoning_tokens, output_audio_tokens", "`completion_tokens_details`, parts of the output"),
+        ("usage_check", "`usage.total_tokens` against input and output; every part against its whole"),
+        (
+            "response_model, request_model",
+            "`model` of the answer and of the request; at Azure the deployment the URL names",
+        ),
+        ("service_tier", "the answer's: the tier that served, not the one asked for"),
+        ("latency_ms, ttft_ms, started_at", "the capture's; without one, `created`"),
+    ],
+    cannot_say: &["Who called, beyond `user`, `safety_identifier` and `metadata`: the envelope has no team or key."],
+};
+
+object! {
+    /// A `chat.completion`, or one chunk of a stream of them.
+    pub(super) struct Completion<'a> {
+        pub id: Text<'a> = "id",
+        pub object: Text<'a> = "object",
+        pub model: Text<'a> = "model",
+        pub created: Json<'a> = "created",
+        pub choices: Vec<Object<Choice<'a>>> = "choices",
+        pub usage: Usage<'a> = "usage",
+        pub service_tier: Text<'a> = "service_tier",
+        pub error: Json<'a> = "error",
+        pub moderation: Json<'a> = "moderation",
+    }
+    // Padding against traffic analysis says nothing.
+    ignoring ["obfuscation"]
 }
 
 /// One answer of several, or what a chunk adds to it.
@@ -63,10 +96,14 @@ pub(super) fn decode<'a>(
     };
     let Answer { mut outcome, usage, created } = answer;
     outcome.pending = envelope.is_pending();
-    outcome.tokens = usage.as_ref().map(Usage::tokens).unwrap_or_default();
+    outcome.extra.add("", &envelope.unknown);
+    if let Some(usage) = &usage {
+        outcome.tokens = usage.tokens();
+        usage.note_unknown("usage", &mut outcome.extra);
+    }
 
     let call = Call { source, raw, family: "openai", operation: Operation::Chat, provider: "openai" };
-    let mut entry = call.entry(envelope.capture.map(|capture| capture.0), &mut request, outcome)?;
+    let mut entry = call.entry(envelope.capture, &mut request, outcome)?;
     openai_lifetime(&mut entry, request.cache_ttl().as_deref());
     if envelope.stream.is_some() {
         entry.streamed = Some(true);
@@ -92,7 +129,7 @@ pub(super) fn decode<'a>(
 #[derive(Debug, Default)]
 pub(super) struct Answer<'a> {
     pub outcome: Outcome<'a>,
-    pub usage: Option<Usage>,
+    pub usage: Option<Usage<'a>>,
     pub created: Option<Json<'a>>,
 }
 
@@ -118,7 +155,10 @@ impl<'a> Answer<'a> {
             Some(error) => Some(Failure::read(source, error)?),
             None => ends_in_error.then(Failure::default),
         };
+        let mut extra = Extra::default();
+        extra.add("", &completion.unknown);
         let outcome = Outcome {
+            extra,
             id: present(completion.id),
             model: present(completion.model),
             service_tier: present(completion.service_tier),
@@ -127,7 +167,7 @@ impl<'a> Answer<'a> {
             finished,
             ..Outcome::default()
         };
-        Ok(Self { outcome, usage: completion.usage.map(|usage| usage.0), created: completion.created })
+        Ok(Self { outcome, usage: completion.usage, created: completion.created })
     }
 }
 

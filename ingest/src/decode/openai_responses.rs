@@ -3,8 +3,10 @@
 use daybook_ledger::{Entry, Operation, Usd};
 use serde::Deserialize;
 
+use super::about::About;
 use super::capture::{Call, Capture, Envelope, Failure, Outcome, add_features, note_modalities};
 use super::messages::{Messages, elements, shape};
+use super::object::object;
 use super::request::{Request, both_directions};
 use super::responses_stream::ResponseStream;
 use super::scalar::{Object, Text, present};
@@ -12,21 +14,51 @@ use super::source::{Json, Source};
 use super::usage::{Usage, meter, openai_lifetime};
 use super::{DecodeError, DecodeOptions, Format};
 
-/// The response object.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Response<'a> {
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-    status: Option<Text<'a>>,
-    model: Option<Text<'a>>,
-    created_at: Option<Json<'a>>,
-    completed_at: Option<Json<'a>>,
-    error: Option<Json<'a>>,
-    incomplete_details: Option<Object<IncompleteDetails<'a>>>,
-    pub(super) output: Option<Json<'a>>,
-    service_tier: Option<Text<'a>>,
-    usage: Option<Object<Usage>>,
-    prompt_cache_options: Option<Object<CacheOptions<'a>>>,
+pub(super) const ABOUT: About = About {
+    format: "openai-responses",
+    title: "OpenAI Responses",
+    what: "A captured call, or a bare response object, a polled background response among them.",
+    recognised_by: "`capture.api` is `openai.responses` or `azure.responses`, or `object` is `response`.",
+    identity: "the response's `id`: polls of one background response collapse to the one that ended.",
+    stream: "the response object of `response.completed`, `.incomplete` or `.failed`; a stream without any of them is incomplete and has no counts.",
+    columns: &[
+        ("input_tokens, output_tokens", "`usage.input_tokens`, `usage.output_tokens`"),
+        ("cache_read_input_tokens", "`input_tokens_details.cached_tokens`, a part of the input"),
+        (
+            "cache_write_30m_input_tokens, cache_write_12h_input_tokens",
+            "`input_tokens_details.cache_write_tokens`, by `prompt_cache_options.ttl`",
+        ),
+        ("reasoning_tokens", "`output_tokens_details.reasoning_tokens`, a part of the output"),
+        ("meters", "one each for the hosted calls in `output`: `web_search_requests`, ..."),
+        ("status", "`status`: `failed` is an error though HTTP said 200; `incomplete` for length is a success"),
+        ("session_id", "`conversation`"),
+    ],
+    cannot_say: &["What a response costs that ended without `usage`: cancelled and failed ones."],
+};
+
+object! {
+    /// The response object.
+    pub(super) struct Response<'a> {
+        id: Text<'a> = "id",
+        status: Text<'a> = "status",
+        model: Text<'a> = "model",
+        created_at: Json<'a> = "created_at",
+        completed_at: Json<'a> = "completed_at",
+        error: Json<'a> = "error",
+        incomplete_details: Object<IncompleteDetails<'a>> = "incomplete_details",
+        pub(super) output: Json<'a> = "output",
+        service_tier: Text<'a> = "service_tier",
+        usage: Usage<'a> = "usage",
+        prompt_cache_options: Object<CacheOptions<'a>> = "prompt_cache_options",
+    }
+    // What it repeats of the request, which `Request` reads; `output_text` is a convenience of SDKs.
+    ignoring [
+        "object", "background", "conversation", "frequency_penalty", "include", "instructions", "logprobs",
+        "max_output_tokens", "max_tool_calls", "metadata", "moderation", "output_text", "parallel_tool_calls",
+        "presence_penalty", "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_retention",
+        "reasoning", "safety_identifier", "store", "temperature", "text", "tool_choice", "tools", "top_logprobs",
+        "top_p", "truncation", "user",
+    ]
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,16 +119,21 @@ pub(super) fn decode<'a>(
 
     let mut outcome = outcome(source, &response, &answer)?;
     outcome.pending |= pending;
+    outcome.extra.add("", &envelope.unknown);
+    outcome.extra.add("", &response.unknown);
+    if let Some(usage) = &response.usage {
+        usage.note_unknown("usage", &mut outcome.extra);
+    }
     let ttl = response.prompt_cache_options.as_ref().and_then(|options| options.0.ttl.as_ref());
     let ttl = ttl.map(|ttl| ttl.0.clone()).or_else(|| request.cache_ttl());
     let streamed = envelope.stream.is_some();
-    let mut entry = entry(source, raw, envelope.capture.map(|capture| capture.0), &mut request, (&response, outcome))?;
+    let mut entry = entry(source, raw, envelope.capture, &mut request, (&response, outcome))?;
     entry.streamed = if streamed { Some(true) } else { entry.streamed.or(envelope.request.map(|_| false)) };
     openai_lifetime(&mut entry, ttl.as_deref());
     entry.session_id = request.conversation();
     count_hosted_calls(&items, &mut entry.meters);
     if let Some(usage) = response.usage {
-        usage.0.meters(&mut entry.meters);
+        usage.meters(&mut entry.meters);
     }
     note_modalities(&mut entry);
     add_features(&mut entry, input.features);
@@ -157,7 +194,8 @@ fn outcome<'a>(source: &Source<'a>, response: &Response<'a>, answer: &Answer<'a>
         failure,
         pending: matches!(status, "queued" | "in_progress") && !answer.cut,
         finished: finished && !answer.cut,
-        tokens: response.usage.as_ref().map(|usage| usage.0.tokens()).unwrap_or_default(),
+        tokens: response.usage.as_ref().map(|usage| usage.tokens()).unwrap_or_default(),
+        ..Outcome::default()
     })
 }
 

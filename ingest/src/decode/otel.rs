@@ -8,11 +8,41 @@ use std::borrow::Cow;
 use daybook_ledger::{Entry, Instant};
 use serde::Deserialize;
 
+use super::about::About;
 use super::otel_call::Attributed;
 use super::otel_value::{Attributes, Value};
 use super::scalar::{Count, Object, Text, count, present};
 use super::source::{Json, Source};
 use super::{DecodeError, DecodeOptions, Format};
+
+pub(super) const ABOUT: About = About {
+    format: "otel-genai",
+    title: "OpenTelemetry GenAI",
+    what: "An OTLP export batch of spans or log events. Only model calls become entries: spans of agents and workflows repeat their children's usage, metrics are aggregates.",
+    recognised_by: "`resourceSpans`, `resourceLogs` or `resourceMetrics`.",
+    identity: "`gen_ai.response.id`, else trace and span id.",
+    stream: "one span a call, already merged.",
+    columns: &[
+        (
+            "input_tokens, output_tokens",
+            "`gen_ai.usage.input_tokens`, `.output_tokens`, or the older `.prompt_tokens`, `.completion_tokens`",
+        ),
+        ("cache_read_input_tokens", "`gen_ai.usage.cache_read.input_tokens` and older names"),
+        (
+            "cache_write_input_tokens",
+            "`gen_ai.usage.cache_write.input_tokens` (older: `cache_creation`); its lifetime is not told",
+        ),
+        ("reasoning_tokens", "`gen_ai.usage.reasoning.output_tokens`"),
+        (
+            "input_tokens",
+            "of Anthropic instrumentations whose parts exceed it: with the parts added, because they report it without the cache",
+        ),
+        ("provider", "`gen_ai.provider.name`, older `gen_ai.system`"),
+        ("workload_hint, environment", "`service.name`, `deployment.environment.name` of the resource"),
+        ("status, error_type", "the span's status and `error.type`, else the recorded exception"),
+    ],
+    cannot_say: &["Lifetimes of cache writes, and the cost: the conventions have no attribute for either."],
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

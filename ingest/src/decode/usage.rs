@@ -3,40 +3,45 @@
 use daybook_ledger::{Entry, Tokens, Usd};
 use serde::Deserialize;
 
+use super::extra::Extra;
+use super::object::object;
 use super::scalar::{Count, Object, count};
 
-/// `usage` of Chat Completions (`prompt_tokens`), of Responses (`input_tokens`) and of gateways that mix both.
-///
-/// All counts are inclusive totals; the details are parts of them. They are boxed to keep what holds a usage small: it is
-/// moved several times on its way out of the parser.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Usage {
-    prompt_tokens: Option<Count>,
-    completion_tokens: Option<Count>,
-    input_tokens: Option<Count>,
-    output_tokens: Option<Count>,
-    total_tokens: Option<Count>,
-    prompt_tokens_details: Option<Box<Object<InputDetails>>>,
-    input_tokens_details: Option<Box<Object<InputDetails>>>,
-    completion_tokens_details: Option<Box<Object<OutputDetails>>>,
-    output_tokens_details: Option<Box<Object<OutputDetails>>>,
-    cache_read_input_tokens: Option<Count>,
-    cache_creation_input_tokens: Option<Count>,
-    server_tool_use: Option<Object<ServerToolUse>>,
+object! {
+    /// `usage` of Chat Completions (`prompt_tokens`), of Responses (`input_tokens`) and of gateways that mix both.
+    ///
+    /// All counts are inclusive totals; the details are parts of them. They are boxed to keep what holds a usage small: it
+    /// is moved several times on its way out of the parser.
+    pub(super) struct Usage<'a> {
+        prompt_tokens: Count = "prompt_tokens",
+        completion_tokens: Count = "completion_tokens",
+        input_tokens: Count = "input_tokens",
+        output_tokens: Count = "output_tokens",
+        total_tokens: Count = "total_tokens",
+        prompt_tokens_details: Box<InputDetails<'a>> = "prompt_tokens_details",
+        input_tokens_details: Box<InputDetails<'a>> = "input_tokens_details",
+        completion_tokens_details: Box<OutputDetails<'a>> = "completion_tokens_details",
+        output_tokens_details: Box<OutputDetails<'a>> = "output_tokens_details",
+        cache_read_input_tokens: Count = "cache_read_input_tokens",
+        cache_creation_input_tokens: Count = "cache_creation_input_tokens",
+        server_tool_use: Box<ServerToolUse<'a>> = "server_tool_use",
+    }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-struct InputDetails {
-    cached_tokens: Option<Count>,
-    cached_tokens_details: Option<Object<Modalities>>,
-    cache_write_tokens: Option<Count>,
-    cache_creation_tokens: Option<Count>,
-    cache_creation_token_details: Option<Object<Lifetimes>>,
-    audio_tokens: Option<Count>,
-    image_tokens: Option<Count>,
-    video_tokens: Option<Count>,
-    tool_use_tokens: Option<Count>,
-    web_search_requests: Option<Count>,
+object! {
+    struct InputDetails<'a> {
+        cached_tokens: Count = "cached_tokens",
+        cached_tokens_details: Object<Modalities> = "cached_tokens_details",
+        cache_write_tokens: Count = "cache_write_tokens",
+        cache_creation_tokens: Count = "cache_creation_tokens",
+        cache_creation_token_details: Object<Lifetimes> = "cache_creation_token_details",
+        audio_tokens: Count = "audio_tokens",
+        image_tokens: Count = "image_tokens",
+        video_tokens: Count = "video_tokens",
+        tool_use_tokens: Count = "tool_use_tokens",
+        web_search_requests: Count = "web_search_requests",
+    }
+    ignoring ["text_tokens"]
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -53,26 +58,30 @@ struct Lifetimes {
     ephemeral_12h_input_tokens: Option<Count>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-struct OutputDetails {
-    reasoning_tokens: Option<Count>,
-    audio_tokens: Option<Count>,
-    image_tokens: Option<Count>,
-    accepted_prediction_tokens: Option<Count>,
-    rejected_prediction_tokens: Option<Count>,
+object! {
+    struct OutputDetails<'a> {
+        reasoning_tokens: Count = "reasoning_tokens",
+        audio_tokens: Count = "audio_tokens",
+        image_tokens: Count = "image_tokens",
+        accepted_prediction_tokens: Count = "accepted_prediction_tokens",
+        rejected_prediction_tokens: Count = "rejected_prediction_tokens",
+    }
+    ignoring ["text_tokens"]
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-struct ServerToolUse {
-    web_search_requests: Option<Count>,
-    web_fetch_requests: Option<Count>,
+object! {
+    struct ServerToolUse<'a> {
+        web_search_requests: Count = "web_search_requests",
+        web_fetch_requests: Count = "web_fetch_requests",
+    }
 }
 
-impl Usage {
+impl<'a> Usage<'a> {
     /// The counts in the ledger's convention. A count the source spells twice is taken once.
     pub(super) fn tokens(&self) -> Tokens {
-        let input = self.input_details();
-        let output = self.output_details();
+        let (no_input, no_output) = Default::default();
+        let input = self.input_details().unwrap_or(&no_input);
+        let output = self.output_details().unwrap_or(&no_output);
         let cached = input.cached_tokens_details.unwrap_or_default().0;
         let lifetimes = input.cache_creation_token_details.unwrap_or_default().0;
         let cache_write_5m = count(lifetimes.ephemeral_5m_input_tokens);
@@ -103,26 +112,41 @@ impl Usage {
 
     /// Quantities that have no token column; what is zero was not used.
     pub(super) fn meters(&self, meters: &mut Vec<(&'static str, Usd)>) {
-        let input = self.input_details();
-        let output = self.output_details();
-        let server = self.server_tool_use.unwrap_or_default().0;
-        let searches = count(input.web_search_requests).or(count(server.web_search_requests));
-        meter(meters, "web_search_requests", searches);
-        meter(meters, "web_fetch_requests", count(server.web_fetch_requests));
+        let (no_input, no_output) = Default::default();
+        let input = self.input_details().unwrap_or(&no_input);
+        let output = self.output_details().unwrap_or(&no_output);
+        let (searches, fetches) = match &self.server_tool_use {
+            Some(server) => (count(server.web_search_requests), count(server.web_fetch_requests)),
+            None => (None, None),
+        };
+        meter(meters, "web_search_requests", count(input.web_search_requests).or(searches));
+        meter(meters, "web_fetch_requests", fetches);
         meter(meters, "input_tool_use_tokens", count(input.tool_use_tokens));
         meter(meters, "input_video_tokens", count(input.video_tokens));
         meter(meters, "accepted_prediction_tokens", count(output.accepted_prediction_tokens));
         meter(meters, "rejected_prediction_tokens", count(output.rejected_prediction_tokens));
     }
 
-    fn input_details(&self) -> InputDetails {
-        let details = self.prompt_tokens_details.as_deref().or(self.input_tokens_details.as_deref());
-        details.copied().unwrap_or_default().0
+    /// What it counts that nobody declared.
+    pub(super) fn note_unknown(&self, path: &str, extra: &mut Extra<'a>) {
+        extra.add(path, &self.unknown);
+        if let Some(input) = self.input_details() {
+            extra.add(&format!("{path}.input"), &input.unknown);
+        }
+        if let Some(output) = self.output_details() {
+            extra.add(&format!("{path}.output"), &output.unknown);
+        }
+        if let Some(server) = &self.server_tool_use {
+            extra.add(&format!("{path}.server_tool_use"), &server.unknown);
+        }
     }
 
-    fn output_details(&self) -> OutputDetails {
-        let details = self.completion_tokens_details.as_deref().or(self.output_tokens_details.as_deref());
-        details.copied().unwrap_or_default().0
+    fn input_details(&self) -> Option<&InputDetails<'a>> {
+        self.prompt_tokens_details.as_deref().or(self.input_tokens_details.as_deref())
+    }
+
+    fn output_details(&self) -> Option<&OutputDetails<'a>> {
+        self.completion_tokens_details.as_deref().or(self.output_tokens_details.as_deref())
     }
 }
 
@@ -174,7 +198,7 @@ mod tests {
     use super::*;
 
     fn tokens(json: &str) -> Tokens {
-        serde_json::from_str::<Usage>(json).unwrap().tokens()
+        serde_json::from_str::<Usage<'_>>(json).unwrap().tokens()
     }
 
     #[test]

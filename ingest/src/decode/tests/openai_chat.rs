@@ -234,3 +234,27 @@ fn wrong_types_are_refused_with_their_path() {
     assert_eq!(refused_at(&event.replace("200", "1000")), "$.capture.http_status");
     assert_eq!(refused_at(&event.replace("10.6", "\"soon\"")), "$.capture.duration_ms");
 }
+
+#[test]
+fn what_nobody_declared_survives_in_extra() {
+    let entry = entry(
+        r#"{"capture":{"api":"openai.chat.completions","hop":7},"request":{"model":"m"},"response":{"id":"c1",
+            "system_fingerprint":"fp_1","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,
+            "prompt_tokens_details":{"text_tokens":1,"braille_tokens":0},"energy":{"wh":0.30}}}}"#,
+    );
+    let extra = entry.extra.as_deref().unwrap();
+    let expected =
+        r#"{"system_fingerprint":"fp_1","usage.energy":{"wh":0.30},"usage.input.braille_tokens":0,"capture.hop":7}"#;
+    assert_eq!(extra, expected);
+}
+
+#[test]
+fn counts_under_names_nobody_knows_are_absent_and_not_zero() {
+    let entry = entry(
+        r#"{"capture":{"api":"openai.chat.completions"},"request":{"model":"m"},"response":{"id":"c1",
+            "choices":[{"index":0,"finish_reason":"stop"}],"usage":{"promptTokens":900,"completionTokens":100}}}"#,
+    );
+    assert!(entry.tokens.is_absent());
+    assert_eq!(entry.usage_source, UsageSource::Absent);
+    assert_eq!(entry.extra.as_deref(), Some(r#"{"usage.promptTokens":900,"usage.completionTokens":100}"#));
+}
