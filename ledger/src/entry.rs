@@ -315,6 +315,8 @@ pub struct Entry<'a> {
     pub source: Cow<'a, str>,
     /// The call's own id in that source. Without one the event's bytes are its identity.
     pub event_id: Option<Cow<'a, str>>,
+    /// What tells the event apart where that is not `event_id`: the id of the envelope it came in. Not stored.
+    pub dedup_id: Option<Cow<'a, str>>,
     /// When the call started; without it the message's own time stands in.
     pub started_at: Option<Instant>,
     /// When the last byte of the answer came.
@@ -393,6 +395,7 @@ impl<'a> Entry<'a> {
         Self {
             source: source.into(),
             event_id: None,
+            dedup_id: None,
             started_at: None,
             completed_at: None,
             gateway: None,
@@ -431,9 +434,60 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// The same entry with all it says its own, `raw` being the bytes it came in.
+    pub fn into_owned<'b>(self, raw: &'b [u8]) -> Entry<'b> {
+        let own = |text: Cow<'a, str>| Cow::Owned(text.into_owned());
+        let may = |text: Option<Cow<'a, str>>| text.map(own);
+        Entry {
+            source: own(self.source),
+            event_id: may(self.event_id),
+            dedup_id: may(self.dedup_id),
+            gateway: may(self.gateway),
+            provider: may(self.provider),
+            request_model: may(self.request_model),
+            response_model: may(self.response_model),
+            service_tier: may(self.service_tier),
+            region: may(self.region),
+            team: may(self.team),
+            project: may(self.project),
+            workload_hint: may(self.workload_hint),
+            environment: may(self.environment),
+            api_key_alias: may(self.api_key_alias),
+            end_user: may(self.end_user),
+            tags: self.tags.into_iter().map(|(key, value)| (own(key), own(value))).collect(),
+            trace_id: may(self.trace_id),
+            session_id: may(self.session_id),
+            error_type: may(self.error_type),
+            finish_reason: may(self.finish_reason),
+            body: self.body.map(|body| Body {
+                input_messages: may(body.input_messages),
+                output_messages: may(body.output_messages),
+                tool_definitions: may(body.tool_definitions),
+                request_parameters: may(body.request_parameters),
+            }),
+            raw,
+            extra: may(self.extra),
+            started_at: self.started_at,
+            completed_at: self.completed_at,
+            operation: self.operation,
+            streamed: self.streamed,
+            tokens: self.tokens,
+            usage_source: self.usage_source,
+            meters: self.meters,
+            reported_cost: self.reported_cost,
+            reported_currency: self.reported_currency,
+            features: self.features,
+            status: self.status,
+            http_status: self.http_status,
+            latency_ms: self.latency_ms,
+            ttft_ms: self.ttft_ms,
+            gateway_cache_hit: self.gateway_cache_hit,
+        }
+    }
+
     /// The call's identity.
     pub fn id(&self) -> EntryId {
-        match &self.event_id {
+        match self.dedup_id.as_ref().or(self.event_id.as_ref()) {
             Some(id) => EntryId::derive(&self.source, id.as_bytes()),
             None => EntryId::derive(&self.source, self.raw),
         }

@@ -17,6 +17,19 @@ pub struct Place {
     pub offset: usize,
 }
 
+impl Place {
+    /// Moves the place from a part to the whole.
+    fn shift(&mut self, path: &str, before: &[u8]) {
+        if self.line == 1 {
+            let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            self.column += before.len() - line_start;
+        }
+        self.line += before.iter().filter(|byte| **byte == b'\n').count();
+        self.offset += before.len();
+        self.path.insert_str(1, path);
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (line {}, column {}, byte {})", self.path, self.line, self.column, self.offset)
@@ -95,6 +108,14 @@ pub enum DecodeError {
         /// What was found and what was expected.
         reason: String,
     },
+    /// Bytes that were said to be protobuf and are not.
+    #[error("not protobuf at byte {offset}: {reason}")]
+    NotProtobuf {
+        /// The first byte of the field that cannot be read.
+        offset: usize,
+        /// What was wrong there.
+        reason: String,
+    },
     /// The same key twice in one object: which one counts is unknown.
     #[error("key repeated at {place}")]
     DuplicateKey {
@@ -117,7 +138,24 @@ impl DecodeError {
         "DECODE-009",
         "DECODE-010",
         "DECODE-011",
+        "DECODE-012",
     ];
+
+    /// The same error in a part at `path` of a whole, in which `before` precedes the part.
+    #[must_use]
+    pub(super) fn within(mut self, path: &str, before: Option<&[u8]>) -> Self {
+        let before = before.unwrap_or_default();
+        match &mut self {
+            Self::NotJson { place, .. } | Self::BadValue { place, .. } | Self::DuplicateKey { place } => {
+                place.shift(path, before);
+            }
+            Self::NotUtf8 { offset } | Self::TooDeep { offset, .. } | Self::NotProtobuf { offset, .. } => {
+                *offset += before.len();
+            }
+            _ => {}
+        }
+        self
+    }
 
     /// The code, stable for ever.
     pub const fn code(&self) -> &'static str {
@@ -133,6 +171,7 @@ impl DecodeError {
             Self::WrongFormat { .. } => "DECODE-009",
             Self::BadValue { .. } => "DECODE-010",
             Self::DuplicateKey { .. } => "DECODE-011",
+            Self::NotProtobuf { .. } => "DECODE-012",
         }
     }
 
@@ -141,7 +180,7 @@ impl DecodeError {
         match self {
             Self::Empty => "a message without value is a tombstone or a broken sender; nothing to record".to_owned(),
             Self::NotUtf8 { .. } => {
-                "events are JSON text; for the OpenTelemetry Collector set `encoding: otlp_json` on its Kafka exporter"
+                "events are JSON text, or OTLP in protobuf; is the message compressed, or its topic's format another?"
                     .to_owned()
             }
             Self::NotJson { .. } => {
@@ -164,6 +203,9 @@ impl DecodeError {
             }
             Self::BadValue { .. } => {
                 "correct the sender; the message is kept and can be replayed from quarantine".to_owned()
+            }
+            Self::NotProtobuf { .. } => {
+                "was the batch cut short? for OTLP in JSON the content type is `application/json`".to_owned()
             }
             Self::DuplicateKey { .. } => "which value counts is unknown; correct the sender".to_owned(),
         }
@@ -188,6 +230,7 @@ mod tests {
             DecodeError::WrongFormat { format: Format::LiteLlm, missing: "`call_type`", looks_like: None },
             DecodeError::BadValue { place: place.clone(), reason: "invalid type: map, expected a count".to_owned() },
             DecodeError::DuplicateKey { place },
+            DecodeError::NotProtobuf { offset: 4, reason: "unexpected end of buffer".to_owned() },
         ]
     }
 
@@ -204,9 +247,7 @@ mod tests {
             assert!(!text.starts_with(char::is_uppercase) && !text.ends_with('.'), "{text}");
             assert!(!error.hint().is_empty() && !error.hint().ends_with('.'), "{text}");
         }
-        assert_eq!(
-            one_of_each().pop().unwrap().to_string(),
-            "key repeated at $.usage.prompt_tokens (line 1, column 9, byte 8)"
-        );
+        let repeated = one_of_each().into_iter().find(|error| error.code() == "DECODE-011");
+        assert_eq!(repeated.unwrap().to_string(), "key repeated at $.usage.prompt_tokens (line 1, column 9, byte 8)");
     }
 }

@@ -8,8 +8,10 @@ mod about;
 mod anthropic;
 mod anthropic_stream;
 mod anthropic_usage;
+mod base64;
 mod capture;
 mod chat_stream;
+mod cloudevents;
 mod error;
 mod extra;
 mod litellm;
@@ -20,8 +22,12 @@ mod openai_chat;
 mod openai_responses;
 mod otel;
 mod otel_call;
+mod otel_proto;
+mod otel_proto_value;
+mod otel_record;
 mod otel_value;
 mod parts;
+mod protobuf;
 mod provider;
 mod request;
 mod responses_stream;
@@ -43,6 +49,7 @@ pub use sniff::sniff;
 pub use text::{output_text, prompt_text};
 
 use crate::event::Event;
+use cloudevents::{Inside, Mode};
 use sniff::{Look, look};
 use source::Source;
 
@@ -57,14 +64,22 @@ pub enum Format {
     AnthropicMessages,
     /// LiteLLM's StandardLoggingPayload.
     LiteLlm,
-    /// OTLP JSON with OpenTelemetry's GenAI attributes: traces and logs.
+    /// OTLP with OpenTelemetry's GenAI attributes, in JSON or protobuf: traces and logs.
     OtelGenAi,
+    /// CloudEvents around events of any other format.
+    CloudEvents,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: &'static [Self] =
-        &[Self::OpenAiChat, Self::OpenAiResponses, Self::AnthropicMessages, Self::LiteLlm, Self::OtelGenAi];
+    pub const ALL: &'static [Self] = &[
+        Self::OpenAiChat,
+        Self::OpenAiResponses,
+        Self::AnthropicMessages,
+        Self::LiteLlm,
+        Self::OtelGenAi,
+        Self::CloudEvents,
+    ];
 
     /// Its name in settings and headers.
     pub const fn as_str(self) -> &'static str {
@@ -74,6 +89,7 @@ impl Format {
             Self::AnthropicMessages => "anthropic",
             Self::LiteLlm => "litellm-standard",
             Self::OtelGenAi => "otel-genai",
+            Self::CloudEvents => "cloudevents",
         }
     }
 
@@ -122,8 +138,9 @@ pub struct DecodeOptions {
 /// Reads `event` and gives each of its entries to `sink`, all of them or, on error, none.
 ///
 /// An OTLP message without model calls has no entry. The format is `format` if given, else the message's
-/// `daybook-format` header, else its `content-type` (`application/vnd.daybook.<format>+json`), else what the keys look
-/// like. Returns the format read.
+/// `daybook-format` header, else its `content-type` (`application/vnd.daybook.<format>+json`; `application/x-protobuf` is
+/// OTLP), else what the keys look like. Headers or a content type of CloudEvents are an envelope: the format is then that
+/// of what is inside. Returns the format read.
 ///
 /// # Errors
 /// [`DecodeError`] when the event is not text, not JSON, of no known format, or has a field that cannot be what it has
@@ -134,33 +151,80 @@ pub fn decode<'a>(
     options: &DecodeOptions,
     sink: &mut dyn FnMut(Entry<'a>),
 ) -> Result<Format, DecodeError> {
-    let source = Source::new(event.value)?;
     let format = match format {
-        Some(format) => format,
-        None => match stated(event)? {
-            Some(format) => format,
-            None => recognise(&source)?,
-        },
+        Some(format) => Some(format),
+        None => event.header("daybook-format").map(|name| name.trim().parse()).transpose()?,
     };
+    if let Some(mode) = Mode::of(|name| event.header(name)) {
+        let format = format.filter(|format| *format != Format::CloudEvents);
+        let inside = Inside { format, enveloped: false, options };
+        cloudevents::decode_message(event, mode, inside)?.into_iter().for_each(sink);
+        return Ok(Format::CloudEvents);
+    }
+    let content_type = event.header("content-type").unwrap_or_default();
+    decode_value(event.value, content_type, Inside { format, enveloped: false, options }, sink)
+}
+
+/// Reads `value`, whose media type is `content_type` if that is known.
+fn decode_value<'a>(
+    value: &'a [u8],
+    content_type: &str,
+    inside: Inside<'_>,
+    sink: &mut dyn FnMut(Entry<'a>),
+) -> Result<Format, DecodeError> {
+    let stated = match inside.format {
+        Some(format) => Some(format),
+        None => format_of(content_type)?,
+    };
+    let options = inside.options;
+    if stated.is_none_or(|format| format == Format::OtelGenAi)
+        && (is_protobuf(content_type) || otel_proto::looks_like(value))
+    {
+        otel_proto::decode(value, options)?.into_iter().for_each(sink);
+        return Ok(Format::OtelGenAi);
+    }
+    let source = Source::new(value)?;
+    let format = stated.map_or_else(|| recognise(&source), Ok)?;
     match format {
-        Format::OpenAiChat => sink(openai_chat::decode(&source, event.value, options)?),
-        Format::OpenAiResponses => sink(openai_responses::decode(&source, event.value, options)?),
-        Format::AnthropicMessages => sink(anthropic::decode(&source, event.value, options)?),
-        Format::LiteLlm => sink(litellm::decode(&source, event.value, options)?),
+        Format::OpenAiChat => sink(openai_chat::decode(&source, value, options)?),
+        Format::OpenAiResponses => sink(openai_responses::decode(&source, value, options)?),
+        Format::AnthropicMessages => sink(anthropic::decode(&source, value, options)?),
+        Format::LiteLlm => sink(litellm::decode(&source, value, options)?),
         Format::OtelGenAi => otel::decode(&source, options)?.into_iter().for_each(sink),
+        Format::CloudEvents if inside.enveloped => {
+            return Err(DecodeError::UnknownFormat { keys: "`specversion`".to_owned() });
+        }
+        Format::CloudEvents => {
+            // What was stated is the envelope; what is in it has to be recognised.
+            let inside = Inside { format: None, ..inside };
+            cloudevents::decode(&source, value, inside)?.into_iter().for_each(sink);
+        }
     }
     Ok(format)
 }
 
-/// The format the message's headers state.
-fn stated(event: &Event<'_>) -> Result<Option<Format>, DecodeError> {
-    if let Some(name) = event.header("daybook-format") {
-        return name.trim().parse().map(Some);
+/// The type without its parameters, in lower case.
+fn media_type(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The format a media type of our own names.
+fn format_of(content_type: &str) -> Result<Option<Format>, DecodeError> {
+    if content_type.is_empty() {
+        return Ok(None);
     }
-    let content_type = event.header("content-type").unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let media_type = media_type(content_type);
     let name = media_type.strip_prefix("application/vnd.daybook.").and_then(|rest| rest.strip_suffix("+json"));
     name.map(str::parse).transpose()
+}
+
+/// Whether a media type is one OTLP in protobuf travels under.
+fn is_protobuf(content_type: &str) -> bool {
+    content_type.contains("protobuf")
+        && matches!(
+            media_type(content_type).as_str(),
+            "application/x-protobuf" | "application/protobuf" | "application/vnd.google.protobuf"
+        )
 }
 
 /// The format the event looks like.

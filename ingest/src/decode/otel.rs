@@ -5,12 +5,13 @@
 
 use std::borrow::Cow;
 
-use daybook_ledger::{Entry, Instant};
+use daybook_ledger::Entry;
 use serde::Deserialize;
 
 use super::about::About;
 use super::otel_call::Attributed;
-use super::otel_value::{Attributes, Value};
+use super::otel_record::{CALL_EVENT, Frame, Sender};
+use super::otel_value::{Attribute, AttributeValue as _, Attributes, JsonValue};
 use super::scalar::{Count, Object, Text, count, present};
 use super::source::{Json, Source};
 use super::{DecodeError, DecodeOptions, Format};
@@ -88,13 +89,6 @@ struct Resource<'a> {
     attributes: Option<Attributes<'a>>,
 }
 
-/// Who sent the spans.
-#[derive(Clone, Debug, Default)]
-struct Sender<'a> {
-    service: Option<Cow<'a, str>>,
-    environment: Option<Cow<'a, str>>,
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Span<'a> {
@@ -149,9 +143,6 @@ struct KeyValues<'a> {
     values: Option<Attributes<'a>>,
 }
 
-/// The log event that tells a whole call. Other events tell a message each, without usage.
-const CALL_EVENT: &str = "gen_ai.client.inference.operation.details";
-
 /// `SPAN_KIND_INTERNAL`, as number or name.
 const INTERNAL: [&str; 2] = ["1", "\"SPAN_KIND_INTERNAL\""];
 /// `STATUS_CODE_ERROR`, as number or name.
@@ -185,20 +176,22 @@ pub(super) fn decode<'a>(source: &Source<'a>, options: &DecodeOptions) -> Result
 
 fn sender<'a>(source: &Source<'a>, resource: Option<Object<Resource<'a>>>) -> Result<Sender<'a>, DecodeError> {
     let mut sender = Sender::default();
-    for Object(attribute) in resource.and_then(|resource| resource.0.attributes).into_iter().flatten() {
-        let (Some(key), Some(value)) = (attribute.key, attribute.value) else { continue };
-        match key.0.as_ref() {
-            "service.name" => sender.service = Value::new(source, value).text()?,
-            "deployment.environment.name" => {
-                sender.environment = Value::new(source, value).text()?.or(sender.environment);
-            }
-            "deployment.environment" => {
-                sender.environment = sender.environment.or(Value::new(source, value).text()?);
-            }
-            _ => {}
-        }
+    let attributes = resource.and_then(|resource| resource.0.attributes).unwrap_or_default();
+    for (key, value) in values(source, &attributes) {
+        sender.take(key, &value)?;
     }
     Ok(sender)
+}
+
+/// The attributes that have a key and a value.
+fn values<'v, 's, 'a>(
+    source: &'s Source<'a>,
+    attributes: &'v [Object<Attribute<'a>>],
+) -> impl Iterator<Item = (&'v str, JsonValue<'s, 'a>)> + Clone {
+    attributes.iter().filter_map(|Object(attribute)| {
+        let (key, value) = (attribute.key.as_ref()?, attribute.value?);
+        Some((key.0.as_ref(), JsonValue::new(source, value)))
+    })
 }
 
 fn read_span<'a>(
@@ -208,19 +201,17 @@ fn read_span<'a>(
     options: &DecodeOptions,
 ) -> Result<Option<Entry<'a>>, DecodeError> {
     let span: Span<'a> = source.object(json)?;
-    let call = Attributed::read(source, span.attributes.unwrap_or_default())?;
+    let call = Attributed::read(values(source, &span.attributes.unwrap_or_default()))?;
     let internal = span.kind.is_some_and(|kind| INTERNAL.contains(&kind.get()));
     let Some(operation) = call.operation(internal) else { return Ok(None) };
-
-    let mut entry = Entry::new("otel", operation, json.get().as_bytes());
-    identify(&mut entry, span.trace_id, span.span_id, sender);
-    let (start, end) = (instant(span.start_time_unix_nano), instant(span.end_time_unix_nano));
-    entry.started_at = start;
-    entry.completed_at = end;
-    entry.latency_ms = nanos(span.start_time_unix_nano)
-        .zip(nanos(span.end_time_unix_nano))
-        .map(|(start, end)| end.saturating_sub(start).saturating_add(500_000).div_euclid(1_000_000))
-        .filter(|millis| *millis >= 0);
+    let frame = Frame {
+        raw: json.get().as_bytes(),
+        trace_id: lower_case(span.trace_id),
+        span_id: lower_case(span.span_id),
+        start: count(span.start_time_unix_nano),
+        end: count(span.end_time_unix_nano),
+    };
+    let mut entry = frame.entry(operation, sender);
     let failed = span.status.and_then(|status| status.0.code).is_some_and(|code| FAILED.contains(&code.get()));
     let exception = match span.events.filter(|_| failed) {
         Some(events) => exception(source, events)?,
@@ -234,11 +225,10 @@ fn read_span<'a>(
 fn exception<'a>(source: &Source<'a>, events: Json<'a>) -> Result<Option<Cow<'a, str>>, DecodeError> {
     let events: Vec<Object<SpanEvent<'a>>> = source.parse(events.get())?;
     let exceptions = events.into_iter().filter(|event| event.0.name.as_ref().is_some_and(|name| name.0 == "exception"));
-    for Object(attribute) in exceptions.flat_map(|event| event.0.attributes.unwrap_or_default()) {
-        if let (Some(key), Some(value)) = (attribute.key, attribute.value)
-            && key.0 == "exception.type"
-        {
-            return Value::new(source, value).text();
+    for Object(exception) in exceptions {
+        let attributes = exception.attributes.unwrap_or_default();
+        if let Some((_, value)) = values(source, &attributes).find(|(key, _)| *key == "exception.type") {
+            return value.text();
         }
     }
     Ok(None)
@@ -256,39 +246,29 @@ fn read_record<'a>(
         let values = source.object::<LogBody<'a>>(body)?.kvlist_value.and_then(|list| list.0.values);
         attributes.extend(values.unwrap_or_default());
     }
-    let call = Attributed::read(source, attributes)?;
+    let call = Attributed::read(values(source, &attributes))?;
     let name = present(record.event_name);
     if name.as_deref().or(call.event_name()) != Some(CALL_EVENT) {
         return Ok(None);
     }
     let Some(operation) = call.operation(false) else { return Ok(None) };
-    let mut entry = Entry::new("otel", operation, json.get().as_bytes());
-    identify(&mut entry, record.trace_id, record.span_id, sender);
-    // The event is written when the answer is there; when the call began it does not say.
-    entry.started_at = instant(record.time_unix_nano).or(instant(record.observed_time_unix_nano));
+    let set = |nanos| count(nanos).filter(|nanos| *nanos != 0);
+    let frame = Frame {
+        raw: json.get().as_bytes(),
+        trace_id: lower_case(record.trace_id),
+        span_id: lower_case(record.span_id),
+        // The event is written when the answer is there; when the call began it does not say.
+        start: set(record.time_unix_nano).or(set(record.observed_time_unix_nano)),
+        end: None,
+    };
+    let mut entry = frame.entry(operation, sender);
     call.fill(&mut entry, false, None, options)?;
     Ok(Some(entry))
 }
 
-/// Ids are hex in any letter case: they are one in lower case. The response's own id, if there is one, comes later.
-fn identify<'a>(entry: &mut Entry<'a>, trace: Option<Text<'a>>, span: Option<Text<'a>>, sender: &Sender<'a>) {
-    let trace = present(trace).map(lower_case);
-    let span = present(span).map(lower_case);
-    entry.event_id = trace.as_ref().zip(span.as_ref()).map(|(trace, span)| Cow::Owned(format!("{trace}/{span}")));
-    entry.trace_id = trace;
-    entry.workload_hint = sender.service.clone();
-    entry.environment = sender.environment.clone();
-}
-
-fn lower_case(id: Cow<'_, str>) -> Cow<'_, str> {
-    if id.bytes().any(|byte| byte.is_ascii_uppercase()) { Cow::Owned(id.to_ascii_lowercase()) } else { id }
-}
-
-/// Nanoseconds since 1970; zero is OTLP's "not set".
-fn nanos(field: Option<Count>) -> Option<i64> {
-    count(field).filter(|nanos| *nanos != 0)
-}
-
-fn instant(field: Option<Count>) -> Option<Instant> {
-    nanos(field).map(|nanos| Instant::from_micros(nanos.div_euclid(1_000)))
+/// Ids are hex in any letter case: they are one in lower case. One of zeros is none.
+fn lower_case(id: Option<Text<'_>>) -> Option<Cow<'_, str>> {
+    let id = present(id).filter(|id| id.bytes().any(|byte| byte != b'0'))?;
+    let upper = id.bytes().any(|byte| byte.is_ascii_uppercase());
+    Some(if upper { Cow::Owned(id.to_ascii_lowercase()) } else { id })
 }

@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 use super::capture::{add_features, is_filtered, note_modalities, note_model};
 use super::litellm::note_embedding;
 use super::messages::{Direction, Messages, elements};
-use super::otel_value::{Attributes, Plain, Value};
+use super::otel_value::{AttributeValue, Plain};
 use super::provider::{Host, Model, canonical};
 use super::request::note_tool;
-use super::scalar::{HttpStatus, Text};
-use super::source::{Source, nests_too_deep};
+use super::scalar::HttpStatus;
+use super::source::nests_too_deep;
 use super::usage::{drop_placeholders, sum};
 use super::{DecodeError, DecodeOptions};
 
@@ -68,21 +68,19 @@ struct Usage {
 
 impl<'a> Attributed<'a> {
     /// Reads the attributes of interest. Where nothing is about a model, nothing is: other spans may hold anything.
-    pub(super) fn read(source: &Source<'a>, attributes: Attributes<'a>) -> Result<Self, DecodeError> {
+    pub(super) fn read<'k, V: AttributeValue<'a>>(
+        attributes: impl Iterator<Item = (&'k str, V)> + Clone,
+    ) -> Result<Self, DecodeError> {
         let mut read = Self::default();
-        let about_a_model = |key: &Text<'_>| key.0.starts_with("gen_ai.") || key.0.starts_with("llm.");
-        if !attributes.iter().filter_map(|attribute| attribute.0.key.as_ref()).any(about_a_model) {
-            return Ok(read);
-        }
-        for attribute in attributes {
-            if let (Some(key), Some(value)) = (attribute.0.key, attribute.0.value) {
-                read.take(&key.0, Value::new(source, value))?;
+        if attributes.clone().any(|(key, _)| key.starts_with("gen_ai.") || key.starts_with("llm.")) {
+            for (key, value) in attributes {
+                read.take(key, value)?;
             }
         }
         Ok(read)
     }
 
-    fn take(&mut self, key: &str, value: Value<'_, 'a>) -> Result<(), DecodeError> {
+    fn take(&mut self, key: &str, value: impl AttributeValue<'a>) -> Result<(), DecodeError> {
         if let Some(usage) = key.strip_prefix("gen_ai.usage.").or_else(|| key.strip_prefix("llm.usage.")) {
             return self.take_usage(usage, value);
         }
@@ -122,7 +120,7 @@ impl<'a> Attributed<'a> {
         Ok(())
     }
 
-    fn take_usage(&mut self, name: &str, value: Value<'_, 'a>) -> Result<(), DecodeError> {
+    fn take_usage(&mut self, name: &str, value: impl AttributeValue<'a>) -> Result<(), DecodeError> {
         let usage = &mut self.usage;
         let field = match name {
             "input_tokens" => &mut usage.input[0],
@@ -152,7 +150,7 @@ impl<'a> Attributed<'a> {
         Ok(())
     }
 
-    fn take_feature(&mut self, key: &str, value: Value<'_, 'a>) -> Result<(), DecodeError> {
+    fn take_feature(&mut self, key: &str, value: impl AttributeValue<'a>) -> Result<(), DecodeError> {
         let mut note = |condition, feature| self.features.insert_if(condition, feature);
         match key {
             "gen_ai.request.choice.count" => note(value.count()?.is_some_and(|n| n > 1), Feature::MultipleChoices),

@@ -1,4 +1,4 @@
-//! OTLP's attribute values, and what an attribute can be asked for.
+//! What an attribute can be asked for, and OTLP's attribute values in JSON.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -41,14 +41,35 @@ struct Array<'a> {
     values: Option<Vec<Json<'a>>>,
 }
 
-/// Reads an attribute's value as what its name promises; a value of another type is an error at its place.
+/// An attribute's value, read as what its name promises; a value of another type is an error at its place.
+pub(super) trait AttributeValue<'a>: Copy {
+    /// Text; empty text says nothing.
+    fn text(&self) -> Result<Option<Cow<'a, str>>, DecodeError>;
+
+    /// A whole number.
+    fn count(&self) -> Result<Option<i64>, DecodeError>;
+
+    /// Yes or no.
+    fn flag(&self) -> Result<Option<bool>, DecodeError>;
+
+    /// An exact number.
+    fn decimal(&self) -> Result<Option<Usd>, DecodeError>;
+
+    /// The first text of a list of them; a single text is a list of one.
+    fn first_text(&self) -> Result<Option<Cow<'a, str>>, DecodeError>;
+
+    /// The value as plain JSON: a structured value loses OTLP's wrapping, a string is what it holds.
+    fn plain(&self) -> Result<Plain<'a>, DecodeError>;
+}
+
+/// A value in OTLP's JSON.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Value<'s, 'a> {
+pub(super) struct JsonValue<'s, 'a> {
     source: &'s Source<'a>,
     json: Json<'a>,
 }
 
-impl<'s, 'a> Value<'s, 'a> {
+impl<'s, 'a> JsonValue<'s, 'a> {
     pub(super) const fn new(source: &'s Source<'a>, json: Json<'a>) -> Self {
         Self { source, json }
     }
@@ -65,40 +86,36 @@ impl<'s, 'a> Value<'s, 'a> {
         }
         Ok(value.string_value.or(value.int_value).or(value.double_value).or(value.bool_value))
     }
+}
 
-    /// Text; empty text says nothing.
-    pub(super) fn text(&self) -> Result<Option<Cow<'a, str>>, DecodeError> {
+impl<'a> AttributeValue<'a> for JsonValue<'_, 'a> {
+    fn text(&self) -> Result<Option<Cow<'a, str>>, DecodeError> {
         let text = self.scalar("text")?.map(|json| self.source.string(json)).transpose()?;
         Ok(present(text.map(Text)))
     }
 
-    /// A whole number.
-    pub(super) fn count(&self) -> Result<Option<i64>, DecodeError> {
+    fn count(&self) -> Result<Option<i64>, DecodeError> {
         let scalar = self.scalar("a whole number")?;
         Ok(count(scalar.map(|json| self.source.parse::<Count>(json.get())).transpose()?))
     }
 
-    /// Yes or no.
-    pub(super) fn flag(&self) -> Result<Option<bool>, DecodeError> {
+    fn flag(&self) -> Result<Option<bool>, DecodeError> {
         let scalar = self.scalar("true or false")?;
         Ok(flag(scalar.map(|json| self.source.parse::<Flag>(json.get())).transpose()?))
     }
 
-    /// An exact number.
-    pub(super) fn decimal(&self) -> Result<Option<Usd>, DecodeError> {
+    fn decimal(&self) -> Result<Option<Usd>, DecodeError> {
         self.source.decimal(self.scalar("a number")?)
     }
 
-    /// The first text of a list of them; a single text is a list of one.
-    pub(super) fn first_text(&self) -> Result<Option<Cow<'a, str>>, DecodeError> {
+    fn first_text(&self) -> Result<Option<Cow<'a, str>>, DecodeError> {
         let Some(array) = self.read()?.array_value else { return self.text() };
         let array: Array<'a> = self.source.object(array)?;
         let first = array.values.into_iter().flatten().next();
         first.map_or(Ok(None), |first| Self::new(self.source, first).text())
     }
 
-    /// The value as plain JSON: a structured value loses OTLP's wrapping, a string is what it holds.
-    pub(super) fn plain(&self) -> Result<Plain<'a>, DecodeError> {
+    fn plain(&self) -> Result<Plain<'a>, DecodeError> {
         match self.read()?.string_value {
             Some(text) => Ok(Plain::Text(self.source.string(text)?)),
             None => self.source.parse::<Unwrapped>(self.json.get()).map(|json| Plain::Json(json.0)),
@@ -221,11 +238,11 @@ fn object(members: Option<Object<Members<'_>>>) -> String {
 mod tests {
     use super::*;
 
-    fn with<T>(value: &str, read: impl for<'s, 'a> FnOnce(Value<'s, 'a>) -> T) -> T {
+    fn with<T>(value: &str, read: impl for<'s, 'a> FnOnce(JsonValue<'s, 'a>) -> T) -> T {
         let event = format!("{{\"value\":{value}}}");
         let source = Source::new(event.as_bytes()).unwrap();
         let json = super::super::request::members(source.parse(source.text()).unwrap())[0].1;
-        read(Value::new(&source, json))
+        read(JsonValue::new(&source, json))
     }
 
     #[test]

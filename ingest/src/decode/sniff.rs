@@ -69,6 +69,7 @@ impl<'de> Visitor<'de> for KeysVisitor<'_> {
                     return Err(de::Error::custom("decided"));
                 }
                 "resourceSpans" | "resourceLogs" | "resourceMetrics" => Some(Format::OtelGenAi),
+                "specversion" | "kafka_record" => Some(Format::CloudEvents),
                 "object" | "type" => by_mark(map.next_value::<Json<'de>>()?),
                 _ => {
                     map.next_value::<IgnoredAny>()?;

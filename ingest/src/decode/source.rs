@@ -38,6 +38,15 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The elements of an event that is a list, and the text they are slices of.
+    pub(super) fn list(value: &'a [u8]) -> Result<(Vec<Json<'a>>, &'a str), DecodeError> {
+        let text = std::str::from_utf8(value).map_err(|error| DecodeError::NotUtf8 { offset: error.valid_up_to() })?;
+        if let Some(offset) = past_level(text.as_bytes(), LEVELS_MAX) {
+            return Err(DecodeError::TooDeep { offset, levels_max: LEVELS_MAX });
+        }
+        Self { text }.parse(text).map(|list| (list, text))
+    }
+
     /// The whole text.
     pub(super) const fn text(&self) -> &'a str {
         self.text

@@ -1,12 +1,14 @@
 //! Events whole, from bytes to entries. One file per format; here what they share.
 
 mod anthropic;
+mod cloudevents;
 mod expected;
 mod hostile;
 mod litellm;
 mod openai_chat;
 mod openai_responses;
 mod otel;
+mod otel_proto;
 
 use std::path::PathBuf;
 
