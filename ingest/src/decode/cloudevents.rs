@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use daybook_ledger::{Entry, Instant};
 use serde::Deserialize;
 
+use super::about::About;
 use super::error::Place;
 use super::messages::is_string;
 use super::request::{members, tag};
@@ -17,6 +18,24 @@ use super::source::{Json, Source};
 use super::writer::Writer;
 use super::{DecodeError, DecodeOptions, Format, base64, decode_value};
 use crate::event::Event;
+
+pub(super) const ABOUT: About = About {
+    format: "cloudevents",
+    title: "CloudEvents 1.0",
+    what: "An envelope around an event of any other format, in the value (structured mode, also a batch) or in Kafka headers `ce_*` (binary mode). What is inside is read as if it had come alone.",
+    recognised_by: "a content type `application/cloudevents*` or a header `ce_specversion`; without headers, `specversion`. The format inside is that of `datacontenttype` `application/vnd.daybook.<format>+json` or a word of `dataschema` or `type` that is a format's name, else what the data looks like.",
+    identity: "`source` and `id` of the envelope; of several calls in one envelope, with their place in it.",
+    stream: "",
+    columns: &[
+        ("source", "`source`"),
+        ("started_at", "the call's own time, else `time`"),
+        ("trace_id", "the call's own, else that of `traceparent`"),
+        ("extra", "under `cloudevents`: `id`, `type`, `subject` and every other attribute"),
+    ],
+    cannot_say: &[
+        "Anything without data: a message without value is a tombstone, an envelope without data is refused.",
+    ],
+};
 
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 

@@ -94,8 +94,14 @@ impl Format {
     }
 
     /// How each source is read, in the order of docs/sources.md.
-    pub const ABOUT: &'static [About] =
-        &[openai_chat::ABOUT, openai_responses::ABOUT, anthropic::ABOUT, litellm::ABOUT, otel::ABOUT];
+    pub const ABOUT: &'static [About] = &[
+        openai_chat::ABOUT,
+        openai_responses::ABOUT,
+        anthropic::ABOUT,
+        litellm::ABOUT,
+        otel::ABOUT,
+        cloudevents::ABOUT,
+    ];
 
     /// All names, for a message.
     fn names() -> String {

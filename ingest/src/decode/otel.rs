@@ -19,8 +19,8 @@ use super::{DecodeError, DecodeOptions, Format};
 pub(super) const ABOUT: About = About {
     format: "otel-genai",
     title: "OpenTelemetry GenAI",
-    what: "An OTLP export batch of spans or log events. Only model calls become entries: spans of agents and workflows repeat their children's usage, metrics are aggregates.",
-    recognised_by: "`resourceSpans`, `resourceLogs` or `resourceMetrics`.",
+    what: "An OTLP export batch of spans or log events, in JSON or protobuf. Only model calls become entries: spans of agents and workflows repeat their children's usage, metrics are aggregates.",
+    recognised_by: "`resourceSpans`, `resourceLogs` or `resourceMetrics`; the content type `application/x-protobuf`, or bytes that read as a batch in protobuf.",
     identity: "`gen_ai.response.id`, else trace and span id.",
     stream: "one span a call, already merged.",
     columns: &[
