@@ -1,6 +1,6 @@
 //! A ledger: its root and its tables.
 
-use crate::schema::{self, CONTENT, PRICES, QUARANTINE, USAGE};
+use crate::schema::{self, CONTENT, PRICES, QUARANTINE, USAGE, VALUATIONS};
 use crate::table::Table;
 use crate::{Error, Root};
 
@@ -12,6 +12,7 @@ pub struct Ledger {
     content: Table,
     quarantine: Table,
     prices: Table,
+    valuations: Table,
 }
 
 impl Ledger {
@@ -58,6 +59,7 @@ impl Ledger {
             content: table(&CONTENT)?,
             quarantine: table(&QUARANTINE)?,
             prices: table(&PRICES)?,
+            valuations: table(&VALUATIONS)?,
             root,
         })
     }
@@ -68,8 +70,8 @@ impl Ledger {
     }
 
     /// Every table; `usage` last, because it is committed last.
-    pub fn tables(&self) -> [&Table; 4] {
-        [&self.prices, &self.quarantine, &self.content, &self.usage]
+    pub fn tables(&self) -> Vec<&Table> {
+        vec![&self.valuations, &self.prices, &self.quarantine, &self.content, &self.usage]
     }
 
     /// One row per call.
@@ -90,5 +92,10 @@ impl Ledger {
     /// Imported price rows.
     pub fn prices(&self) -> &Table {
         &self.prices
+    }
+
+    /// What entries cost at other prices.
+    pub fn valuations(&self) -> &Table {
+        &self.valuations
     }
 }

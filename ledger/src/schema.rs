@@ -41,11 +41,17 @@ pub struct Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [&'static Self; 4] = [&USAGE, &CONTENT, &QUARANTINE, &PRICES];
+    pub const ALL: &'static [&'static Self] = &[&USAGE, &CONTENT, &QUARANTINE, &PRICES, &VALUATIONS];
 
     /// The table called `name`.
     pub fn named(name: &str) -> Option<&'static Self> {
-        Self::ALL.into_iter().find(|table| table.name == name)
+        Self::ALL.iter().copied().find(|table| table.name == name)
+    }
+
+    /// Whether every ledger has the table from its first day. The others came with later versions of Daybook: an older
+    /// ledger gets one when something is first written to it, and until then reads it as empty.
+    pub fn is_founding(&self) -> bool {
+        ["usage", "content", "quarantine", "prices"].contains(&self.name)
     }
 
     /// The Arrow schema readers see.
@@ -213,6 +219,21 @@ table! {
     }
 }
 
+table! {
+    /// What entries cost at other prices: results of `daybook reprice`. `usage` keeps its own cost.
+    VALUATIONS = "valuations", sorted by &["entry_id"], builder ValuationsBuilder {
+        entry_id: Bytes, false, "", "The call, as in `usage`", "Daybook";
+        event_date: Day, true, "UTC day", "Day of the call, as in `usage`", "Daybook";
+        batch_id: Word, false, "", "The commit that brought the row", "Daybook";
+        valuation: Word, true, "", "Name of the valuation", "Daybook";
+        list_cost: Decimal, false, "US dollars", "Cost at the prices of the valuation; null when it cannot be known", "FOCUS ListCost";
+        price_id: Word, false, "", "Product, day in force and hash of the price rows used", "FOCUS SkuPriceId";
+        price_status: Word, false, "", "priced, or why `list_cost` is null", "Daybook";
+        sheet_sha256: Word, true, "", "SHA-256 of all prices used, hexadecimal", "Daybook";
+        created_at: Instant, false, "UTC, us", "When the valuation was made", "Daybook";
+    }
+}
+
 /// `docs/schema.md`.
 pub fn markdown() -> String {
     let mut text = String::from(
@@ -250,6 +271,7 @@ mod tests {
         assert_eq!(ContentBuilder::default().finish().unwrap().schema(), CONTENT.building_schema());
         assert_eq!(QuarantineBuilder::default().finish().unwrap().schema(), QUARANTINE.building_schema());
         assert_eq!(PricesBuilder::default().finish().unwrap().schema(), PRICES.building_schema());
+        assert_eq!(ValuationsBuilder::default().finish().unwrap().schema(), VALUATIONS.building_schema());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use daybook_ledger::{Instant, Snapshot, Table, TableVersion};
+use daybook_ledger::{Error as LedgerError, Instant, Ledger, Snapshot, Table, TableVersion};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 
@@ -32,9 +32,14 @@ impl FromStr for AsOf {
     }
 }
 
-/// Loads `tables` as they were, `usage` last as [`daybook_ledger::Ledger::tables`] gives them.
-pub(crate) async fn load(tables: [&Table; 4], as_of: Option<AsOf>) -> Result<[Snapshot; 4], Error> {
-    let [prices, quarantine, content, usage] = tables;
+/// Loads `tables` as they were, in their order. `None`: a table that later versions of Daybook brought and that the
+/// ledger did not have then.
+pub(crate) async fn load(
+    ledger: &Ledger,
+    tables: &[&Table],
+    as_of: Option<AsOf>,
+) -> Result<Vec<Option<Snapshot>>, Error> {
+    let usage = ledger.usage();
     let (instant, usage_version) = match as_of {
         None => (None, None),
         Some(AsOf::Instant(instant)) => (Some(instant), None),
@@ -44,16 +49,27 @@ pub(crate) async fn load(tables: [&Table; 4], as_of: Option<AsOf>) -> Result<[Sn
             (Some(committed_at(usage, version).await?), Some(snapshot))
         }
     };
-    let usage = async {
-        match usage_version {
-            Some(snapshot) => Ok(snapshot),
-            None => load_one(usage, instant).await,
+    let load = |table: &'_ Table| {
+        let known = usage_version.clone().filter(|_| table.spec().name == usage.spec().name);
+        let table = table.clone();
+        async move {
+            match known {
+                Some(snapshot) => Ok(Some(snapshot)),
+                None => load_if_there(&table, instant).await,
+            }
         }
     };
-    let [prices, quarantine, content] = [prices, quarantine, content].map(|table| load_one(table, instant));
     // All are awaited even if one fails: a log reader of delta-rs left behind panics when the runtime ends.
-    let (prices, quarantine, content, usage) = futures::join!(prices, quarantine, content, usage);
-    Ok([prices?, quarantine?, content?, usage?])
+    futures::future::join_all(tables.iter().map(|table| load(table))).await.into_iter().collect()
+}
+
+async fn load_if_there(table: &Table, instant: Option<Instant>) -> Result<Option<Snapshot>, Error> {
+    match load_one(table, instant).await {
+        Err(Error::Ledger(LedgerError::NotFound { .. }) | Error::BeforeFirst { .. }) if !table.spec().is_founding() => {
+            Ok(None)
+        }
+        loaded => loaded.map(Some),
+    }
 }
 
 async fn load_one(table: &Table, instant: Option<Instant>) -> Result<Snapshot, Error> {

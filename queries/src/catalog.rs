@@ -67,10 +67,11 @@ struct Pruned {
 }
 
 impl LedgerTable {
-    /// The table `spec` at `snapshot`, whose files lie in `store` under the table's name; instants in `time_zone`.
+    /// The table `spec` at `snapshot`, whose files lie in `store` under the table's name; empty without a snapshot;
+    /// instants in `time_zone`.
     pub(crate) fn new(
         spec: &'static schema::Table,
-        snapshot: &Snapshot,
+        snapshot: Option<&Snapshot>,
         store: ObjectStoreUrl,
         time_zone: &str,
     ) -> Result<Self> {
@@ -80,7 +81,7 @@ impl LedgerTable {
         let scan = TableSchema::builder(Arc::new(Schema::new(in_files)))
             .with_table_partition_cols(vec![Arc::new(day)])
             .build();
-        let mut listed = snapshot.files();
+        let mut listed = snapshot.map(Snapshot::files).unwrap_or_default();
         // The log has no order; a scan by day and name is the same scan every time.
         listed.sort_unstable_by(|a, b| (a.date, &a.path).cmp(&(b.date, &b.path)));
         let files = listed.iter().map(|file| partitioned_file(spec, file)).collect::<Result<_>>()?;

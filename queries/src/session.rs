@@ -14,7 +14,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
-use daybook_ledger::{Ledger, TableVersion};
+use daybook_ledger::{Ledger, TableVersion, schema};
 use futures::StreamExt as _;
 use object_store::prefix::PrefixStore;
 
@@ -65,7 +65,7 @@ impl Default for SessionOptions {
 #[derive(Clone)]
 pub struct Session {
     context: SessionContext,
-    versions: [(&'static str, TableVersion); 4],
+    versions: Arc<[(&'static str, TableVersion)]>,
     names: Arc<Names>,
     memory_bytes_max: usize,
     timeout: Option<Duration>,
@@ -86,27 +86,27 @@ impl Session {
     pub async fn open(ledger: &Ledger, options: SessionOptions) -> Result<Self, Error> {
         let time_zone = known_time_zone(&options.time_zone)?;
         let tables = ledger.tables();
-        let snapshots = as_of::load(tables, options.as_of).await?;
+        let snapshots = as_of::load(ledger, &tables, options.as_of).await?;
         let bytes_max = options.memory_bytes_max;
         let failed = |error| Error::from_datafusion(error, &Names::default(), bytes_max);
 
         let context = context(ledger, &options).map_err(failed)?;
         let store = ObjectStoreUrl::parse(STORE).map_err(failed)?;
         for (table, snapshot) in tables.iter().zip(&snapshots) {
-            let provider = LedgerTable::new(table.spec(), snapshot, store.clone(), time_zone).map_err(failed)?;
+            let provider =
+                LedgerTable::new(table.spec(), snapshot.as_ref(), store.clone(), time_zone).map_err(failed)?;
             context.register_table(table.spec().name, Arc::new(provider)).map_err(failed)?;
         }
         views::register(&context).await.map_err(failed)?;
 
-        let mut versions = [("", TableVersion(0)); 4];
-        for (version, (table, snapshot)) in versions.iter_mut().zip(tables.iter().zip(&snapshots)) {
-            *version = (table.spec().name, snapshot.version());
-        }
+        let versions = tables.iter().zip(&snapshots);
+        let versions = versions.filter_map(|(table, snapshot)| Some((table.spec().name, snapshot.as_ref()?.version())));
+        let versions = versions.collect();
         let names = Arc::new(names_of(&context));
         Ok(Self { context, versions, names, memory_bytes_max: bytes_max, timeout: options.timeout })
     }
 
-    /// The version of each table this session reads.
+    /// The version of each table this session reads, `usage` last.
     pub fn versions(&self) -> &[(&'static str, TableVersion)] {
         &self.versions
     }
@@ -306,7 +306,7 @@ fn names_of(context: &SessionContext) -> Names {
     functions.extend(state.table_functions().keys().cloned());
     functions.sort_unstable();
     functions.dedup();
-    let tables = ["usage", "content", "quarantine", "prices"].into_iter();
+    let tables = schema::Table::ALL.iter().map(|table| table.name);
     let tables = tables.chain(views::ALL.iter().map(|view| view.name)).map(String::from).collect();
     Names { tables, functions }
 }

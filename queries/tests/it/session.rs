@@ -49,7 +49,7 @@ async fn a_version_or_an_instant_brings_back_a_state_of_every_table() {
         let version = TableVersion(at as u64 + 1);
         let session = open_as_of(&ledger, AsOf::Version(version)).await.unwrap();
         assert_eq!((count(&session, "usage").await, count(&session, "content").await), (rows.clone(), rows));
-        assert_eq!(session.versions()[3], ("usage", version));
+        assert_eq!(session.versions().last(), Some(&("usage", version)));
     }
 }
 
