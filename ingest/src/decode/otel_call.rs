@@ -180,14 +180,19 @@ impl<'a> Attributed<'a> {
             Some("chat" | "generate_content" | "text_completion" | "completion" | "live") => Some(Operation::Chat),
             Some("embeddings" | "embedding") => Some(Operation::Embeddings),
             Some("rerank") => Some(Operation::Rerank),
-            Some(_) => None,
-            // Former instrumentations name no operation. A span inside of the process is then a wrapper.
-            None => {
-                let provider = self.provider.iter().any(Option::is_some);
-                let model = self.request_model.is_some() || self.response_model.is_some();
-                (provider && model && !internal).then_some(Operation::Chat)
-            }
+            // What holds calls, or surrounds them.
+            Some("invoke_agent" | "create_agent" | "invoke_workflow" | "execute_tool" | "retrieval" | "plan") => None,
+            Some(memory) if memory.ends_with("_memory") => None,
+            // Former instrumentations name no operation, later conventions may name one more: neither is to be lost.
+            Some(_) | None => self.leaves_the_process(internal).then_some(Operation::Chat),
         }
+    }
+
+    /// A call goes to a provider's model; a span inside of the process is a wrapper around one.
+    fn leaves_the_process(&self, internal: bool) -> bool {
+        let provider = self.provider.iter().any(Option::is_some);
+        let model = self.request_model.is_some() || self.response_model.is_some();
+        provider && model && !internal
     }
 
     /// Writes what the attributes say into `entry`.

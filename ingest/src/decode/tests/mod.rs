@@ -5,6 +5,7 @@ mod cloudevents;
 mod expected;
 mod hostile;
 mod litellm;
+mod mutation;
 mod openai_chat;
 mod openai_responses;
 mod otel;

@@ -1,0 +1,4 @@
+//! AWS Bedrock: Converse and the invocation log.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| daybook_fuzz::check_family("bedrock", data));
