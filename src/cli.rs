@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{config, decode, demo, export, ingest, prices, query, verify};
+use crate::commands::{config, decode, demo, export, ingest, prices, query, report, reprice, verify};
 
 /// The append-only ledger of a company's AI usage.
 ///
@@ -63,6 +63,11 @@ pub(crate) enum Command {
     /// List, check and import prices.
     #[command(subcommand)]
     Prices(prices::PricesCommand),
+    /// Write what recorded calls cost at other prices.
+    Reprice(reprice::RepriceArgs),
+    /// Answer a fixed question about a ledger.
+    #[command(subcommand)]
+    Report(report::ReportCommand),
     /// Show effective settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),

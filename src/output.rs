@@ -13,6 +13,14 @@ pub(crate) fn data_is_shown() -> bool {
     std::io::stdout().is_terminal()
 }
 
+/// Writes one line of data.
+///
+/// # Errors
+/// The reader's.
+pub(crate) fn print(line: impl Display) -> std::io::Result<()> {
+    writeln!(data().lock(), "{line}")
+}
+
 /// Says something beside the data. Nobody to hear it is no reason to stop.
 pub(crate) fn say(text: impl Display) {
     writeln!(std::io::stderr().lock(), "{text}").ok();

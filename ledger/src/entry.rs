@@ -230,6 +230,9 @@ impl Tokens {
     /// The most tokens one event may carry in any count; what is beyond is refused.
     pub const EVENT_MAX: i64 = 100_000_000;
 
+    /// What [`Buckets::check`] says when the source's own total is another: the one check that stored counts cannot repeat.
+    pub const TOTAL_DIFFERS: &'static str = "total_differs";
+
     /// Every count, for limits.
     pub fn counts(&self) -> [Option<i64>; 14] {
         [
@@ -279,7 +282,7 @@ impl Tokens {
         } else if self.total.is_some_and(|total| {
             self.input.is_some_and(|input| input.saturating_add(self.output.unwrap_or(0)) != total)
         }) {
-            Some("total_differs")
+            Some(Self::TOTAL_DIFFERS)
         } else {
             None
         };

@@ -9,7 +9,7 @@ use deltalake::kernel::{Action, Add, Metadata, Protocol, Transaction};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
-use futures::TryStreamExt as _;
+use futures::{Stream, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart};
@@ -18,7 +18,9 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart}
     reason = "its successor is a trait for each store to implement; this is that for object_store"
 )]
 use parquet::arrow::async_reader::ParquetObjectReader;
+use parquet::arrow::async_reader::ParquetRecordBatchStream;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::errors::ParquetError;
 use url::Url;
 
 use crate::file::EncodedFile;
@@ -393,7 +395,7 @@ impl Table {
     /// # Errors
     /// [`Error::DamagedFile`] if it cannot be read.
     pub async fn load_entry_ids(&self, file: &DataFile) -> Result<Vec<EntryId>, Error> {
-        let batches = self.read(file, Some("entry_id")).await?;
+        let batches = self.read(file, Some(&["entry_id"])).await?;
         let columns = batches.iter().filter_map(|batch| batch.columns().first()?.as_binary_opt::<i32>());
         Ok(columns.flatten().flatten().filter_map(EntryId::from_slice).collect())
     }
@@ -406,20 +408,44 @@ impl Table {
         self.read(file, None).await
     }
 
+    /// The rows of `file` with `columns` alone, batch by batch: memory is one row group, whatever the file.
+    ///
+    /// # Errors
+    /// [`Error::DamagedFile`] if it cannot be read; so does each batch that cannot.
+    pub async fn stream_columns(
+        &self,
+        file: &DataFile,
+        columns: &[&str],
+    ) -> Result<impl Stream<Item = Result<RecordBatch, Error>> + use<>, Error> {
+        let damaged = self.damaged_file(file);
+        let stream = self.stream(file, Some(columns)).await.map_err(&damaged)?;
+        Ok(stream.map_err(damaged))
+    }
+
+    async fn read(&self, file: &DataFile, columns: Option<&[&str]>) -> Result<Vec<RecordBatch>, Error> {
+        let damaged = self.damaged_file(file);
+        self.stream(file, columns).await.map_err(&damaged)?.try_collect().await.map_err(damaged)
+    }
+
+    fn damaged_file(&self, file: &DataFile) -> impl Fn(ParquetError) -> Error + use<> {
+        let path = format!("{}{}", self.url(), file.path);
+        move |error| Error::DamagedFile { path: path.clone(), reason: error.to_string() }
+    }
+
     #[expect(deprecated, reason = "see the import")]
-    async fn read(&self, file: &DataFile, column: Option<&str>) -> Result<Vec<RecordBatch>, Error> {
-        let damaged = |error: parquet::errors::ParquetError| Error::DamagedFile {
-            path: format!("{}{}", self.url(), file.path),
-            reason: error.to_string(),
-        };
+    async fn stream(
+        &self,
+        file: &DataFile,
+        columns: Option<&[&str]>,
+    ) -> Result<ParquetRecordBatchStream<ParquetObjectReader>, ParquetError> {
         let path = Path::from(file.path.as_str());
         let reader = ParquetObjectReader::new(Arc::clone(&self.store), path).with_file_size(file.size);
-        let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(damaged)?;
-        let mask = match column {
-            Some(column) => ProjectionMask::columns(builder.parquet_schema(), [column]),
+        let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
+        let mask = match columns {
+            Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
             None => ProjectionMask::all(),
         };
-        builder.with_projection(mask).build().map_err(damaged)?.try_collect().await.map_err(damaged)
+        builder.with_projection(mask).build()
     }
 
     /// Tries once to commit on top of `snapshot`, which ends up at the newest version whatever the outcome.

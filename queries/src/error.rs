@@ -82,6 +82,9 @@ pub enum Error {
     /// A file of SQL could not be read.
     #[error("the SQL of {path} cannot be read")]
     Script { path: String, source: std::io::Error },
+    /// There is no such valuation.
+    #[error("unknown valuation `{name}`{}", names::suggestion(.nearest.as_deref()))]
+    UnknownValuation { name: String, nearest: Option<String>, valid: Vec<String> },
     /// The person asked to stop.
     #[error("the query was stopped as asked")]
     Interrupted,
@@ -118,6 +121,7 @@ impl Error {
         "QUERIES-016",
         "QUERIES-017",
         "QUERIES-018",
+        "QUERIES-020",
         "QUERIES-099",
     ];
 
@@ -219,6 +223,7 @@ impl Report for Error {
             Self::NotInFormat { .. } => "QUERIES-016",
             Self::Script { .. } => "QUERIES-017",
             Self::Interrupted => "QUERIES-018",
+            Self::UnknownValuation { .. } => "QUERIES-020",
             Self::Ledger(error) => error.code(),
             Self::Internal { .. } => "QUERIES-099",
         }
@@ -239,7 +244,8 @@ impl Report for Error {
             | Self::MemoryExceeded { .. }
             | Self::NotBytes { .. }
             | Self::NotInFormat { .. }
-            | Self::Script { .. } => Kind::Usage,
+            | Self::Script { .. }
+            | Self::UnknownValuation { .. } => Kind::Usage,
             Self::Timeout { .. }
             | Self::Interrupted
             | Self::Output { .. }
@@ -255,6 +261,9 @@ impl Report for Error {
         Some(match self {
             Self::Syntax { .. } | Self::Invalid { .. } | Self::Failed { .. } | Self::Interrupted => return None,
             Self::UnknownTable { valid, .. } => format!("there are {}", list(valid)),
+            Self::UnknownValuation { valid, .. } => {
+                format!("there are {}; `daybook reprice --as NAME --prices FILE` makes one", list(valid))
+            }
             Self::UnknownColumn { valid, .. } if valid.is_empty() => return None,
             Self::UnknownColumn { valid, .. } if valid.len() > NAMES_LISTED_MAX => {
                 "`DESCRIBE table` lists the columns of a table".into()

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! `session` opens and runs, `catalog` and `statistics` choose files, `statement` keeps out what writes, `as_of` finds
-//! states, `limits` bounds memory, `render` writes rows, `names` and `error` say what was meant.
+//! states, `limits` bounds memory, `render` writes rows, [`report`] holds questions with a fixed form, `names` and `error` say what was meant.
 #![deny(clippy::float_arithmetic)]
 
 mod as_of;
@@ -31,6 +31,7 @@ mod error;
 mod limits;
 mod names;
 mod render;
+pub mod report;
 mod session;
 mod statement;
 mod statistics;

@@ -13,6 +13,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use daybook_ledger::{Ledger, TableVersion, schema};
 use futures::StreamExt as _;
@@ -225,6 +226,13 @@ impl std::fmt::Debug for Rows {
 }
 
 impl Rows {
+    /// Rows that are there already.
+    pub(crate) fn of(session: &Session, batch: RecordBatch) -> Self {
+        let schema = batch.schema();
+        let stream = RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)]));
+        Self { stream: Box::pin(stream), deadline: None, session: session.clone() }
+    }
+
     /// The columns.
     pub fn schema(&self) -> SchemaRef {
         self.stream.schema()

@@ -8,6 +8,8 @@ pub(crate) mod ingest;
 pub(crate) mod prices;
 mod prompt;
 pub(crate) mod query;
+pub(crate) mod report;
+pub(crate) mod reprice;
 pub(crate) mod verify;
 
 use std::process::ExitCode;
@@ -28,6 +30,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Export(args) => export::run(args, &mut layers, quiet).await,
         Command::Verify(args) => verify::run(args, quiet).await,
         Command::Prices(command) => prices::run(command, &mut layers).await,
+        Command::Reprice(args) => reprice::run(args, &mut layers).await,
+        Command::Report(command) => report::run(command, &mut layers, quiet).await,
         Command::Config(config::ConfigCommand::Show) => config::show(&mut layers),
     }
 }

@@ -65,7 +65,7 @@ struct LedgerArg {
     ledger: Option<String>,
 }
 
-fn parse_day(text: &str) -> Result<Date, String> {
+pub(crate) fn parse_day(text: &str) -> Result<Date, String> {
     Date::parse(text).ok_or_else(|| format!("`{text}` is not a day like 2026-11-20"))
 }
 
@@ -108,9 +108,7 @@ async fn list(args: ListArgs, layers: &mut Layers) -> Result<(), Failure> {
 
 async fn check(args: CheckArgs, layers: &mut Layers) -> Result<(), Failure> {
     let (book, what) = match args.file {
-        Some(file) => {
-            (Book::read_csv(read(&file)?.as_slice(), &file.display().to_string())?, file.display().to_string())
-        }
+        Some(file) => (read_book(&file)?, file.display().to_string()),
         None => (in_force(args.ledger, layers).await?, "prices in force".into()),
     };
     say(&format!("{what}: {}", describe(&book)))
@@ -135,6 +133,11 @@ fn describe(book: &Book) -> String {
     let last = book.rows().map(|row| row.effective_from).max();
     let span = first.zip(last).map(|(first, last)| format!(", effective from {first} to {last}")).unwrap_or_default();
     format!("{rows} rows, {} models{span}", products.len())
+}
+
+/// Reads a sheet.
+pub(crate) fn read_book(file: &Path) -> Result<Book, Failure> {
+    Ok(Book::read_csv(read(file)?.as_slice(), &file.display().to_string())?)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {

@@ -29,9 +29,11 @@ pub struct Call<'a> {
     /// The buckets derived from `tokens`.
     pub buckets: &'a Buckets,
     /// Meters that are not tokens.
-    pub meters: &'a [(&'static str, Usd)],
+    pub meters: &'a [(&'a str, Usd)],
     /// Whether it was part of a batch, which the provider's answer may not say.
     pub batch: bool,
+    /// Whether it used capacity that is paid by the hour.
+    pub provisioned: bool,
     /// Whether the gateway answered from its own cache.
     pub gateway_cache_hit: bool,
 }
@@ -51,6 +53,7 @@ impl<'a> Call<'a> {
             buckets,
             meters: &entry.meters,
             batch: entry.features.contains(Feature::Batch),
+            provisioned: entry.features.contains(Feature::ProvisionedCapacity),
             gateway_cache_hit: entry.gateway_cache_hit == Some(true),
         }
     }
@@ -96,7 +99,7 @@ impl<'a> Call<'a> {
     }
 
     /// Everything that counts, none of it zero.
-    pub(super) fn charges(&self) -> impl Iterator<Item = Charge> {
+    pub(super) fn charges(&self) -> impl Iterator<Item = Charge<'a>> + use<'a> {
         let (tokens, buckets) = (self.tokens, self.buckets);
         let of_tokens = [
             (Meter::Input, buckets.uncached_input),
@@ -179,9 +182,9 @@ fn meter_rule(name: &str) -> MeterRule {
 }
 
 /// Something counted, to be multiplied with a rate.
-pub(super) struct Charge {
+pub(super) struct Charge<'a> {
     /// The bucket's or the meter's own word.
-    pub(super) counted: &'static str,
+    pub(super) counted: &'a str,
     /// `None`: nobody told us how it is billed.
     pub(super) meter: Option<Meter>,
     /// A quantity, not an amount; [`Usd`] is the decimal at hand.

@@ -48,6 +48,31 @@ pub enum Error {
         /// What the caller calls the sheet.
         sheet: String,
     },
+    /// A valuation cannot be called so.
+    #[error("`{name}` cannot name a valuation")]
+    NotAValuationName {
+        /// What was given, cut to 80 characters.
+        name: String,
+    },
+    /// The name stands for other prices.
+    #[error("valuation `{name}` was made with other prices: theirs have SHA-256 {recorded}, these {given}")]
+    OtherPrices {
+        /// The valuation.
+        name: String,
+        /// SHA-256 of the prices it was made with.
+        recorded: String,
+        /// SHA-256 of the prices given now.
+        given: String,
+    },
+    /// Someone else added to the valuation meanwhile.
+    #[error("valuation `{name}` was added to by someone else at the same time")]
+    ValuationMoved {
+        /// The valuation.
+        name: String,
+    },
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] crate::Error),
     /// A sheet could not be written.
     #[error("cannot write the price sheet")]
     Unwritable {
@@ -58,7 +83,16 @@ pub enum Error {
 
 impl Error {
     /// Every code, for the check that `docs/errors.md` describes it.
-    pub const CODES: &'static [&'static str] = &["PRICES-001", "PRICES-002", "PRICES-003", "PRICES-004", "PRICES-005"];
+    pub const CODES: &'static [&'static str] = &[
+        "PRICES-001",
+        "PRICES-002",
+        "PRICES-003",
+        "PRICES-004",
+        "PRICES-005",
+        "PRICES-006",
+        "PRICES-007",
+        "PRICES-008",
+    ];
 
     /// The most faults one error lists.
     pub const FAULTS_MAX: usize = 50;
@@ -78,12 +112,19 @@ impl Report for Error {
             Self::Faulty { .. } => "PRICES-003",
             Self::NoRows { .. } => "PRICES-004",
             Self::Unwritable { .. } => "PRICES-005",
+            Self::NotAValuationName { .. } => "PRICES-006",
+            Self::OtherPrices { .. } => "PRICES-007",
+            Self::ValuationMoved { .. } => "PRICES-008",
+            Self::Ledger(error) => error.code(),
         }
     }
 
     fn kind(&self) -> Kind {
         match self {
             Self::Unwritable { .. } => Kind::Unavailable,
+            Self::NotAValuationName { .. } | Self::OtherPrices { .. } => Kind::Usage,
+            Self::ValuationMoved { .. } => Kind::Conflict,
+            Self::Ledger(error) => error.kind(),
             _ => Kind::Refused,
         }
     }
@@ -96,6 +137,12 @@ impl Report for Error {
             }
             Self::Faulty { .. } => "nothing was imported; correct these rows and import the sheet again",
             Self::NoRows { .. } => "check that this is the file you meant; a book without rows would price nothing",
+            Self::NotAValuationName { .. } => {
+                "use 1 to 64 lower-case letters, digits, `.`, `_` and `-`; `recorded` is the ledger's own cost"
+            }
+            Self::OtherPrices { .. } => "nothing was added; give a name of its own to what these prices make",
+            Self::ValuationMoved { .. } => "nothing was added; run the command again: it adds what is still missing",
+            Self::Ledger(error) => return error.hint(),
             Self::Unwritable { .. } => "check the disk or the reader of the pipe, then run the command again",
         };
         Some(hint.into())

@@ -36,6 +36,8 @@
 //! | `call` | [`Call`]: what of an entry is priced |
 //! | `rate` | [`Call`] to [`Rated`] and [`Explanation`] |
 //! | `import` | our CSV, in and out |
+//! | `past` | calls read back from `usage` |
+//! | `valuation` | what recorded calls cost at other prices |
 //! | `stored` | the book of a ledger: default sheet and imports |
 
 mod book;
@@ -44,16 +46,20 @@ mod card;
 mod error;
 mod import;
 mod names;
+mod past;
 mod rate;
 mod stored;
 #[cfg(test)]
 mod tests;
 mod unit;
+mod valuation;
 
 pub use book::{Book, Row};
 pub use call::Call;
 pub use error::{Error, Fault, Place, Problem, UnknownColumn};
 pub use import::COLUMNS;
+pub use past::{PastCall, PastCalls};
 pub use rate::{Explanation, Line, PriceStatus, Rated};
 pub use stored::Sheet;
 pub use unit::{Meter, Tier, Unit, UnknownUnit};
+pub use valuation::{RECORDED, Valuation, Valued, is_valuation_name};

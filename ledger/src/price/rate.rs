@@ -67,7 +67,7 @@ pub struct Explanation<'b> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line<'b> {
     /// The bucket or meter: a word of the sheet for tokens, the entry's own word otherwise.
-    pub counted: &'static str,
+    pub counted: String,
     /// How many: a quantity, of which [`Usd`] is merely the decimal type.
     pub quantity: Usd,
     /// The rate applied, in dollars per million, uplift included.
@@ -86,17 +86,17 @@ struct Card<'b> {
 }
 
 impl<'b> Card<'b> {
-    fn rate(&self, charge: &Charge) -> Option<Rate> {
+    fn rate(&self, charge: &Charge<'_>) -> Option<Rate> {
         self.band?.rate(charge.meter?)
     }
 
     /// Tenths of the rate that apply: the uplift is on tokens, not on searches.
-    fn tenths(&self, charge: &Charge) -> i128 {
+    fn tenths(&self, charge: &Charge<'_>) -> i128 {
         if self.uplifted && charge.meter.is_some_and(Meter::is_tokens) { 11 } else { 10 }
     }
 
     /// `charge` at its rate, in units of [`TERM`]; `None` when it leaves 128 bits, which capped events cannot reach.
-    fn term(&self, charge: &Charge, rate: Rate) -> Option<i128> {
+    fn term(&self, charge: &Charge<'_>, rate: Rate) -> Option<i128> {
         charge.quantity.pico().checked_mul(i128::from(rate.nano))?.checked_mul(self.tenths(charge))
     }
 
@@ -110,10 +110,10 @@ impl<'b> Card<'b> {
         Ok(Usd::from_pico(divide_half_even(sum, TERM)))
     }
 
-    fn line(&self, book: &'b Book, charge: &Charge) -> Line<'b> {
+    fn line(&self, book: &'b Book, charge: &Charge<'_>) -> Line<'b> {
         let rate = self.rate(charge);
         Line {
-            counted: charge.counted,
+            counted: charge.counted.to_owned(),
             quantity: charge.quantity,
             // 10⁻⁹ dollars times tenths is 10⁻¹⁰ dollars.
             usd_per_million: rate.map(|rate| Usd::from_pico(i128::from(rate.nano) * self.tenths(charge) * 100)),
@@ -142,11 +142,11 @@ impl Book {
     /// [`Book::price`], and what it multiplied with what.
     pub fn explain(&self, call: &Call<'_>) -> Explanation<'_> {
         let card = self.card(call).ok();
-        let line = |charge: Charge| match &card {
+        let line = |charge: Charge<'_>| match &card {
             Some(card) => card.line(self, &charge),
             None => {
                 let Charge { counted, quantity, .. } = charge;
-                Line { counted, quantity, usd_per_million: None, row: None, cost: None }
+                Line { counted: counted.to_owned(), quantity, usd_per_million: None, row: None, cost: None }
             }
         };
         Explanation {

@@ -23,6 +23,7 @@ struct Case {
     region: Option<&'static str>,
     operation: Operation,
     batch: bool,
+    provisioned: bool,
     gateway_cache_hit: bool,
 }
 
@@ -37,6 +38,7 @@ fn case(provider: &'static str, model: &'static str, input: i64, output: i64) ->
         region: None,
         operation: Operation::Chat,
         batch: false,
+        provisioned: false,
         gateway_cache_hit: false,
     }
 }
@@ -66,6 +68,7 @@ impl Case {
             buckets: &buckets,
             meters: &self.meters,
             batch: self.batch,
+            provisioned: self.provisioned,
             gateway_cache_hit: self.gateway_cache_hit,
         })
     }
@@ -510,7 +513,7 @@ fn an_explanation_shows_each_quantity_with_the_row_that_priced_it() {
         .iter()
         .map(|line| {
             let unit = line.row.unwrap().unit.to_string();
-            (line.counted, line.quantity, unit, line.usd_per_million.unwrap(), line.cost.unwrap())
+            (line.counted.as_str(), line.quantity, unit, line.usd_per_million.unwrap(), line.cost.unwrap())
         })
         .collect();
     let line =
@@ -536,7 +539,7 @@ fn an_explanation_names_what_has_no_rate() {
     let explanation = call.on(|call| DEFAULT.explain(call));
     assert_eq!(explanation.rated.status, PriceStatus::UnknownMeter);
     let unpriced: Vec<_> =
-        explanation.lines.iter().filter(|line| line.row.is_none()).map(|line| line.counted).collect();
+        explanation.lines.iter().filter(|line| line.row.is_none()).map(|line| line.counted.as_str()).collect();
     assert_eq!(unpriced, ["code_sessions"]);
     let unknown = case("ollama", "gemma4", 10, 10).on(|call| DEFAULT.explain(call).lines.len());
     assert_eq!(unknown, 2, "what was counted is shown even if nothing is known of its price");

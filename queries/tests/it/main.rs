@@ -4,5 +4,6 @@
 mod fixture;
 mod pruning;
 mod render;
+mod report;
 mod session;
 mod sql;

@@ -1,0 +1,83 @@
+//! `daybook report diff`: two valuations side by side.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use daybook_ledger::{Date, Ledger, Usd};
+use daybook_queries::report::{By, Compared, DiffOptions, diff};
+use daybook_queries::{Format, Session, SessionOptions, render};
+
+use crate::commands::prices::parse_day;
+use crate::config::Layers;
+use crate::output;
+use crate::report::Failure;
+
+/// Flags of `daybook report diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// A valuation; `recorded` is the cost recorded with each call.
+    #[arg(value_name = "A")]
+    a: String,
+    /// The valuation to compare it with.
+    #[arg(value_name = "B")]
+    b: String,
+    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
+    #[arg(short, long, value_name = "URL")]
+    ledger: Option<String>,
+    /// One line for each of these
+    #[arg(long, value_delimiter = ',', value_parser = dimensions(), default_value = "provider,model")]
+    by: Vec<By>,
+    /// The first UTC day (YYYY-MM-DD) [default: that of the first entry].
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
+    from: Option<Date>,
+    /// The first UTC day not to compare any more [default: none].
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
+    to: Option<Date>,
+    /// How lines are written
+    #[arg(long, default_value = "table", value_parser = formats())]
+    format: Format,
+}
+
+fn dimensions() -> impl clap::builder::TypedValueParser<Value = By> {
+    PossibleValuesParser::new(By::ALL.map(By::as_str)).try_map(|text| text.parse::<By>())
+}
+
+fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::as_str)).try_map(|text| text.parse::<Format>())
+}
+
+pub(super) async fn run(args: DiffArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let session = Session::open(&ledger, SessionOptions::default()).await?;
+    let options = DiffOptions { a: args.a, b: args.b, by: args.by, from: args.from, to: args.to };
+    let (rows, total) = diff(&session, &options).await?;
+    render(rows, args.format, u64::MAX, &mut output::data()).await?;
+    if !quiet {
+        output::say(summary(&options, &total));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(options: &DiffOptions, total: &Compared) -> String {
+    let cost = |cost: Option<Usd>| cost.map_or_else(|| "nothing priced".into(), |cost| format!("{cost} dollars"));
+    let DiffOptions { a, b, .. } = options;
+    let mut text = format!(
+        "{} calls: {a} {}, {b} {}; {b} less {a}, where both price a call: {}, from {} calls",
+        total.calls,
+        cost(total.a_cost),
+        cost(total.b_cost),
+        cost(total.difference),
+        total.changed_calls,
+    );
+    let notes = [
+        (total.a_unpriced, format!("not priced in {a}")),
+        (total.b_unpriced, format!("not priced in {b}")),
+        (total.a_only, format!("only in {a}")),
+        (total.b_only, format!("only in {b}")),
+    ];
+    for (calls, what) in notes.into_iter().filter(|(calls, _)| *calls > 0) {
+        text += &format!("; {calls} calls {what}");
+    }
+    text
+}

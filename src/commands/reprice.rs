@@ -1,0 +1,63 @@
+//! `daybook reprice`: what recorded calls cost at other prices.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use daybook_ledger::price::{Book, Valuation, Valued};
+use daybook_ledger::{Clock as _, Date, Ledger, SystemClock};
+
+use crate::commands::prices::{parse_day, read_book};
+use crate::config::Layers;
+use crate::output;
+use crate::report::Failure;
+
+/// Writes a valuation: what every entry costs at other prices. What is recorded stays as it is.
+///
+/// The sheet is laid over the prices in force for the ledger, as `daybook prices import` would. Doing it again adds only
+/// what came since; another sheet needs another name. `daybook report diff recorded NAME` compares.
+#[derive(Debug, Args)]
+pub(crate) struct RepriceArgs {
+    /// The name of the valuation.
+    #[arg(long = "as", value_name = "NAME")]
+    name: String,
+    /// The sheet, in any form `daybook prices import` takes.
+    #[arg(long, value_name = "FILE")]
+    prices: PathBuf,
+    /// Price by the sheet alone: what is not in it has no price.
+    #[arg(long)]
+    alone: bool,
+    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
+    #[arg(short, long, value_name = "URL")]
+    ledger: Option<String>,
+    /// The first UTC day to value (YYYY-MM-DD) [default: that of the first entry].
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
+    from: Option<Date>,
+    /// The first UTC day not to value any more [default: none].
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
+    to: Option<Date>,
+}
+
+pub(crate) async fn run(args: RepriceArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
+    let sheet = read_book(&args.prices)?;
+    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let book = if args.alone { sheet } else { Book::load(&ledger).await?.overlay(&sheet) };
+    let valuation = Valuation { name: &args.name, from: args.from, to: args.to, created_at: SystemClock.now() };
+    let valued = book.value(&ledger, &valuation).await?;
+    output::print(describe(&args.name, &valued)).map_err(Failure::unprintable)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(name: &str, valued: &Valued) -> String {
+    let mut text = format!("valuation {name}: {} entries valued", valued.entries);
+    if valued.already > 0 {
+        text += &format!(", {} had a value already", valued.already);
+    }
+    for (status, entries) in &valued.by_status {
+        text += &format!("\n  {entries} {}", status.as_str());
+    }
+    if valued.entries > 0 {
+        text += &format!("\n  {} dollars; recorded {} dollars", valued.list_cost, valued.recorded_cost);
+    }
+    text
+}
