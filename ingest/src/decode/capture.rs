@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::extra::Extra;
 use super::object::object;
-use super::provider::{Host, Model, deployment};
+use super::provider::{Host, Model, deployment, url_model};
 use super::request::Request;
 use super::scalar::{HttpStatus, Text, present};
 use super::source::{Json, Source};
@@ -33,8 +33,20 @@ object! {
         time_to_first_token_ms: Json<'a> = "time_to_first_token_ms",
         http_status: HttpStatus = "http_status",
         request_id: Text<'a> = "request_id",
+        api: Text<'a> = "api",
     }
-    ignoring ["api"]
+}
+
+impl Capture<'_> {
+    /// Whether it says so: the endpoint may be a proxy's.
+    pub(super) fn is_of_vertex(&self) -> bool {
+        self.api.as_ref().is_some_and(|api| api.0.starts_with("vertex"))
+    }
+
+    /// Whether it is one of Google's Interactions API.
+    pub(super) fn is_of_interactions(&self) -> bool {
+        self.api.as_ref().is_some_and(|api| api.0.ends_with(".interactions"))
+    }
 }
 
 impl<'a> Envelope<'a> {
@@ -105,6 +117,7 @@ struct ErrorBody<'a> {
     #[serde(rename = "type", borrow)]
     kind: Option<Text<'a>>,
     code: Option<Text<'a>>,
+    status: Option<Json<'a>>,
     error: Option<Json<'a>>,
     request_id: Option<Text<'a>>,
 }
@@ -127,7 +140,13 @@ impl<'a> Failure<'a> {
         };
         // An outer `"type": "error"` only says that this is one.
         let kind = present(body.kind).filter(|kind| kind != "error");
-        let word = inner.word.or(text).or(kind).or(number);
+        // Google's code is a number, and its word the status: `RESOURCE_EXHAUSTED`.
+        let status = body.status.filter(|status| {
+            let word = status.get().trim_matches('"');
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        });
+        let status = status.map(|status| source.string(status)).transpose()?;
+        let word = inner.word.or(text).or(status).or(kind).or(number);
         Ok(Self { word, request_id: present(body.request_id).or(inner.request_id) })
     }
 
@@ -159,6 +178,9 @@ pub(super) fn is_filtered(reason: Option<&str>) -> bool {
         "spii",
         "recitation",
         "image_safety",
+        "image_prohibited_content",
+        "image_recitation",
+        "model_armor",
     ];
     reason.is_some_and(|reason| reasons.iter().any(|filtered| filtered.eq_ignore_ascii_case(reason)))
 }
@@ -186,6 +208,16 @@ impl<'a> Outcome<'a> {
     }
 }
 
+/// What a request asks for, as far as every dialect has it.
+#[derive(Debug, Default)]
+pub(super) struct Asked<'a> {
+    pub model: Option<Cow<'a, str>>,
+    pub streamed: Option<bool>,
+    pub end_user: Option<Cow<'a, str>>,
+    pub tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pub features: daybook_ledger::Features,
+}
+
 /// A call's entry as far as envelope and outcome tell it.
 pub(super) struct Call<'s, 'a> {
     pub source: &'s Source<'a>,
@@ -203,6 +235,16 @@ impl<'a> Call<'_, 'a> {
         &self,
         capture: Option<Capture<'a>>,
         request: &mut Request<'a>,
+        outcome: Outcome<'a>,
+    ) -> Result<Entry<'a>, DecodeError> {
+        self.asked(capture, request.asked(), outcome)
+    }
+
+    /// The same of a request in a dialect of its own.
+    pub(super) fn asked(
+        &self,
+        capture: Option<Capture<'a>>,
+        asked: Asked<'a>,
         mut outcome: Outcome<'a>,
     ) -> Result<Entry<'a>, DecodeError> {
         let mut entry = Entry::new(self.family, self.operation, self.raw);
@@ -224,16 +266,16 @@ impl<'a> Call<'_, 'a> {
         entry.event_id = outcome.id.or_else(|| present(capture.request_id)).or(failed_id);
         entry.service_tier = outcome.service_tier;
         entry.finish_reason = outcome.finish_reason;
-        entry.streamed = request.streamed();
-        entry.end_user = request.end_user();
-        entry.tags = request.tags();
-        entry.features = request.features();
+        entry.streamed = asked.streamed;
+        entry.end_user = asked.end_user;
+        entry.tags = asked.tags;
+        entry.features = asked.features;
         entry.tokens = outcome.tokens;
         if matches!(entry.status, Status::Error | Status::Filtered) {
             drop_placeholders(&mut entry.tokens);
         }
         entry.usage_source = if entry.tokens.is_absent() { UsageSource::Absent } else { UsageSource::Provider };
-        self.name_models(&mut entry, endpoint, request.model(), outcome.model);
+        self.name_models(&mut entry, endpoint, asked.model, outcome.model);
         note_modalities(&mut entry);
         Ok(entry)
     }
@@ -247,8 +289,10 @@ impl<'a> Call<'_, 'a> {
         served: Option<Cow<'a, str>>,
     ) {
         let host = endpoint.as_deref().map(Host::of).unwrap_or_default();
-        let url_name = endpoint.as_deref().and_then(deployment).map(|name| Cow::Owned(name.to_owned()));
-        // Azure serves the deployment its URL names, whatever model the body asks for.
+        let url_name = endpoint.as_deref().and_then(|endpoint| {
+            deployment(endpoint).map(|name| Cow::Owned(name.to_owned())).or_else(|| url_model(endpoint).map(Cow::Owned))
+        });
+        // Azure serves the deployment its URL names, Google and AWS the model, whatever the body asks for.
         let requested = url_name.or(requested).map(|name| Model::of(name, host.provider));
         let named = requested.as_ref().and_then(|model| model.provider);
         let provider = host.provider.or(named).unwrap_or(self.provider);

@@ -14,6 +14,11 @@ mod chat_stream;
 mod cloudevents;
 mod error;
 mod extra;
+mod gemini;
+mod gemini_interaction;
+mod gemini_parts;
+mod gemini_request;
+mod gemini_usage;
 mod litellm;
 mod litellm_response;
 mod messages;
@@ -68,6 +73,8 @@ pub enum Format {
     OtelGenAi,
     /// CloudEvents around events of any other format.
     CloudEvents,
+    /// Captured calls of Google's Gemini API and of Vertex AI.
+    Gemini,
 }
 
 impl Format {
@@ -79,6 +86,7 @@ impl Format {
         Self::LiteLlm,
         Self::OtelGenAi,
         Self::CloudEvents,
+        Self::Gemini,
     ];
 
     /// Its name in settings and headers.
@@ -90,6 +98,7 @@ impl Format {
             Self::LiteLlm => "litellm-standard",
             Self::OtelGenAi => "otel-genai",
             Self::CloudEvents => "cloudevents",
+            Self::Gemini => "gemini",
         }
     }
 
@@ -101,6 +110,7 @@ impl Format {
         litellm::ABOUT,
         otel::ABOUT,
         cloudevents::ABOUT,
+        gemini::ABOUT,
     ];
 
     /// All names, for a message.
@@ -196,6 +206,7 @@ fn decode_value<'a>(
         Format::OpenAiResponses => sink(openai_responses::decode(&source, value, options)?),
         Format::AnthropicMessages => sink(anthropic::decode(&source, value, options)?),
         Format::LiteLlm => sink(litellm::decode(&source, value, options)?),
+        Format::Gemini => sink(gemini::decode(&source, value, options)?),
         Format::OtelGenAi => otel::decode(&source, options)?.into_iter().for_each(sink),
         Format::CloudEvents if inside.enveloped => {
             return Err(DecodeError::UnknownFormat { keys: "`specversion`".to_owned() });

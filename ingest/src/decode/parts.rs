@@ -63,9 +63,12 @@ pub(super) enum PartKind {
 }
 
 /// Tools that run at the vendor, by the word their calls begin with.
-const HOSTED: [(&str, Feature); 9] = [
+const HOSTED: [(&str, Feature); 12] = [
     ("web_search", Feature::WebSearch),
     ("web_fetch", Feature::WebSearch),
+    ("google_search", Feature::WebSearch),
+    ("google_maps", Feature::WebSearch),
+    ("url_context", Feature::WebSearch),
     ("file_search", Feature::HostedVectorStore),
     ("code_interpreter", Feature::CodeExecution),
     ("code_execution", Feature::CodeExecution),
@@ -247,7 +250,14 @@ impl Messages {
         self.media("file", modality, None, "file_id", id);
     }
 
-    fn media(&mut self, kind: &str, modality: &str, mime_type: Option<Json<'_>>, key: &str, value: Json<'_>) {
+    pub(super) fn media(
+        &mut self,
+        kind: &str,
+        modality: &str,
+        mime_type: Option<Json<'_>>,
+        key: &str,
+        value: Json<'_>,
+    ) {
         self.begin(kind);
         self.member_text("modality", modality);
         self.member("mime_type", mime_type);
@@ -380,7 +390,7 @@ impl Messages {
         self.copy(json);
     }
 
-    fn note_modality(&mut self, modality: &str) {
+    pub(super) fn note_modality(&mut self, modality: &str) {
         let feature = match (modality, self.direction) {
             ("image", Direction::Input) => Feature::VisionInput,
             ("image", Direction::Output) => Feature::ImageOutput,

@@ -104,6 +104,49 @@ pub(super) fn deployment(endpoint: &str) -> Option<&str> {
     rest.split(['/', '?']).next().filter(|name| !name.is_empty())
 }
 
+/// The model a URL of Google or AWS addresses: `/models/{name}:generateContent`, `/model/{id}/converse`.
+///
+/// A model that was tuned or deployed is known by its place: `tunedModels/{name}`, `endpoints/{number}`.
+pub(super) fn url_model(endpoint: &str) -> Option<String> {
+    let path = endpoint.split(['?', '#']).next().unwrap_or_default();
+    if let Some((_, rest)) = path.split_once("/model/") {
+        let (name, verb) = rest.split_once('/')?;
+        let verbs = ["converse", "converse-stream", "invoke", "invoke-with-response-stream"];
+        return verbs.contains(&verb.trim_end_matches('/')).then(|| percent_decoded(name));
+    }
+    let (rest, verb) = path.rsplit_once(':')?;
+    let mut parts = rest.rsplit('/');
+    let (name, place) = (parts.next()?, parts.next()?);
+    let is_verb = !verb.is_empty() && verb.bytes().all(|byte| byte.is_ascii_alphabetic());
+    match place {
+        _ if !is_verb || name.is_empty() => None,
+        "models" => Some(percent_decoded(name)),
+        "tunedModels" | "endpoints" => Some(format!("{place}/{}", percent_decoded(name))),
+        _ => None,
+    }
+}
+
+/// `text` with its `%3A` taken back; what is no escape stays.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let escape = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = escape.filter(|hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match byte.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
 /// A model name without the prefixes a gateway routes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Model<'a> {
@@ -206,6 +249,35 @@ mod tests {
         }
         assert_eq!(deployment("https://x.openai.azure.com/openai/deployments/support/chat?v=1"), Some("support"));
         assert_eq!(deployment("https://api.openai.com/v1"), None);
+    }
+
+    #[test]
+    fn the_model_in_a_url_is_found_and_nothing_else_passes_for_one() {
+        let google = "https://generativelanguage.googleapis.com/v1beta";
+        for (endpoint, model) in [
+            (format!("{google}/models/gemini-2.5-pro:generateContent"), Some("gemini-2.5-pro")),
+            (format!("{google}/models/gemini-2.5-pro:streamGenerateContent?alt=sse"), Some("gemini-2.5-pro")),
+            (format!("{google}/tunedModels/leases-1:generateContent"), Some("tunedModels/leases-1")),
+            ("https://x/v1/projects/p/locations/l/endpoints/42:predict".into(), Some("endpoints/42")),
+            (
+                "https://x/v1/projects/p/publishers/anthropic/models/claude-opus-5:rawPredict".into(),
+                Some("claude-opus-5"),
+            ),
+            ("https://x/model/us.anthropic.claude-v1:0/converse".into(), Some("us.anthropic.claude-v1:0")),
+            (
+                "https://x/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.claude/invoke".into(),
+                Some("arn:aws:bedrock:us-east-1:1:inference-profile/us.claude"),
+            ),
+            ("https://api.openai.com/v1/chat/completions".into(), None),
+            ("http://10.0.4.7:8000/v1/models/llama/chat".into(), None),
+            ("https://x/model/a/guardrail".into(), None),
+            ("https://x/models/:".into(), None),
+            ("models/a:b".into(), Some("a")),
+            ("".into(), None),
+        ] {
+            assert_eq!(url_model(&endpoint).as_deref(), model, "{endpoint}");
+        }
+        assert_eq!(percent_decoded("a%2Fb%zz%"), "a/b%zz%");
     }
 
     #[test]

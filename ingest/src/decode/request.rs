@@ -6,6 +6,7 @@ use daybook_ledger::{Body, Feature, Features};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use super::capture::Asked;
 use super::messages::{Direction, Messages, elements, is_string, shape};
 use super::parts::hosted;
 use super::scalar::{Flag, Text, flag, present};
@@ -27,6 +28,7 @@ pub(super) struct Request<'a> {
     prompt: Option<Json<'a>>,
     system: Option<Json<'a>>,
     instructions: Option<Json<'a>>,
+    system_instruction: Option<Json<'a>>,
     pub(super) tools: Option<Json<'a>>,
     functions: Option<Json<'a>>,
     // What is asked for.
@@ -58,8 +60,18 @@ pub(super) struct Request<'a> {
 }
 
 /// Members that are messages or tools, or stand in columns of their own.
-const NOT_PARAMETERS: [&str; 9] =
-    ["messages", "input", "prompt", "system", "instructions", "tools", "functions", "metadata", "user"];
+const NOT_PARAMETERS: [&str; 10] = [
+    "messages",
+    "input",
+    "prompt",
+    "system",
+    "instructions",
+    "system_instruction",
+    "tools",
+    "functions",
+    "metadata",
+    "user",
+];
 
 #[derive(Deserialize)]
 struct Kind<'a> {
@@ -108,6 +120,17 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// What a call's entry needs of it.
+    pub(super) fn asked(&mut self) -> Asked<'a> {
+        Asked {
+            model: self.model(),
+            streamed: self.streamed(),
+            end_user: self.end_user(),
+            tags: self.tags(),
+            features: self.features(),
+        }
+    }
+
     /// The model asked for.
     pub(super) fn model(&mut self) -> Option<Cow<'a, str>> {
         present(self.model.take())
@@ -149,6 +172,7 @@ impl<'a> Request<'a> {
     /// Walks everything said to the model, system text first.
     pub(super) fn say(&self, input: &mut Messages) {
         input.system(self.system);
+        input.system(self.system_instruction);
         match self.instructions {
             Some(json) if json.get().starts_with('[') => input.list(self.instructions),
             _ => input.system(self.instructions),
@@ -216,7 +240,7 @@ pub(super) fn both_directions(write: bool) -> (Messages, Messages) {
 }
 
 /// Whether `json` is more than a default: not `null`, `false`, zero or empty.
-fn says_something(json: Json<'_>) -> bool {
+pub(super) fn says_something(json: Json<'_>) -> bool {
     !matches!(json.get(), "null" | "false" | "0" | "\"\"" | "[]" | "{}")
 }
 

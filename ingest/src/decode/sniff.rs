@@ -70,6 +70,9 @@ impl<'de> Visitor<'de> for KeysVisitor<'_> {
                 }
                 "resourceSpans" | "resourceLogs" | "resourceMetrics" => Some(Format::OtelGenAi),
                 "specversion" | "kafka_record" => Some(Format::CloudEvents),
+                "usageMetadata" | "usage_metadata" | "promptFeedback" | "candidates" | "modelVersion" => {
+                    Some(Format::Gemini)
+                }
                 "object" | "type" => by_mark(map.next_value::<Json<'de>>()?),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -102,6 +105,7 @@ fn by_mark(mark: Json<'_>) -> Option<Format> {
         "\"chat.completion\"" => Some(Format::OpenAiChat),
         "\"response\"" => Some(Format::OpenAiResponses),
         "\"message\"" => Some(Format::AnthropicMessages),
+        "\"interaction\"" => Some(Format::Gemini),
         _ => None,
     }
 }
@@ -111,6 +115,12 @@ fn by_api(api: &str) -> Option<Format> {
         "openai.chat.completions" | "azure.chat.completions" => Some(Format::OpenAiChat),
         "openai.responses" | "azure.responses" => Some(Format::OpenAiResponses),
         "anthropic.messages" => Some(Format::AnthropicMessages),
+        // Models of other vendors at Google speak their vendor's dialect.
+        _ if api.starts_with("vertex.") && (api.contains("anthropic") || api.contains("raw_predict")) => {
+            Some(Format::AnthropicMessages)
+        }
+        "vertex.chat.completions" => Some(Format::OpenAiChat),
+        _ if api.starts_with("gemini.") || api.starts_with("vertex.") => Some(Format::Gemini),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 mod anthropic;
 mod cloudevents;
 mod expected;
+mod gemini;
 mod hostile;
 mod litellm;
 mod mutation;
