@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{config, decode, demo, export, ingest, prices, query, report, reprice, verify};
+use crate::commands::{config, decode, demo, export, import, ingest, prices, query, report, reprice, verify};
 
 /// The append-only ledger of a company's AI usage.
 ///
@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Read topics into a ledger, exactly once.
     Ingest(ingest::IngestArgs),
+    /// Read files into a ledger, exactly once.
+    Import(import::ImportArgs),
     /// Print what the ledger would record of a file of events.
     Decode(decode::DecodeArgs),
     /// Run SQL over a ledger.

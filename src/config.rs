@@ -200,14 +200,7 @@ impl Layers {
             Some("earliest"),
         );
         let start = self.word("kafka.start", start, Start::ALL, Start::as_str).unwrap_or_default();
-        let capture = self.pick(
-            "ingest.capture",
-            ("--capture", args.capture.clone()),
-            "DAYBOOK_CAPTURE",
-            file.capture,
-            Some("full"),
-        );
-        let capture = self.word("ingest.capture", capture, Capture::ALL, Capture::as_str).unwrap_or_default();
+        let capture = self.capture(args.capture.clone());
         let limits = self.limits(args);
         let formats = self.formats(args, &topics, file.formats);
         let librdkafka = self.librdkafka(args, kafka.librdkafka);
@@ -227,6 +220,23 @@ impl Layers {
             until_end: args.until_end,
             librdkafka,
         })
+    }
+
+    /// When `daybook import` writes, and what becomes of bodies.
+    ///
+    /// # Errors
+    /// One failure that names every fault.
+    pub(crate) fn import(&mut self, capture: Option<String>) -> Result<(FlushLimits, Capture), Failure> {
+        let capture = self.capture(capture);
+        let limits = self.limits(&IngestArgs::default());
+        self.finish()?;
+        Ok((limits, capture))
+    }
+
+    fn capture(&mut self, flag: Option<String>) -> Capture {
+        let file = self.file.ingest.capture.clone();
+        let capture = self.pick("ingest.capture", ("--capture", flag), "DAYBOOK_CAPTURE", file, Some("full"));
+        self.word("ingest.capture", capture, Capture::ALL, Capture::as_str).unwrap_or_default()
     }
 
     fn limits(&mut self, args: &IngestArgs) -> FlushLimits {

@@ -9,7 +9,7 @@ use daybook_ledger::schema::{ContentBuilder, QuarantineBuilder, UsageBuilder};
 use daybook_ledger::{Entry, EntryId, Instant, NextOffset, Row};
 
 use crate::Error;
-use crate::partition::{Partition, Positions};
+use crate::partition::{Mark, Partition, Positions};
 
 /// Uses bytes of an id as its hash: ids are SHA-256 output already.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +37,8 @@ pub struct Range {
     pub from: Positions,
     /// The position after the batch.
     pub to: NextOffset,
+    /// Of a file: what its records up to `to` were.
+    pub mark: Option<Mark>,
     /// Messages read.
     pub messages: u64,
     /// Entries they held.
@@ -82,6 +84,8 @@ pub(crate) struct OpenBatch {
     ranges: BTreeMap<usize, Range>,
     seen: IdMap<usize>,
     content_rows: u32,
+    /// Index of the partition of the last message: the next one is often of the same.
+    last: usize,
 }
 
 /// A batch on its way to the ledger.
@@ -138,22 +142,42 @@ impl OpenBatch {
         self.ranges.is_empty()
     }
 
+    /// Whether it accounts for messages of `partition`.
+    pub(crate) fn holds(&self, partition: &Partition) -> bool {
+        let index = self.partitions.iter().position(|known| known == partition);
+        index.is_some_and(|index| self.ranges.contains_key(&index))
+    }
+
     /// Accounts for the message at `offset`, whose partition stood at `from` when the batch had nothing of it yet.
     pub(crate) fn open_range(&mut self, partition: &Partition, from: Positions, offset: i64, now: Instant) -> usize {
         self.opened_at.get_or_insert(now);
-        let index = match self.partitions.iter().position(|known| known == partition) {
-            Some(index) => index,
-            None => {
-                self.partitions.push(partition.clone());
-                self.partitions.len() - 1
-            }
-        };
-        let to = NextOffset(offset + 1);
-        let empty = Range { from, to, messages: 0, decoded: 0, quarantined: 0, empty: 0 };
+        let index = self.index_of(partition);
+        // A file read again from its start moves no position back.
+        let to = NextOffset(offset + 1).max(from.usage.unwrap_or(NextOffset(0)));
+        let empty = Range { from, to, mark: from.mark, messages: 0, decoded: 0, quarantined: 0, empty: 0 };
         let range = self.ranges.entry(index).or_insert(empty);
-        range.to = to;
+        range.to = range.to.max(to);
         range.messages += 1;
         index
+    }
+
+    fn index_of(&mut self, partition: &Partition) -> usize {
+        if self.partitions.get(self.last) != Some(partition) {
+            self.last = self.partitions.iter().position(|known| known == partition).unwrap_or_else(|| {
+                self.partitions.push(partition.clone());
+                self.partitions.len() - 1
+            });
+        }
+        self.last
+    }
+
+    /// Remembers what the records of a file were up to the one at `offset`.
+    pub(crate) fn mark(&mut self, partition: usize, offset: i64, mark: Mark) {
+        if let Some(range) = self.ranges.get_mut(&partition)
+            && range.to == NextOffset(offset + 1)
+        {
+            range.mark = Some(mark);
+        }
     }
 
     /// Adds one entry, or counts it as a duplicate of one that tells as much.
@@ -183,6 +207,13 @@ impl OpenBatch {
     pub(crate) fn push_empty(&mut self, partition: usize) {
         if let Some(range) = self.ranges.get_mut(&partition) {
             range.empty += 1;
+        }
+    }
+
+    /// Counts a record that an earlier import accounted for already.
+    pub(crate) fn push_known(&mut self, partition: usize) {
+        if let Some(range) = self.ranges.get_mut(&partition) {
+            range.decoded += 1;
         }
     }
 

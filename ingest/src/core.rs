@@ -13,7 +13,7 @@ use daybook_ledger::{Cost, Entry, Instant, NextOffset, Origin, Row};
 use crate::batch::{Envelope, OpenBatch, Range, Reason, SealedBatch, beyond_cap};
 use crate::decode::{self, DecodeError, DecodeOptions, Format};
 use crate::event::Event;
-use crate::partition::{Partition, Positions};
+use crate::partition::{Mark, Partition, Positions};
 use crate::settings::{Capture, FlushLimits};
 use crate::writer::Written;
 use crate::{Error, Totals};
@@ -25,6 +25,10 @@ pub enum Input<'a> {
     Message(Message<'a>),
     /// Partitions are ours now, with what the ledger says of them.
     Assigned(Vec<(Partition, Positions)>),
+    /// A file is about to be read.
+    Opened(Opening),
+    /// A record of a file arrived.
+    Record(FileRecord<'a>),
     /// Partitions are not ours any more.
     Revoked(Vec<Partition>),
     /// The ledger answered the last [`Effect::Write`].
@@ -73,6 +77,42 @@ pub struct Message<'a> {
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
+/// A file that is about to be read: a partition whose offsets are the numbers of its records.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The file by what it holds.
+    pub partition: Partition,
+    /// What the ledger says of it.
+    pub positions: Positions,
+    /// The first record that will come; before the position if the file is read again.
+    pub from: i64,
+    /// The name its rows carry.
+    pub name: Arc<str>,
+    /// Its events' format, if it is given.
+    pub format: Option<Format>,
+    /// The time of events that have none.
+    pub read_at: Instant,
+}
+
+/// A record of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct FileRecord<'a> {
+    /// The file.
+    pub partition: &'a Partition,
+    /// The record's number, from 0.
+    pub offset: i64,
+    /// 63 bits of the digest over all records up to and with this one.
+    pub digest: i64,
+    /// The event.
+    pub value: &'a [u8],
+    /// Line and byte, as headers of a row in quarantine.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// The time its container gives it.
+    pub timestamp: Option<Instant>,
+    /// Code and message, if its container shows that it cannot be an event.
+    pub refused: Option<(&'a str, &'a str)>,
+}
+
 /// What the core needs to know to turn messages into rows.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -94,6 +134,23 @@ struct Slot {
     positions: Positions,
     /// The next offset to read; `None` until the first message.
     next: Option<i64>,
+    /// If it is a file.
+    file: Option<FileSlot>,
+}
+
+#[derive(Clone, Debug)]
+struct FileSlot {
+    name: Arc<str>,
+    format: Option<Format>,
+    read_at: Instant,
+    /// Records before this one are accounted for in the ledger, and are read again for what can be made of them now.
+    known_below: i64,
+}
+
+impl Slot {
+    const fn at(positions: Positions) -> Self {
+        Self { positions, next: None, file: None }
+    }
 }
 
 /// The state machine. One batch fills while at most one is being written.
@@ -141,6 +198,17 @@ impl Core {
         self.slots.keys()
     }
 
+    /// Whether something of `partition` is read and not in the ledger yet.
+    pub fn holds(&self, partition: &Partition) -> bool {
+        let in_flight = self.in_flight.iter().flatten().any(|(other, _)| other == partition);
+        in_flight || self.open.holds(partition)
+    }
+
+    /// Where the tables will stand in `partition` when everything sealed so far has landed, if it is owned.
+    pub fn positions(&self, partition: &Partition) -> Option<Positions> {
+        self.slots.get(partition).map(|slot| slot.positions)
+    }
+
     /// The next offset to read of `partition`, if it is owned and its place is known.
     pub fn next_offset(&self, partition: &Partition) -> Option<i64> {
         let slot = self.slots.get(partition)?;
@@ -155,9 +223,15 @@ impl Core {
         match input {
             Input::Message(message) => {
                 self.read(now, &message);
-                // Sizes of columns are added up now and then, not for every message.
-                let due = self.open.rows().is_multiple_of(64) && self.is_full();
-                if due { self.seal_or_pause(effects) } else { Ok(()) }
+                self.seal_if_full(effects)
+            }
+            Input::Opened(opening) => {
+                self.open_file(opening);
+                Ok(())
+            }
+            Input::Record(record) => {
+                self.read_record(now, &record);
+                self.seal_if_full(effects)
             }
             Input::Assigned(partitions) => {
                 // A worker that died may have written what it never told the group.
@@ -168,7 +242,7 @@ impl Core {
                 }
                 for (partition, positions) in partitions {
                     self.open.drop_partitions(std::slice::from_ref(&partition));
-                    self.slots.insert(partition, Slot { positions, next: None });
+                    self.slots.insert(partition, Slot::at(positions));
                 }
                 Ok(())
             }
@@ -191,6 +265,12 @@ impl Core {
                 Ok(())
             }
         }
+    }
+
+    fn seal_if_full(&mut self, effects: &mut Vec<Effect>) -> Result<(), Error> {
+        // Sizes of columns are added up now and then, not for every message.
+        let due = self.open.rows().is_multiple_of(64) && self.is_full();
+        if due { self.seal_or_pause(effects) } else { Ok(()) }
     }
 
     fn is_full(&self) -> bool {
@@ -223,6 +303,7 @@ impl Core {
         for (partition, range) in &batch.ranges {
             if let Some(slot) = self.slots.get_mut(partition) {
                 slot.positions.usage = Some(range.to);
+                slot.positions.mark = range.mark;
                 if range.quarantined > 0 {
                     slot.positions.quarantine = slot.positions.quarantine.max(Some(range.to));
                 }
@@ -246,7 +327,7 @@ impl Core {
                 let partitions: Vec<_> = mine.iter().map(|(partition, _)| partition.clone()).collect();
                 self.open.drop_partitions(&partitions);
                 for (partition, positions) in &mine {
-                    self.slots.insert(partition.clone(), Slot { positions: *positions, next: None });
+                    self.slots.insert(partition.clone(), Slot::at(*positions));
                 }
                 effects.push(Effect::Restart(mine));
             }
@@ -278,6 +359,76 @@ impl Core {
         }
         slot.next = Some(message.offset + 1);
         let index = self.open.open_range(partition, slot.positions, message.offset, now);
+        let format = self.rules.formats.get(message.topic).copied();
+        self.take(index, message, format, false, now);
+    }
+
+    fn open_file(&mut self, opening: Opening) {
+        let Opening { partition, positions, from, name, format, read_at } = opening;
+        // A copy that goes on where another one ended finds the slot as the batches sealed so far leave it.
+        let slot = self.slots.entry(partition).or_insert(Slot::at(positions));
+        let known_below = positions.usage.map_or(0, |position| position.0);
+        let read_at = positions.mark.map_or(read_at, |mark| Instant::from_micros(mark.read_at));
+        slot.next = Some(from);
+        slot.file = Some(FileSlot { name, format, read_at, known_below });
+    }
+
+    fn read_record(&mut self, now: Instant, record: &FileRecord<'_>) {
+        let FileRecord { partition, offset, digest, value, headers, timestamp, refused } = *record;
+        let Some(slot) = self.slots.get_mut(partition) else { return };
+        let (Some(next), Some(file)) = (slot.next, slot.file.clone()) else { return };
+        if self.draining || offset < next {
+            return;
+        }
+        slot.next = Some(offset + 1);
+        let index = self.open.open_range(partition, slot.positions, offset, now);
+        self.open.mark(index, offset, Mark { digest, read_at: file.read_at.micros() });
+        let message = Message {
+            topic: &file.name,
+            partition: partition.number,
+            offset,
+            timestamp: timestamp.or(Some(file.read_at)),
+            key: None,
+            value: Some(value),
+            headers,
+        };
+        let is_known = offset < file.known_below;
+        match refused {
+            Some((code, text)) => {
+                let reason = Reason { code, message: text, format: file.format.map(Format::as_str) };
+                self.set_aside(index, &message, reason, is_known, now);
+            }
+            None => self.take(index, &message, file.format, is_known, now),
+        }
+    }
+
+    /// Decodes `message`; `is_known`: it is accounted for already, and only what is new in it counts.
+    fn take(&mut self, index: usize, message: &Message<'_>, format: Option<Format>, is_known: bool, now: Instant) {
+        let Some(value) = message.value else { return self.open.push_empty(index) };
+        let event = Event { value, headers: message.headers, timestamp: message.timestamp };
+        let mut entries = Vec::new();
+        let options = DecodeOptions { bodies: self.rules.capture != Capture::Off };
+        match decode::decode(&event, format, &options, &mut |entry| entries.push(entry)) {
+            Ok(_) if entries.iter().any(beyond_cap) => {
+                let reason =
+                    Reason { code: BEYOND_CAP, message: BEYOND_CAP_MESSAGE, format: format.map(Format::as_str) };
+                self.set_aside(index, message, reason, is_known, now);
+            }
+            Ok(_) if entries.is_empty() => self.open.push_empty(index),
+            Ok(_) => entries.iter().for_each(|entry| self.push(index, message, entry, now)),
+            Err(error) => {
+                let text = error.to_string();
+                let reason =
+                    Reason { code: DecodeError::code(&error), message: &text, format: format.map(Format::as_str) };
+                self.set_aside(index, message, reason, is_known, now);
+            }
+        }
+    }
+
+    fn set_aside(&mut self, index: usize, message: &Message<'_>, reason: Reason<'_>, is_known: bool, now: Instant) {
+        if is_known {
+            return self.open.push_known(index);
+        }
         let envelope = Envelope {
             topic: message.topic,
             partition: message.partition,
@@ -287,26 +438,7 @@ impl Core {
             value: message.value.unwrap_or_default(),
             headers: message.headers,
         };
-        let Some(value) = message.value else { return self.open.push_empty(index) };
-        let format = self.rules.formats.get(message.topic).copied();
-        let event = Event { value, headers: message.headers, timestamp: message.timestamp };
-        let mut entries = Vec::new();
-        let options = DecodeOptions { bodies: self.rules.capture != Capture::Off };
-        match decode::decode(&event, format, &options, &mut |entry| entries.push(entry)) {
-            Ok(_) if entries.iter().any(beyond_cap) => {
-                let reason =
-                    Reason { code: BEYOND_CAP, message: BEYOND_CAP_MESSAGE, format: format.map(Format::as_str) };
-                self.open.quarantine(index, &envelope, reason, now);
-            }
-            Ok(_) if entries.is_empty() => self.open.push_empty(index),
-            Ok(_) => entries.iter().for_each(|entry| self.push(index, message, entry, now)),
-            Err(error) => {
-                let text = error.to_string();
-                let reason =
-                    Reason { code: DecodeError::code(&error), message: &text, format: format.map(Format::as_str) };
-                self.open.quarantine(index, &envelope, reason, now);
-            }
-        }
+        self.open.quarantine(index, &envelope, reason, now);
     }
 
     fn push(&mut self, index: usize, message: &Message<'_>, entry: &Entry<'_>, now: Instant) {

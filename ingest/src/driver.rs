@@ -38,7 +38,7 @@ impl Control {
         self.drain.store(true, Ordering::Relaxed);
     }
 
-    fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.drain.load(Ordering::Relaxed)
     }
 }
@@ -109,7 +109,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal { found: error.to_string() })
 }
 
-async fn write_batches(
+pub(crate) async fn write_batches(
     mut writer: Writer,
     mut batches: mpsc::Receiver<Box<SealedBatch>>,
     replies: reply::Sender<Result<Written, Error>>,

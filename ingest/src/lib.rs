@@ -11,15 +11,16 @@ pub mod driver;
 pub mod embedded;
 mod error;
 pub mod event;
+pub mod import;
 mod index;
 mod partition;
 mod settings;
-mod source;
+pub mod source;
 mod totals;
 pub mod writer;
 
 pub use batch::{Range, SealedBatch};
 pub use error::Error;
-pub use partition::{Partition, Positions};
+pub use partition::{Mark, Partition, Positions};
 pub use settings::{Capture, FlushLimits, Settings, Start};
 pub use totals::Totals;

@@ -18,6 +18,13 @@ impl Partition {
     pub fn app_id(&self, cluster: &str) -> String {
         format!("ledger/{cluster}/{}/{}", self.topic, self.number)
     }
+
+    /// The partition whose position of `cluster` is kept under `app_id`.
+    pub fn of_app_id(app_id: &str, cluster: &str) -> Option<Self> {
+        let (topic, number) =
+            app_id.strip_prefix("ledger/")?.strip_prefix(cluster)?.strip_prefix('/')?.rsplit_once('/')?;
+        Some(Self { topic: topic.into(), number: number.parse().ok()? })
+    }
 }
 
 impl std::fmt::Display for Partition {
@@ -33,4 +40,16 @@ pub struct Positions {
     pub usage: Option<NextOffset>,
     /// Of `quarantine`, which commits first and so may be ahead.
     pub quarantine: Option<NextOffset>,
+    /// Of a file: what its records up to `usage` were.
+    pub mark: Option<Mark>,
+}
+
+/// What the ledger remembers of a file besides its position, so that another file with the same beginning is not taken
+/// for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// 63 bits of the digest over all records before the position.
+    pub digest: i64,
+    /// The time of events that have none, in microseconds since 1970: the same whenever the file is read.
+    pub read_at: i64,
 }

@@ -17,12 +17,16 @@ use rand::Rng as _;
 use crate::Error;
 use crate::batch::{Range, SealedBatch};
 use crate::index::{Held, Index};
-use crate::partition::{Partition, Positions};
+use crate::partition::{Mark, Partition, Positions};
 
 /// How often and how long a store that does not answer is asked again.
 const ATTEMPTS_MAX: u32 = 8;
 const BACKOFF_MS: u64 = 250;
 const BACKOFF_MS_MAX: u64 = 15_000;
+/// The place of a Kafka cluster's name in the positions of files.
+pub const FILES: &str = "files";
+const DIGEST: &str = "digest";
+const READ_AT: &str = "read_at";
 /// Bytes of ids kept in memory; what does not fit is read again from the ledger.
 const INDEX_BYTES_MAX: usize = 256 << 20;
 
@@ -79,18 +83,46 @@ impl Writer {
         })
     }
 
+    /// Loads the tables with the positions of every file that was ever imported: there may be many, and asking the log
+    /// for each would read it each time.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub async fn open_for_files(ledger: Ledger) -> Result<Self, Error> {
+        let mut writer = Self::open(ledger, FILES.into()).await?;
+        writer.ledger.usage().load_all_positions(&mut writer.usage).await?;
+        writer.ledger.quarantine().load_all_positions(&mut writer.quarantine).await?;
+        Ok(writer)
+    }
+
+    /// The files known, with what the tables say of them. Of a writer that was opened for files.
+    pub fn files(&self) -> Vec<(Partition, Positions)> {
+        let known = self.usage.positions().filter_map(|(app_id, _)| Partition::of_app_id(app_id, FILES));
+        known.map(|partition| (partition.clone(), self.file_positions(&partition))).collect()
+    }
+
+    fn file_positions(&self, partition: &Partition) -> Positions {
+        let app_id = partition.app_id(FILES);
+        let number = |name: &str| self.usage.position(&format!("{app_id}/{name}")).map(|number| number.0);
+        let mark = number(DIGEST).zip(number(READ_AT)).map(|(digest, read_at)| Mark { digest, read_at });
+        Positions { usage: self.usage.position(&app_id), quarantine: self.quarantine.position(&app_id), mark }
+    }
+
     /// Where the tables stand in `partitions`, newest state.
     ///
     /// # Errors
     /// The ledger's.
     pub async fn load_positions(&mut self, partitions: &[Partition]) -> Result<Vec<(Partition, Positions)>, Error> {
         self.refresh().await?;
+        if self.cluster == FILES {
+            return Ok(partitions.iter().map(|file| (file.clone(), self.file_positions(file))).collect());
+        }
         let mut positions = Vec::with_capacity(partitions.len());
         for partition in partitions {
             let app_id = partition.app_id(&self.cluster);
             let usage = self.ledger.usage().load_position(&mut self.usage, &app_id).await?;
             let quarantine = self.ledger.quarantine().load_position(&mut self.quarantine, &app_id).await?;
-            positions.push((partition.clone(), Positions { usage, quarantine }));
+            positions.push((partition.clone(), Positions { usage, quarantine, mark: None }));
         }
         Ok(positions)
     }
@@ -219,7 +251,8 @@ impl Writer {
     }
 
     async fn write_usage(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<Written, Error> {
-        let positions = self.changes(batch.ranges.iter(), |range| range.from.usage);
+        let mut positions = self.changes(batch.ranges.iter(), |range| range.from.usage);
+        positions.extend(batch.ranges.iter().flat_map(marks));
         for change in &positions {
             self.ledger.usage().load_position(&mut self.usage, &change.app_id).await?;
         }
@@ -309,6 +342,21 @@ impl Writer {
             version: version.0,
         }
     }
+}
+
+/// What moves with the position of a file, if the range is of one.
+fn marks((partition, range): &(Partition, Range)) -> Vec<PositionChange> {
+    let Some(to) = range.mark else { return Vec::new() };
+    let change = |name: &str, from: Option<i64>, to: i64| PositionChange {
+        app_id: format!("{}/{name}", partition.app_id(FILES)),
+        from: from.map(NextOffset),
+        to: NextOffset(to),
+    };
+    let from = range.from.mark;
+    vec![
+        change(DIGEST, from.map(|mark| mark.digest), to.digest),
+        change(READ_AT, from.map(|mark| mark.read_at), to.read_at),
+    ]
 }
 
 /// Numbers the files of a batch over all attempts, so that no name is written twice.

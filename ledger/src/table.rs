@@ -27,6 +27,8 @@ use crate::file::EncodedFile;
 use crate::schema::{self, PARTITION};
 use crate::{Date, EntryId, Error, NextOffset, Root, TableVersion};
 
+mod positions;
+
 const SHA256_TAG: &str = "daybook.sha256";
 const BATCH_TAG: &str = "daybook.batch_id";
 /// Larger files go to a bucket in parts.
@@ -69,6 +71,8 @@ pub struct Snapshot {
     state: DeltaTableState,
     /// Positions asked for so far and everything the log brought since.
     positions: HashMap<String, Option<NextOffset>>,
+    /// Whether `positions` has every position there is.
+    has_all_positions: bool,
     /// Files other writers added that were not taken in yet.
     news: Vec<DataFile>,
 }
@@ -82,6 +86,16 @@ impl Snapshot {
     /// Acknowledges [`Snapshot::news`].
     pub fn clear_news(&mut self) {
         self.news.clear();
+    }
+
+    /// The positions known so far: those asked for, or after [`Table::load_all_positions`] every one.
+    pub fn positions(&self) -> impl Iterator<Item = (&str, NextOffset)> {
+        self.positions.iter().filter_map(|(app_id, position)| Some((app_id.as_str(), (*position)?)))
+    }
+
+    /// The position of `app_id` among [`Snapshot::positions`].
+    pub fn position(&self, app_id: &str) -> Option<NextOffset> {
+        self.positions.get(app_id).copied().flatten()
     }
 
     /// The version.
@@ -295,7 +309,7 @@ impl Table {
             let reason = format!("column `{}` is missing", missing.name);
             return Err(Error::NotOurs { table: self.spec.name, place: self.place.clone(), reason });
         }
-        Ok(Snapshot { state, positions: HashMap::new(), news: Vec::new() })
+        Ok(Snapshot { state, positions: HashMap::new(), has_all_positions: false, news: Vec::new() })
     }
 
     /// The position stored for `app_id`.
@@ -305,6 +319,9 @@ impl Table {
     pub async fn load_position(&self, snapshot: &mut Snapshot, app_id: &str) -> Result<Option<NextOffset>, Error> {
         if let Some(position) = snapshot.positions.get(app_id) {
             return Ok(*position);
+        }
+        if snapshot.has_all_positions {
+            return Ok(None);
         }
         let version = snapshot.version();
         let found = snapshot.state.transaction_version(self.log.as_ref(), app_id).await;

@@ -37,7 +37,7 @@ pub(crate) struct DecodeArgs {
     file: String,
 }
 
-fn parse_format(text: &str) -> Result<Format, String> {
+pub(super) fn parse_format(text: &str) -> Result<Format, String> {
     text.parse::<Format>().map_err(|error| format!("{error}; {}", error.hint()))
 }
 

@@ -78,7 +78,7 @@ async fn ingest(settings: Settings, ledger: Ledger, prices: Arc<Book>, control: 
 }
 
 /// The first SIGTERM or SIGINT finishes the work; the second one stops at once, which loses nothing either.
-fn drain_on_signals(control: Control) -> Result<(), Failure> {
+pub(super) fn drain_on_signals(control: Control) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let listen = |kind| signal(kind).map_err(|error| Failure::new("CLI-005", "signals cannot be listened to", error));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);

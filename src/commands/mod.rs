@@ -4,6 +4,7 @@ pub(crate) mod config;
 pub(crate) mod decode;
 pub(crate) mod demo;
 pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod ingest;
 pub(crate) mod prices;
 mod prompt;
@@ -25,6 +26,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Ingest(args) => ingest::run(&args, &mut layers).await,
+        Command::Import(args) => import::run(args, &mut layers, quiet).await,
         Command::Decode(args) => decode::run(&args),
         Command::Query(args) => query::run(args, &mut layers, quiet).await,
         Command::Export(args) => export::run(args, &mut layers, quiet).await,

@@ -1,3 +1,4 @@
 //! Where events come from.
 
+pub mod file;
 pub(crate) mod kafka;

@@ -1,0 +1,151 @@
+//! Which file is which: by what its records are, never by its name.
+//!
+//! A file's records are chained by SHA-256. Its partition is named after the first record; the ledger keeps, with the
+//! position, the digest of the records before it. A file whose first N records give that digest is the same file,
+//! whatever it is called and whatever was appended to it. One that begins alike and goes on differently gets a partition
+//! of its own, with the next number.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::partition::{Partition, Positions};
+
+/// The digest over records so far: each one is hashed with the digest of those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chain([u8; 32]);
+
+impl Chain {
+    /// After one more record.
+    pub(crate) fn then(self, record: &[u8]) -> Self {
+        Self(Sha256::new().chain_update(self.0).chain_update(record).finalize().into())
+    }
+
+    /// As the ledger keeps it.
+    pub(crate) fn number(self) -> i64 {
+        let head = self.0.first_chunk::<8>().copied().unwrap_or_default();
+        i64::from_be_bytes(head) & i64::MAX
+    }
+
+    /// The name of files that begin with this one record.
+    pub(crate) fn name(self) -> Arc<str> {
+        self.0.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    }
+}
+
+/// What is known of every file that begins with one record, and who reads one of them now.
+#[derive(Debug, Default)]
+struct Family {
+    /// By the partition's number.
+    positions: BTreeMap<i32, Positions>,
+    /// How often what was known turned out to be overtaken by another import.
+    epoch: u64,
+}
+
+/// What is known of files, shared by the threads that read them.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    families: Mutex<BTreeMap<Arc<str>, Family>>,
+    /// Names of families of which a file is being read.
+    leased: Mutex<BTreeSet<Arc<str>>>,
+    released: Condvar,
+}
+
+/// The right to read files of one family; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Lease<'k> {
+    known: &'k Known,
+    pub(crate) name: Arc<str>,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        self.known.leased.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        self.known.released.notify_all();
+    }
+}
+
+impl Known {
+    /// Starts with what the ledger says.
+    pub(crate) fn new(files: impl IntoIterator<Item = (Partition, Positions)>) -> Self {
+        let mut families: BTreeMap<Arc<str>, Family> = BTreeMap::new();
+        for (partition, positions) in files {
+            families.entry(partition.topic).or_default().positions.insert(partition.number, positions);
+        }
+        Self { families: Mutex::new(families), ..Self::default() }
+    }
+
+    fn families(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Family>> {
+        self.families.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no other file of the family is being read: two copies at once would both start at its beginning.
+    pub(crate) fn lease(&self, name: Arc<str>) -> Lease<'_> {
+        let mut leased = self.leased.lock().unwrap_or_else(PoisonError::into_inner);
+        while !leased.insert(Arc::clone(&name)) {
+            leased = self.released.wait(leased).unwrap_or_else(PoisonError::into_inner);
+        }
+        Lease { known: self, name }
+    }
+
+    /// The files of a family, and its epoch.
+    pub(crate) fn family(&self, name: &str) -> (BTreeMap<i32, Positions>, u64) {
+        self.families().get(name).map(|family| (family.positions.clone(), family.epoch)).unwrap_or_default()
+    }
+
+    /// The family's epoch.
+    pub(crate) fn epoch(&self, name: &str) -> u64 {
+        self.families().get(name).map_or(0, |family| family.epoch)
+    }
+
+    /// What reading `partition` has come to, unless another import overtook that since `epoch`; the ledger follows.
+    pub(crate) fn advance(&self, partition: &Partition, positions: Positions, epoch: u64) {
+        let mut families = self.families();
+        let family = families.entry(Arc::clone(&partition.topic)).or_default();
+        if family.epoch == epoch {
+            family.positions.insert(partition.number, positions);
+        }
+    }
+
+    /// What the ledger says of `partition` after another import moved it.
+    pub(crate) fn overtaken(&self, partition: &Partition, positions: Positions) {
+        let mut families = self.families();
+        let family = families.entry(Arc::clone(&partition.topic)).or_default();
+        family.epoch += 1;
+        match positions.usage {
+            Some(_) => family.positions.insert(partition.number, positions),
+            None => family.positions.remove(&partition.number),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(records: &[&str]) -> Chain {
+        records.iter().fold(Chain::default(), |chain, record| chain.then(record.as_bytes()))
+    }
+
+    #[test]
+    fn where_records_end_is_part_of_the_digest() {
+        assert_ne!(chain(&["ab", "c"]), chain(&["a", "bc"]));
+        assert_ne!(chain(&["a", "b"]), chain(&["b", "a"]));
+        assert_eq!(chain(&["a", "b"]), chain(&["a", "b"]));
+        assert!(chain(&["a"]).number() >= 0);
+        assert_eq!(chain(&["a"]).name().len(), 32);
+    }
+
+    #[test]
+    fn files_of_one_family_are_read_one_after_another() {
+        let known = Known::default();
+        let lease = known.lease("k".into());
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| drop(known.lease("k".into())));
+            drop(known.lease("other".into()));
+            assert!(!other.is_finished());
+            drop(lease);
+        });
+    }
+}

@@ -1,0 +1,345 @@
+//! Runs an import: threads that read, and the loop that takes what they read to its destination.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use daybook_ledger::price::Book;
+use daybook_ledger::{Clock, Ledger};
+use tokio::runtime::Handle;
+
+use super::dry::{Dry, Preview};
+use super::entries::Entries;
+use super::lineage::Known;
+use super::queue::{Budget, Queue};
+use super::reader::{Chunk, Ending, Event, Shared, read_files};
+use super::sink::Destination;
+use super::{ImportSettings, Summary, Watch};
+use crate::Error;
+use crate::core::{FileRecord, Rules};
+use crate::driver::Control;
+use crate::partition::{Partition, Positions};
+use crate::source::file::{Found, find};
+
+/// How long to wait for records: replies and ticks are looked at in between.
+const WAIT: Duration = Duration::from_millis(20);
+/// Bytes of records between the threads.
+const BUDGET_BYTES: usize = 32 << 20;
+/// Files whose last records wait for a commit; with more, the positions of one commit become many.
+const WAITING_MAX: usize = 256;
+
+/// Imports every file that the addresses name.
+///
+/// # Errors
+/// The ledger's; whatever is reported, everything committed stands and the next run goes on there. Files that cannot be
+/// read are in [`Summary::faults`].
+pub async fn run(
+    settings: ImportSettings,
+    ledger: Ledger,
+    prices: Arc<Book>,
+    clock: Arc<dyn Clock>,
+    control: Control,
+    watch: Box<dyn Watch>,
+) -> Result<Summary, Error> {
+    let rules = Rules {
+        limits: settings.limits,
+        capture: settings.capture,
+        formats: BTreeMap::new(),
+        prices,
+        worker: rand::random(),
+    };
+    let (entries, files) = Entries::open(ledger, rules, Arc::clone(&clock)).await?;
+    let calls = Destination { claims: |_| true, known: Arc::new(Known::new(files)), sink: Box::new(entries) };
+    drive(settings, vec![calls], clock, control, watch).await
+}
+
+/// Reads and decodes what [`run`] would, and counts. With a ledger, records that are imported already are left out.
+///
+/// # Errors
+/// As [`run`].
+pub async fn preview(
+    settings: ImportSettings,
+    ledger: Option<Ledger>,
+    clock: Arc<dyn Clock>,
+    control: Control,
+    watch: Box<dyn Watch>,
+) -> Result<(Summary, Preview), Error> {
+    let files = match ledger {
+        Some(ledger) => crate::writer::Writer::open_for_files(ledger).await?.files(),
+        None => Vec::new(),
+    };
+    let dry = Dry::default();
+    let preview = Arc::clone(&dry.preview);
+    let all = Destination { claims: |_| true, known: Arc::new(Known::new(files)), sink: Box::new(dry) };
+    let summary = drive(settings, vec![all], clock, control, watch).await?;
+    let preview = preview.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok((summary, preview))
+}
+
+async fn drive(
+    settings: ImportSettings,
+    destinations: Vec<Destination>,
+    clock: Arc<dyn Clock>,
+    control: Control,
+    mut watch: Box<dyn Watch>,
+) -> Result<Summary, Error> {
+    let began = clock.now();
+    let Found { inputs, faults } = find(&settings.addresses).await;
+    watch.start(inputs.len() as u64, inputs.iter().map(|input| input.size).sum());
+    let queue = Queue::default();
+    (0..inputs.len()).for_each(|file| queue.push(file));
+    let shared = Arc::new(Shared {
+        destinations: destinations.iter().map(|to| (to.claims, Arc::clone(&to.known))).collect(),
+        queue,
+        budget: Budget::new(BUDGET_BYTES),
+        stop: AtomicBool::new(false),
+        from_start: settings.from_start,
+        format: settings.format,
+        bytes_read: Arc::new(AtomicU64::new(0)),
+        runtime: Handle::current(),
+        clock: Arc::clone(&clock),
+        inputs,
+    });
+    let summary = Summary { files: shared.inputs.len() as u64, faults, ..Summary::default() };
+    let work = tokio::task::spawn_blocking(move || {
+        let (events, events_in) = sync_channel(2 * settings.jobs);
+        let readers: Vec<_> = (0..settings.jobs.min(shared.inputs.len()).max(1))
+            .map(|_| {
+                let (shared, events) = (Arc::clone(&shared), events.clone());
+                std::thread::spawn(move || read_files(&shared, &events))
+            })
+            .collect();
+        drop(events);
+        let mut driver = Driver {
+            unread: shared.inputs.len(),
+            shared: Arc::clone(&shared),
+            destinations,
+            control,
+            watch,
+            waiting: BTreeMap::new(),
+            summary,
+        };
+        let outcome = driver.run(events_in);
+        shared.stop.store(true, Ordering::Relaxed);
+        shared.queue.close();
+        shared.budget.close();
+        let panicked = readers.into_iter().map(std::thread::JoinHandle::join).any(|joined| joined.is_err());
+        outcome?;
+        match panicked {
+            true => Err(Error::Internal { found: "a reading thread panicked".into() }),
+            false => Ok(driver.finish()),
+        }
+    });
+    let mut summary = work.await.map_err(|error| Error::Internal { found: error.to_string() })??;
+    let millis = clock.now().millis_since(began);
+    summary.elapsed = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    Ok(summary)
+}
+
+/// A file, or copies of one, of which something may not be in the ledger yet.
+#[derive(Debug, Default)]
+struct Waiting {
+    files: BTreeSet<usize>,
+    reading: BTreeSet<usize>,
+}
+
+struct Driver {
+    shared: Arc<Shared>,
+    destinations: Vec<Destination>,
+    control: Control,
+    watch: Box<dyn Watch>,
+    /// Files not read to their end yet.
+    unread: usize,
+    waiting: BTreeMap<(usize, Partition), Waiting>,
+    summary: Summary,
+}
+
+impl Driver {
+    fn run(&mut self, events: Receiver<Event>) -> Result<(), Error> {
+        let mut commits = 0;
+        loop {
+            if self.control.is_draining() && !self.summary.stopped {
+                self.summary.stopped = true;
+                self.shared.stop.store(true, Ordering::Relaxed);
+                self.shared.budget.close();
+                self.shared.queue.close();
+            }
+            let is_ready = self.destinations.iter().all(|to| to.sink.is_ready());
+            let mut ended = false;
+            match is_ready.then(|| events.recv_timeout(WAIT)) {
+                None => std::thread::sleep(WAIT),
+                Some(Err(RecvTimeoutError::Timeout)) => {}
+                // Every reading thread is gone, which happens when all stops.
+                Some(Err(RecvTimeoutError::Disconnected)) => {
+                    (self.unread, ended) = (0, true);
+                    std::thread::sleep(WAIT);
+                }
+                Some(Ok(event)) => ended = self.take(event)?,
+            }
+            let settled: usize = self.waiting.values().filter(|waiting| waiting.reading.is_empty()).count();
+            let flush = self.unread == 0 || settled >= WAITING_MAX;
+            self.turn(flush)?;
+            let now = self.commits();
+            if ended || now != commits {
+                commits = now;
+                self.close_landed()?;
+                self.watch_progress();
+            }
+            if self.unread == 0 && self.waiting.is_empty() && self.destinations.iter().all(|to| to.sink.is_idle()) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn commits(&self) -> u64 {
+        self.destinations.iter().map(|to| to.sink.totals().commits).sum()
+    }
+
+    /// Takes in what a thread tells; true when a file ended.
+    fn take(&mut self, event: Event) -> Result<bool, Error> {
+        match event {
+            Event::Opened { file, destination, epoch, opening } => {
+                let partition = opening.partition.clone();
+                if self.is_current(destination, &partition, epoch) {
+                    let waiting = self.waiting.entry((destination, partition)).or_default();
+                    waiting.files.insert(file);
+                    waiting.reading.insert(file);
+                    if let Some(to) = self.destinations.get_mut(destination) {
+                        to.sink.open(opening)?;
+                    }
+                }
+                Ok(false)
+            }
+            Event::Chunk(chunk) => {
+                let bytes = chunk.data.len();
+                let taken = self.take_chunk(&chunk);
+                self.shared.budget.give_back(bytes);
+                self.watch_progress();
+                taken.map(|()| false)
+            }
+            Event::Ended { file, ending } => {
+                self.end(file, ending);
+                Ok(true)
+            }
+        }
+    }
+
+    fn is_current(&self, destination: usize, partition: &Partition, epoch: u64) -> bool {
+        self.destinations.get(destination).is_some_and(|to| to.known.epoch(&partition.topic) == epoch)
+    }
+
+    fn take_chunk(&mut self, chunk: &Chunk) -> Result<(), Error> {
+        if !self.is_current(chunk.destination, &chunk.partition, chunk.epoch) {
+            return Ok(());
+        }
+        let Some(to) = self.destinations.get_mut(chunk.destination) else { return Ok(()) };
+        let mut start = 0;
+        for about in &chunk.records {
+            let value = chunk.data.get(start..about.end).unwrap_or_default();
+            start = about.end;
+            let (line, byte) = (about.spot.line.to_string(), about.spot.byte.map(|byte| byte.to_string()));
+            let mut headers: Vec<(&str, &[u8])> = vec![("daybook-line", line.as_bytes())];
+            headers.extend(byte.as_ref().map(|byte| ("daybook-byte", byte.as_bytes())));
+            to.sink.take(FileRecord {
+                partition: &chunk.partition,
+                offset: about.offset,
+                digest: about.digest,
+                value,
+                headers: &headers,
+                timestamp: about.timestamp,
+                refused: about.refused.as_ref().map(|refused| (refused.code, refused.message.as_str())),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, file: usize, ending: Ending) {
+        let mut overtaken = ending.stale;
+        if let Some(place) = ending.place {
+            overtaken |= ending.records > 0 && !self.is_current(place.0, &place.1, ending.epoch);
+            if let Some(waiting) = self.waiting.get_mut(&place) {
+                waiting.reading.remove(&file);
+            }
+        }
+        if overtaken && !self.summary.stopped {
+            return self.shared.queue.push(file);
+        }
+        self.unread = self.unread.saturating_sub(1);
+        self.summary.records_known += ending.known;
+        self.summary.files_known += u64::from(ending.records == 0 && ending.known > 0);
+        self.summary.faults.extend(ending.fault);
+        if let Some(container) = ending.container {
+            *self.summary.containers.entry(container).or_default() += 1;
+        }
+        if ending.changed
+            && let Some(input) = self.shared.inputs.get(file)
+        {
+            self.watch.notice(&format!(
+                "{} begins like a file that was imported and goes on differently: all of it is read, calls that are in the \
+                 ledger count as duplicates",
+                input.name
+            ));
+        }
+    }
+
+    /// Lets every destination look at the clock and the ledger's replies.
+    fn turn(&mut self, flush: bool) -> Result<(), Error> {
+        for destination in 0..self.destinations.len() {
+            let Some(to) = self.destinations.get_mut(destination) else { continue };
+            for (partition, positions) in to.sink.turn(flush)? {
+                self.read_again(destination, partition, positions)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Another import was faster with a file: what is not in the ledger is forgotten, and its copies are read again.
+    fn read_again(&mut self, destination: usize, partition: Partition, positions: Positions) -> Result<(), Error> {
+        if let Some(to) = self.destinations.get_mut(destination) {
+            to.known.overtaken(&partition, positions);
+            to.sink.close(&partition)?;
+        }
+        let waiting = self.waiting.remove(&(destination, partition)).unwrap_or_default();
+        // Those still being read notice by themselves.
+        for file in waiting.files.difference(&waiting.reading) {
+            self.unread += 1;
+            self.shared.queue.push(*file);
+        }
+        Ok(())
+    }
+
+    /// Forgets files that are read and in the ledger.
+    fn close_landed(&mut self) -> Result<(), Error> {
+        let landed = |((destination, partition), waiting): (&(usize, Partition), &Waiting)| {
+            let holds = self.destinations.get(*destination).is_some_and(|to| to.sink.holds(partition));
+            (waiting.reading.is_empty() && !holds).then(|| (*destination, partition.clone()))
+        };
+        let landed: Vec<_> = self.waiting.iter().filter_map(landed).collect();
+        for (destination, partition) in landed {
+            if let Some(to) = self.destinations.get_mut(destination) {
+                if let Some(positions) = to.sink.positions(&partition) {
+                    to.known.advance(&partition, positions, to.known.epoch(&partition.topic));
+                }
+                to.sink.close(&partition)?;
+            }
+            self.waiting.remove(&(destination, partition));
+        }
+        Ok(())
+    }
+
+    fn watch_progress(&mut self) {
+        let bytes = self.shared.bytes_read.load(Ordering::Relaxed);
+        if let Some(to) = self.destinations.first() {
+            self.watch.advance(bytes, &to.sink.totals());
+        }
+    }
+
+    fn finish(mut self) -> Summary {
+        self.watch_progress();
+        self.summary.bytes = self.shared.bytes_read.load(Ordering::Relaxed);
+        self.summary.totals = self.destinations.first().map(|to| to.sink.totals()).unwrap_or_default();
+        self.summary
+    }
+}

@@ -1,0 +1,182 @@
+//! `daybook import`: read files into a ledger.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use daybook_export::Progress;
+use daybook_ingest::decode::Format;
+use daybook_ingest::driver::Control;
+use daybook_ingest::import::{self, ImportSettings, Preview, Summary, Watch};
+use daybook_ingest::{Capture, FlushLimits, Totals};
+use daybook_ledger::price::Book;
+use daybook_ledger::{Kind, Ledger, Report as _, SystemClock};
+
+use super::export::{bytes_text, progress};
+use super::ingest::drain_on_signals;
+use crate::config::Layers;
+use crate::exit;
+use crate::report::Failure;
+
+/// Flags of `daybook import`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Files, folders, quoted patterns (`'logs/**/*.jsonl.gz'`) or `s3://bucket/prefix`: JSON, JSONL, CSV, Parquet; gzip, zstd.
+    #[arg(value_name = "PATH|URL", required = true)]
+    addresses: Vec<String>,
+    /// Where the ledger is, a folder or `s3://bucket/prefix`; made if absent [default: ./ledger] [env: DAYBOOK_LEDGER].
+    #[arg(short, long, value_name = "URL")]
+    ledger: Option<String>,
+    /// Format of the events; without it each event is recognised by its shape.
+    #[arg(short, long, value_name = "NAME", visible_alias = "as", value_parser = super::decode::parse_format)]
+    format: Option<Format>,
+    /// What becomes of prompts and answers: full, digest, off [default: full] [env: DAYBOOK_CAPTURE].
+    #[arg(long, value_name = "WHAT")]
+    capture: Option<String>,
+    /// Files read at once.
+    #[arg(short, long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
+    /// Read every record again, also those imported before: what could not be read then may be now.
+    #[arg(long)]
+    from_start: bool,
+    /// Read and decode, print what would be imported, and change nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(args: ImportArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    let address = layers.ledger(args.ledger.clone());
+    let (limits, capture) = layers.import(args.capture.clone())?;
+    let settings = args.settings(limits, capture);
+    let control = Control::default();
+    drain_on_signals(control.clone())?;
+    let watch = Box::new(Bar { progress: progress("import", quiet), bytes: 0, bytes_max: 0 });
+    let clock = Arc::new(SystemClock);
+    let summary = match args.dry_run {
+        true => {
+            // A ledger that is not there yet knows no file.
+            let ledger = Ledger::open(&address).await.ok();
+            let (summary, preview) = import::preview(settings, ledger, clock, control, watch).await?;
+            print_preview(&summary, &preview, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+            summary
+        }
+        false => {
+            let ledger = Ledger::open_or_create(&address).await?;
+            let prices = Arc::new(Book::load(&ledger).await?);
+            let summary = import::run(settings, ledger, prices, clock, control, watch).await?;
+            print(&summary, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+            summary
+        }
+    };
+    Ok(exit_code(summary))
+}
+
+impl ImportArgs {
+    fn settings(&self, limits: FlushLimits, capture: Capture) -> ImportSettings {
+        ImportSettings {
+            addresses: self.addresses.clone(),
+            format: self.format,
+            limits,
+            capture,
+            jobs: usize::from(self.jobs),
+            from_start: self.from_start,
+        }
+    }
+}
+
+/// Reports every file that could not be read; the gravest decides.
+fn exit_code(summary: Summary) -> ExitCode {
+    let stopped = summary.stopped;
+    let kinds: Vec<u8> = summary
+        .faults
+        .into_iter()
+        .map(|fault| {
+            let kind = exit::code(fault.kind());
+            exit::of(&Failure::from(fault));
+            kind
+        })
+        .collect();
+    match kinds.into_iter().max() {
+        Some(code) => ExitCode::from(code),
+        None if stopped => ExitCode::from(exit::code(Kind::Unavailable)),
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// The bar of `export`, told how far the import is.
+struct Bar {
+    progress: Box<dyn Progress>,
+    bytes: u64,
+    bytes_max: u64,
+}
+
+impl Watch for Bar {
+    fn start(&mut self, _files: u64, bytes: u64) {
+        self.bytes_max = bytes;
+        self.progress.start(bytes);
+    }
+
+    fn advance(&mut self, bytes: u64, _totals: &Totals) {
+        // What is read twice to find out which file it is counts once.
+        let bytes = bytes.min(self.bytes_max);
+        self.progress.advance(bytes.saturating_sub(self.bytes));
+        self.bytes = self.bytes.max(bytes);
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.progress.notice(text);
+    }
+}
+
+fn print(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
+    let Totals { messages, entries, duplicates, quarantined, empty, commits, .. } = &summary.totals;
+    print_files(summary, out)?;
+    writeln!(out, "records      {messages:>12}")?;
+    writeln!(out, "read before  {:>12}", summary.records_known)?;
+    writeln!(out, "entries      {entries:>12}")?;
+    writeln!(out, "duplicates   {duplicates:>12}")?;
+    writeln!(out, "quarantined  {quarantined:>12}")?;
+    writeln!(out, "without call {empty:>12}")?;
+    writeln!(out, "commits      {commits:>12}")?;
+    print_time(summary, out)
+}
+
+fn print_files(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
+    let kinds: Vec<_> = summary.containers.iter().map(|(kind, count)| format!("{count} {}", kind.as_str())).collect();
+    writeln!(out, "files        {:>12}  {}", summary.files, kinds.join(", "))
+}
+
+fn print_time(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
+    let millis = summary.elapsed.as_millis();
+    writeln!(out, "bytes        {:>12}", bytes_text(summary.bytes))?;
+    writeln!(out, "time         {:>10}.{} s", millis / 1_000, millis % 1_000 / 100)?;
+    if summary.stopped {
+        writeln!(out, "\nstopped before the end; the same command goes on there")?;
+    }
+    Ok(())
+}
+
+fn print_preview(summary: &Summary, preview: &Preview, out: &mut dyn Write) -> std::io::Result<()> {
+    let Totals { messages, entries, quarantined, empty, .. } = &summary.totals;
+    print_files(summary, out)?;
+    writeln!(out, "records      {messages:>12}")?;
+    writeln!(out, "read before  {:>12}", summary.records_known)?;
+    writeln!(out, "calls        {entries:>12}")?;
+    writeln!(out, "unreadable   {quarantined:>12}")?;
+    writeln!(out, "without call {empty:>12}")?;
+    print_time(summary, out)?;
+    if !preview.formats.is_empty() {
+        writeln!(out, "\nformats")?;
+    }
+    for (format, count) in &preview.formats {
+        writeln!(out, "  {format:20} {count:>12}")?;
+    }
+    if !preview.problems.is_empty() {
+        writeln!(out, "\nwould go to quarantine, the first of them")?;
+    }
+    for problem in &preview.problems {
+        writeln!(out, "  {} {}: {}", problem.place, problem.code, problem.message)?;
+    }
+    Ok(())
+}
