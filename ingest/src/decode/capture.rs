@@ -152,17 +152,22 @@ impl<'a> Failure<'a> {
 
     /// Whether the provider refused what was asked, rather than failed.
     fn is_refusal(&self) -> bool {
-        let refusals = [
-            "content_filter",
-            "content_policy_violation",
-            "image_content_policy_violation",
-            "moderation_blocked",
-            "ResponsibleAIPolicyViolation",
-            "ContentPolicyViolationError",
-            "bio_policy",
-        ];
-        self.word.as_ref().is_some_and(|word| refusals.contains(&word.as_ref()))
+        self.word.as_deref().is_some_and(is_refusal)
     }
+}
+
+/// Whether the word for an error says that the provider refused what was asked, rather than failed.
+pub(super) fn is_refusal(word: &str) -> bool {
+    let refusals = [
+        "content_filter",
+        "content_policy_violation",
+        "image_content_policy_violation",
+        "moderation_blocked",
+        "ResponsibleAIPolicyViolation",
+        "ContentPolicyViolationError",
+        "bio_policy",
+    ];
+    refusals.contains(&word)
 }
 
 /// Whether an answer that ended for `reason` was blocked or refused by the provider.

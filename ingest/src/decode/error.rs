@@ -187,7 +187,7 @@ impl DecodeError {
                 "one message holds one JSON value; was it cut short or followed by more?".to_owned()
             }
             Self::TooDeep { .. } => "no event of a known format nests like this; look at the sender".to_owned(),
-            Self::NotAnObject { .. } => "one message holds one event, not a list of events".to_owned(),
+            Self::NotAnObject { .. } => "one message holds one event, or a list of them".to_owned(),
             Self::UnknownFormat { .. } | Self::UnsupportedApi { .. } => {
                 format!("known formats are {}; set the topic's format if the event is one of them", Format::names())
             }

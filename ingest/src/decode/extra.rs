@@ -11,7 +11,7 @@ const VALUE_BYTES_MAX: usize = 256;
 const MEMBERS_MAX: usize = 64;
 
 /// Collects the members of `Entry::extra`: flat, each under its path in the event (`usage.new_tokens`).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Extra<'a> {
     members: Vec<(String, Cow<'a, str>)>,
 }
@@ -27,8 +27,12 @@ impl<'a> Extra<'a> {
 
     /// One member: its path and its value as JSON. A later value replaces an earlier one, as in a stream.
     pub(super) fn member(&mut self, path: String, json: &'a str) {
+        self.put(path, Cow::Borrowed(json));
+    }
+
+    fn put(&mut self, path: String, json: Cow<'a, str>) {
         let value = match json.len() {
-            0..=VALUE_BYTES_MAX => Cow::Borrowed(json),
+            0..=VALUE_BYTES_MAX => json,
             length => Cow::Owned(format!("{{\"omitted_bytes\":{length}}}")),
         };
         let is_full = self.members.len() >= MEMBERS_MAX;
@@ -37,6 +41,24 @@ impl<'a> Extra<'a> {
             None if is_full => {}
             None => self.members.push((path, value)),
         }
+    }
+
+    /// The same with a copy of the value, for JSON that stood inside of a string.
+    pub(super) fn copy(&mut self, path: String, json: &str) {
+        self.put(path, Cow::Owned(json.to_owned()));
+    }
+
+    /// Takes copies of what `other` collected.
+    pub(super) fn absorb(&mut self, other: Extra<'_>) {
+        for (path, value) in other.members {
+            self.put(path, Cow::Owned(value.into_owned()));
+        }
+    }
+
+    /// Leaves out `keys` of the object at `path`, which were read apart.
+    pub(super) fn forget(&mut self, path: &str, keys: &[&str]) {
+        let key_of = |member: &str| Some(member.strip_prefix(path)?.strip_prefix('.')?.to_owned());
+        self.members.retain(|(member, _)| key_of(member).is_none_or(|key| !keys.contains(&key.as_str())));
     }
 
     /// The JSON object; `None` if nothing was collected.

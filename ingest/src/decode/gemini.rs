@@ -199,7 +199,10 @@ fn read_envelope<'a>(source: &Source<'a>) -> Result<(Envelope<'a>, bool), Decode
     }
     let keys: Vec<_> = envelope.unknown.iter().map(|(key, _)| key.to_owned()).collect();
     let has = |names: &[&str]| keys.iter().any(|key| names.contains(&key.as_str()));
-    if envelope.capture.is_none() && envelope.response.is_some() && (envelope.request.is_some() || has(&["key"])) {
+    // A gateway's log may keep request and response too, among much else.
+    let of_gateway = || super::sniff(source.text()).is_some_and(Format::is_gateway_log);
+    let is_line = envelope.response.is_some() && (envelope.request.is_some() || has(&["key"]));
+    if envelope.capture.is_none() && is_line && !of_gateway() {
         return Ok((envelope, true));
     }
     if has(MARKS) {

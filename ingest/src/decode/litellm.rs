@@ -49,7 +49,7 @@ pub(super) const ABOUT: About = About {
 };
 
 /// What LiteLLM writes over messages it was told not to log.
-const REDACTION: &str = "\"redacted-by-litellm\"";
+pub(super) const REDACTION: &str = "\"redacted-by-litellm\"";
 
 object! {
     struct Payload<'a> {
@@ -141,10 +141,12 @@ pub(super) fn decode<'a>(
     options: &DecodeOptions,
 ) -> Result<Entry<'a>, DecodeError> {
     let mut payload: Payload<'a> = source.parse(source.text())?;
-    if payload.call_type.is_none() && (payload.start_time.is_none() || payload.model.is_none()) {
+    if payload.call_type.is_none() {
         let looks_like = super::sniff(source.text()).filter(|format| *format != Format::LiteLlm);
-        let missing = "`call_type`, nor `startTime` and `model`";
-        return Err(DecodeError::WrongFormat { format: Format::LiteLlm, missing, looks_like });
+        if looks_like.is_some() || payload.start_time.is_none() || payload.model.is_none() {
+            let missing = "`call_type`, nor `startTime` and `model`";
+            return Err(DecodeError::WrongFormat { format: Format::LiteLlm, missing, looks_like });
+        }
     }
     let call_type = payload.call_type.as_ref().map_or("", |call_type| call_type.0.as_ref());
     let mut entry = Entry::new("litellm", operation(call_type), raw);
@@ -179,7 +181,7 @@ pub(super) fn decode<'a>(
 }
 
 /// The kind of call behind `call_type`; what is not known here is a chat, being billed by tokens.
-fn operation(call_type: &str) -> Operation {
+pub(super) fn operation(call_type: &str) -> Operation {
     // Nearly every call is one of these; the rest has many names, all of them telling.
     if matches!(call_type, "acompletion" | "completion" | "anthropic_messages") {
         return Operation::Chat;
@@ -310,7 +312,7 @@ fn first<'a>(fields: [&mut Option<Text<'a>>; 2]) -> Option<Cow<'a, str>> {
 }
 
 /// A request tag, `key:value` or a bare word.
-fn split_tag(tag: Cow<'_, str>) -> (Cow<'_, str>, Cow<'_, str>) {
+pub(super) fn split_tag(tag: Cow<'_, str>) -> (Cow<'_, str>, Cow<'_, str>) {
     match tag {
         Cow::Borrowed(tag) => match tag.split_once(':') {
             Some((key, value)) if !key.is_empty() => (Cow::Borrowed(key.trim()), Cow::Borrowed(value.trim())),

@@ -8,17 +8,26 @@ mod about;
 mod anthropic;
 mod anthropic_stream;
 mod anthropic_usage;
+mod apisix;
 mod base64;
 mod capture;
 mod chat_stream;
 mod cloudevents;
+mod cloudflare;
+mod envoy;
 mod error;
+mod exchange;
 mod extra;
+mod gateway;
 mod gemini;
 mod gemini_interaction;
 mod gemini_parts;
 mod gemini_request;
 mod gemini_usage;
+mod helicone;
+mod kong;
+mod langfuse;
+mod langfuse_usage;
 mod litellm;
 mod litellm_response;
 mod messages;
@@ -32,13 +41,16 @@ mod otel_proto_value;
 mod otel_record;
 mod otel_value;
 mod parts;
+mod portkey;
 mod protobuf;
 mod provider;
+mod quoted;
 mod request;
 mod responses_stream;
 mod scalar;
 mod sniff;
 mod source;
+mod spend_logs;
 mod text;
 mod usage;
 mod writer;
@@ -75,6 +87,22 @@ pub enum Format {
     CloudEvents,
     /// Captured calls of Google's Gemini API and of Vertex AI.
     Gemini,
+    /// Rows of LiteLLM's spend logs.
+    LiteLlmSpendLogs,
+    /// Log entries of Kong with its AI plugins.
+    Kong,
+    /// Access log lines of Envoy AI Gateway.
+    EnvoyAiGateway,
+    /// Portkey's logs: exports, objects of its API, logs inserted there.
+    Portkey,
+    /// Helicone's requests: rows of its query API, webhooks, its own queue.
+    Helicone,
+    /// Logs of Cloudflare AI Gateway.
+    CloudflareAiGateway,
+    /// Log entries of Apache APISIX with its AI plugins.
+    Apisix,
+    /// Langfuse's observations.
+    Langfuse,
 }
 
 impl Format {
@@ -87,6 +115,14 @@ impl Format {
         Self::OtelGenAi,
         Self::CloudEvents,
         Self::Gemini,
+        Self::LiteLlmSpendLogs,
+        Self::Kong,
+        Self::EnvoyAiGateway,
+        Self::Portkey,
+        Self::Helicone,
+        Self::CloudflareAiGateway,
+        Self::Apisix,
+        Self::Langfuse,
     ];
 
     /// Its name in settings and headers.
@@ -99,6 +135,14 @@ impl Format {
             Self::OtelGenAi => "otel-genai",
             Self::CloudEvents => "cloudevents",
             Self::Gemini => "gemini",
+            Self::LiteLlmSpendLogs => "litellm-spendlogs",
+            Self::Kong => "kong",
+            Self::EnvoyAiGateway => "envoy-ai-gateway",
+            Self::Portkey => "portkey",
+            Self::Helicone => "helicone",
+            Self::CloudflareAiGateway => "cloudflare-ai-gateway",
+            Self::Apisix => "apisix",
+            Self::Langfuse => "langfuse",
         }
     }
 
@@ -111,7 +155,31 @@ impl Format {
         otel::ABOUT,
         cloudevents::ABOUT,
         gemini::ABOUT,
+        spend_logs::ABOUT,
+        kong::ABOUT,
+        envoy::ABOUT,
+        portkey::ABOUT,
+        helicone::ABOUT,
+        cloudflare::ABOUT,
+        apisix::ABOUT,
+        langfuse::ABOUT,
     ];
+
+    /// Whether its events are a gateway's own log of a call, rather than what a provider said.
+    const fn is_gateway_log(self) -> bool {
+        matches!(
+            self,
+            Self::LiteLlm
+                | Self::LiteLlmSpendLogs
+                | Self::Kong
+                | Self::EnvoyAiGateway
+                | Self::Portkey
+                | Self::Helicone
+                | Self::CloudflareAiGateway
+                | Self::Apisix
+                | Self::Langfuse
+        )
+    }
 
     /// All names, for a message.
     fn names() -> String {
@@ -199,25 +267,70 @@ fn decode_value<'a>(
         otel_proto::decode(value, options)?.into_iter().for_each(sink);
         return Ok(Format::OtelGenAi);
     }
-    let source = Source::new(value)?;
-    let format = stated.map_or_else(|| recognise(&source), Ok)?;
+    let events = Source::events(value)?;
+    let format = stated.map_or_else(|| recognise(events.first()), Ok)?;
+    if let [source] = events.as_slice() {
+        read(source, format, inside, sink)?;
+        return Ok(format);
+    }
+    // Senders that batch write a list. All of it is read before any of it counts.
+    let mut entries = Vec::new();
+    for source in &events {
+        read(source, format, inside, &mut |entry| entries.push(entry))?;
+    }
+    entries.into_iter().for_each(sink);
+    Ok(format)
+}
+
+/// Reads one event of `format`.
+///
+/// A field that cannot be what it has to be is explained best by the event being another gateway's.
+fn read<'a>(
+    source: &Source<'a>,
+    format: Format,
+    inside: Inside<'_>,
+    sink: &mut dyn FnMut(Entry<'a>),
+) -> Result<(), DecodeError> {
+    read_as(source, format, inside, sink).map_err(|error| match (&error, sniff(source.text())) {
+        (DecodeError::BadValue { .. }, Some(real)) if real != format && format.is_gateway_log() => {
+            DecodeError::WrongFormat { format, missing: "fields of the types it needs", looks_like: Some(real) }
+        }
+        _ => error,
+    })
+}
+
+fn read_as<'a>(
+    source: &Source<'a>,
+    format: Format,
+    inside: Inside<'_>,
+    sink: &mut dyn FnMut(Entry<'a>),
+) -> Result<(), DecodeError> {
+    let (raw, options) = (source.text().as_bytes(), inside.options);
     match format {
-        Format::OpenAiChat => sink(openai_chat::decode(&source, value, options)?),
-        Format::OpenAiResponses => sink(openai_responses::decode(&source, value, options)?),
-        Format::AnthropicMessages => sink(anthropic::decode(&source, value, options)?),
-        Format::LiteLlm => sink(litellm::decode(&source, value, options)?),
-        Format::Gemini => sink(gemini::decode(&source, value, options)?),
-        Format::OtelGenAi => otel::decode(&source, options)?.into_iter().for_each(sink),
+        Format::OpenAiChat => sink(openai_chat::decode(source, raw, options)?),
+        Format::OpenAiResponses => sink(openai_responses::decode(source, raw, options)?),
+        Format::AnthropicMessages => sink(anthropic::decode(source, raw, options)?),
+        Format::LiteLlm => sink(litellm::decode(source, raw, options)?),
+        Format::Gemini => sink(gemini::decode(source, raw, options)?),
+        Format::OtelGenAi => otel::decode(source, options)?.into_iter().for_each(sink),
         Format::CloudEvents if inside.enveloped => {
             return Err(DecodeError::UnknownFormat { keys: "`specversion`".to_owned() });
         }
         Format::CloudEvents => {
             // What was stated is the envelope; what is in it has to be recognised.
             let inside = Inside { format: None, ..inside };
-            cloudevents::decode(&source, value, inside)?.into_iter().for_each(sink);
+            cloudevents::decode(source, raw, inside)?.into_iter().for_each(sink);
         }
+        Format::LiteLlmSpendLogs => spend_logs::decode(source, raw, options)?.into_iter().for_each(sink),
+        Format::Kong => kong::decode(source, raw, options)?.into_iter().for_each(sink),
+        Format::EnvoyAiGateway => envoy::decode(source, raw)?.into_iter().for_each(sink),
+        Format::Portkey => sink(portkey::decode(source, raw, options)?),
+        Format::Helicone => sink(helicone::decode(source, raw, options)?),
+        Format::CloudflareAiGateway => sink(cloudflare::decode(source, raw, options)?),
+        Format::Apisix => apisix::decode(source, raw, options)?.into_iter().for_each(sink),
+        Format::Langfuse => langfuse::decode(source, raw, options)?.into_iter().for_each(sink),
     }
-    Ok(format)
+    Ok(())
 }
 
 /// The type without its parameters, in lower case.
@@ -245,7 +358,8 @@ fn is_protobuf(content_type: &str) -> bool {
 }
 
 /// The format the event looks like.
-fn recognise(source: &Source<'_>) -> Result<Format, DecodeError> {
+fn recognise(source: Option<&Source<'_>>) -> Result<Format, DecodeError> {
+    let Some(source) = source else { return Err(DecodeError::NotAnObject { found: "an empty array" }) };
     let api = match look(source.text()) {
         Look::Format(format) => return Ok(format),
         Look::Capture(api) => Some(api),

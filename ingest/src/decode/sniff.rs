@@ -9,9 +9,11 @@ use super::Format;
 use super::scalar::{Object, Text, present};
 use super::source::Json;
 
-/// The format `value` looks like; `None` if it looks like none. Reads no further than it must.
+/// The format `value` looks like; `None` if it looks like none. Reads no further than it must. A list is what its first
+/// element is.
 pub fn sniff(value: &str) -> Option<Format> {
-    match look(value) {
+    let value = value.trim_start();
+    match look(value.strip_prefix('[').unwrap_or(value)) {
         Look::Format(format) => Some(format),
         Look::Capture(_) | Look::Nothing => None,
     }
@@ -50,6 +52,76 @@ const LITELLM: [&str; 7] = [
     "standard_built_in_tools_params",
 ];
 
+/// Keys that only one gateway has.
+const ONLY: [(&str, Format); 22] = [
+    ("ai_org", Format::Portkey),
+    ("ai_model", Format::Portkey),
+    ("req_units", Format::Portkey),
+    ("heliconeMeta", Format::Helicone),
+    ("helicone_user", Format::Helicone),
+    ("request_user_id", Format::Helicone),
+    ("cache_reference_id", Format::Helicone),
+    ("prompt_cache_read_tokens", Format::Helicone),
+    ("request_response_url", Format::Helicone),
+    ("tokens_in", Format::CloudflareAiGateway),
+    ("request_head", Format::CloudflareAiGateway),
+    ("llm_summary", Format::Apisix),
+    ("apisix_latency", Format::Apisix),
+    ("request_llm_model", Format::Apisix),
+    ("usageDetails", Format::Langfuse),
+    ("costDetails", Format::Langfuse),
+    ("usage_details", Format::Langfuse),
+    ("cost_details", Format::Langfuse),
+    ("parentObservationId", Format::Langfuse),
+    ("parent_observation_id", Format::Langfuse),
+    ("providedModelName", Format::Langfuse),
+    ("provided_model_name", Format::Langfuse),
+];
+
+/// Keys that tell together what none of them tells alone.
+#[derive(Default)]
+struct Seen {
+    litellm_call: bool,
+    litellm_only: bool,
+    spend: bool,
+    custom_id: bool,
+    result: bool,
+    latencies: bool,
+    started_at: bool,
+    access_log: bool,
+    ai_metadata: bool,
+}
+
+impl Seen {
+    /// Takes one more key; the format if that is enough.
+    fn take(&mut self, key: &str) -> Option<Format> {
+        self.litellm_call |= key == "call_type" || key == "custom_llm_provider";
+        self.litellm_only |= LITELLM.contains(&key);
+        self.spend |= key == "spend";
+        self.custom_id |= key == "custom_id";
+        self.result |= key == "result";
+        self.latencies |= key == "latencies";
+        self.started_at |= key == "started_at";
+        self.access_log |= matches!(key, "response_flags" | "response_code" | "upstream_cluster" | ":authority")
+            || key.starts_with("x-envoy-");
+        self.ai_metadata |= ["gen_ai.", "genai_", "llm_", "mcp_", "x-ai-eg-"].iter().any(|mark| key.starts_with(mark))
+            || key == "gen_ai";
+        if self.custom_id && self.result {
+            Some(Format::AnthropicMessages)
+        } else if self.litellm_call && self.litellm_only {
+            Some(Format::LiteLlm)
+        } else if self.litellm_call && self.spend {
+            Some(Format::LiteLlmSpendLogs)
+        } else if self.latencies && self.started_at {
+            Some(Format::Kong)
+        } else if self.access_log && self.ai_metadata {
+            Some(Format::EnvoyAiGateway)
+        } else {
+            ONLY.iter().find(|(only, _)| *only == key).map(|(_, format)| *format)
+        }
+    }
+}
+
 impl<'de> Visitor<'de> for KeysVisitor<'_> {
     type Value = ();
 
@@ -58,7 +130,7 @@ impl<'de> Visitor<'de> for KeysVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let (mut litellm_call, mut litellm_only, mut custom_id, mut result) = (false, false, false, false);
+        let mut seen = Seen::default();
         while let Some(key) = map.next_key::<Text<'de>>()? {
             let key = key.0.as_ref();
             let found = match key {
@@ -76,12 +148,7 @@ impl<'de> Visitor<'de> for KeysVisitor<'_> {
                 "object" | "type" => by_mark(map.next_value::<Json<'de>>()?),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
-                    litellm_call |= key == "call_type" || key == "custom_llm_provider";
-                    litellm_only |= LITELLM.contains(&key);
-                    custom_id |= key == "custom_id";
-                    result |= key == "result";
-                    let batch_line = (custom_id && result).then_some(Format::AnthropicMessages);
-                    batch_line.or((litellm_call && litellm_only).then_some(Format::LiteLlm))
+                    seen.take(key)
                 }
             };
             if let Some(format) = found {

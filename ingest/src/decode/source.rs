@@ -18,36 +18,58 @@ const LEVELS_MAX: usize = 127;
 /// One event's text. Every part that is parsed is a slice of it, so an error in a part has a place in the whole.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a> {
+    /// The whole message.
+    whole: &'a str,
+    /// The event in it: all of it, or one element of a list.
     text: &'a str,
 }
 
 impl<'a> Source<'a> {
     /// The text of an event: UTF-8, not blank, an object, not nested too deep.
     pub(super) fn new(value: &'a [u8]) -> Result<Self, DecodeError> {
-        let text = std::str::from_utf8(value).map_err(|error| DecodeError::NotUtf8 { offset: error.valid_up_to() })?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let first = text.trim_start_matches([' ', '\t', '\r', '\n']).as_bytes().first();
-        let Some(first) = first else { return Err(DecodeError::Empty) };
-        if let Some(offset) = past_level(text.as_bytes(), LEVELS_MAX) {
-            return Err(DecodeError::TooDeep { offset, levels_max: LEVELS_MAX });
+        let source = Self::any(value)?;
+        source.of(source.whole)
+    }
+
+    /// The events of a message: one object, or a list of them, which senders that batch write.
+    pub(super) fn events(value: &'a [u8]) -> Result<Vec<Self>, DecodeError> {
+        let source = Self::any(value)?;
+        if !source.whole.trim_start().starts_with('[') {
+            return Ok(vec![source.of(source.whole)?]);
         }
-        let source = Self { text };
-        match first {
-            b'{' => Ok(source),
-            _ => source.parse::<Json<'_>>(text).and_then(|json| Err(DecodeError::NotAnObject { found: kind(json) })),
-        }
+        let events: Vec<Json<'a>> = source.parse(source.whole)?;
+        events.into_iter().map(|event| source.of(event.get())).collect()
     }
 
     /// The elements of an event that is a list, and the text they are slices of.
     pub(super) fn list(value: &'a [u8]) -> Result<(Vec<Json<'a>>, &'a str), DecodeError> {
-        let text = std::str::from_utf8(value).map_err(|error| DecodeError::NotUtf8 { offset: error.valid_up_to() })?;
-        if let Some(offset) = past_level(text.as_bytes(), LEVELS_MAX) {
-            return Err(DecodeError::TooDeep { offset, levels_max: LEVELS_MAX });
-        }
-        Self { text }.parse(text).map(|list| (list, text))
+        let source = Self::any(value)?;
+        source.parse(source.whole).map(|list| (list, source.whole))
     }
 
-    /// The whole text.
+    /// Text of any JSON value.
+    fn any(value: &'a [u8]) -> Result<Self, DecodeError> {
+        let text = std::str::from_utf8(value).map_err(|error| DecodeError::NotUtf8 { offset: error.valid_up_to() })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if text.trim_start_matches([' ', '\t', '\r', '\n']).is_empty() {
+            return Err(DecodeError::Empty);
+        }
+        match past_level(text.as_bytes(), LEVELS_MAX) {
+            Some(offset) => Err(DecodeError::TooDeep { offset, levels_max: LEVELS_MAX }),
+            None => Ok(Self { whole: text, text }),
+        }
+    }
+
+    /// The event that `part` of the message is.
+    fn of(&self, part: &'a str) -> Result<Self, DecodeError> {
+        let source = Self { whole: self.whole, text: part };
+        match part.trim_start_matches([' ', '\t', '\r', '\n']).as_bytes().first() {
+            Some(b'{') => Ok(source),
+            _ => source.parse::<Json<'_>>(part).and_then(|json| Err(DecodeError::NotAnObject { found: kind(json) })),
+        }
+    }
+
+    /// The text of the event.
     pub(super) const fn text(&self) -> &'a str {
         self.text
     }
@@ -113,6 +135,45 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The same where text without a zone, and with a space for the `T`, is UTC by the sender's convention.
+    pub(super) fn utc_instant(&self, part: Option<Json<'a>>) -> Result<Option<Instant>, DecodeError> {
+        let zoneless = part.filter(|part| part.get().starts_with('"')).map(|part| self.string(part)).transpose()?;
+        let parsed = zoneless.and_then(|text| utc(text.trim()));
+        parsed.map_or_else(|| self.instant(part), |instant| Ok(Some(instant)))
+    }
+
+    /// An instant as a number since 1970 of seconds, milliseconds or microseconds, told apart by size; or as text.
+    pub(super) fn epoch(&self, part: Option<Json<'a>>) -> Result<Option<Instant>, DecodeError> {
+        let plain = part.map(|part| part.get().trim_matches('"'));
+        match plain.filter(|text| text.starts_with(|first: char| first.is_ascii_digit()) && !text.contains([':', 'T']))
+        {
+            Some(_) => Ok(self.decimal(part)?.and_then(since_1970)),
+            None => self.utc_instant(part),
+        }
+    }
+
+    /// A count that may be written as a float; one with a fraction is no count and is left out.
+    pub(super) fn units(&self, part: Option<Json<'a>>) -> Result<Option<i64>, DecodeError> {
+        let exact = self.decimal(part)?.map(Usd::pico).filter(|pico| pico % (2 * HALF) == 0);
+        Ok(exact.and_then(|pico| i64::try_from(pico / (2 * HALF)).ok()))
+    }
+
+    /// An amount of cents as dollars, every digit kept.
+    pub(super) fn cents(&self, part: Option<Json<'a>>) -> Result<Option<Usd>, DecodeError> {
+        let (Some(part), Some(text)) = (part, self.number(part)?) else { return Ok(None) };
+        let text = text.trim();
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let exponent = exponent.parse::<i32>().map_err(|_| self.bad_value(part, "expected an amount".to_owned()))?;
+        let dollars = format!("{mantissa}e{}", exponent.saturating_sub(2));
+        Usd::parse(&dollars).map(Some).map_err(|error| self.bad_value(part, error.to_string()))
+    }
+
+    /// Whole milliseconds from a decimal number of seconds, rounded.
+    pub(super) fn seconds_as_millis(&self, part: Option<Json<'a>>) -> Result<Option<i64>, DecodeError> {
+        let pico = self.decimal(part)?.map(Usd::pico);
+        Ok(pico.and_then(|pico| i64::try_from(pico.saturating_add(500_000_000).div_euclid(1_000_000_000)).ok()))
+    }
+
     /// A value of the right JSON type that cannot be right.
     pub(super) fn bad_value(&self, part: Json<'_>, reason: String) -> DecodeError {
         DecodeError::BadValue { place: self.place(self.offset_of(part.get()) + part.get().len()), reason }
@@ -136,22 +197,41 @@ impl<'a> Source<'a> {
 
     /// Where `part` starts in the text; 0 if it is no slice of it.
     fn offset_of(&self, part: &str) -> usize {
-        let offset = part.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
-        if offset <= self.text.len() { offset } else { 0 }
+        let offset = part.as_ptr().addr().wrapping_sub(self.whole.as_ptr().addr());
+        if offset <= self.whole.len() { offset } else { 0 }
     }
 
     /// The place of the value or key that ends just before byte `end`.
     fn place(&self, end: usize) -> Place {
-        let offset = end.saturating_sub(1).min(self.text.len());
-        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
+        let offset = end.saturating_sub(1).min(self.whole.len());
+        let before = self.whole.as_bytes().get(..offset).unwrap_or_default();
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         Place {
-            path: path_at(self.text.as_bytes(), end),
+            path: path_at(self.whole.as_bytes(), end),
             line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
             column: 1 + offset - line_start,
             offset,
         }
     }
+}
+
+/// A time written without a zone, as UTC; `None` for text with a zone or that is no time.
+fn utc(text: &str) -> Option<Instant> {
+    let (date, time) = text.split_once(['T', ' ']).filter(|(date, _)| date.len() == 10)?;
+    let has_zone = time.contains(['Z', 'z', '+', '-', ' ']);
+    (!has_zone).then(|| Instant::parse(&format!("{date}T{time}Z")))?
+}
+
+/// Seconds, milliseconds or microseconds since 1970, as the size tells: calls are of the years after 2015.
+fn since_1970(number: Usd) -> Option<Instant> {
+    const UNIT: i128 = 1_000_000_000_000;
+    let micros = match number.pico() / UNIT {
+        0 => return None,
+        ..=99_999_999_999 => number.pico() / 1_000_000,
+        100_000_000_000..=99_999_999_999_999 => number.pico() / 1_000_000_000,
+        _ => number.pico() / UNIT,
+    };
+    i64::try_from(micros).ok().map(Instant::from_micros)
 }
 
 /// One half, as a raw decimal.

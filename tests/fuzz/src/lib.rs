@@ -10,7 +10,20 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ("anthropic", &["anthropic"]),
     ("google", &[]),
     ("bedrock", &[]),
-    ("gateways", &["litellm-standard"]),
+    (
+        "gateways",
+        &[
+            "litellm-standard",
+            "litellm-spendlogs",
+            "kong",
+            "envoy-ai-gateway",
+            "portkey",
+            "helicone",
+            "cloudflare-ai-gateway",
+            "apisix",
+            "langfuse",
+        ],
+    ),
     ("standards", &["otel-genai"]),
 ];
 

@@ -76,6 +76,9 @@ fn check(case: &str, entry: &Entry<'_>, record: &Value) {
         if key == "cost_usd" {
             assert_eq!(entry.reported_cost, Usd::parse(value.as_str().unwrap()).ok(), "{case}: {key}");
             assert_eq!(entry.reported_currency, Some("USD"), "{case}");
+        } else if let Some(exact) = value.as_f64().filter(|_| key == "latency_ms") {
+            // The column has whole milliseconds.
+            assert_eq!(actual(entry, key).as_f64(), Some(exact.round()), "{case}: {key}");
         } else {
             assert_eq!(&actual(entry, key), value, "{case}: {key}");
         }

@@ -106,12 +106,17 @@ fn outcome(format: Format, text: &str) -> Result<Vec<Entry<'_>>, &'static str> {
 }
 
 /// Whether the field holds whole calls, so that without it there are fewer: an element of a list, a level of OTLP, the
-/// value of a message (without one it is a tombstone), what tells an OTLP span that is a call from others.
+/// value of a message (without one it is a tombstone), what tells an OTLP span that is a call from others, what tells a
+/// gateway's log of a call from its log of other traffic.
 fn holds_calls(path: &[String]) -> bool {
     const LEVELS: [&str; 7] =
         ["resourceSpans", "scopeSpans", "spans", "resourceLogs", "scopeLogs", "logRecords", "attributes"];
     let is = |step: &String| step.parse::<usize>().is_ok() || LEVELS.contains(&step.as_str());
-    path.last().is_some_and(is) || path == ["kafka_record", "value"]
+    path.last().is_some_and(is)
+        || path == ["kafka_record", "value"]
+        || path == ["ai"]
+        || path == ["ai", "proxy"]
+        || path.last().is_some_and(|step| step == "llm_summary")
 }
 
 /// What is wrong with what became of an event that was changed.
