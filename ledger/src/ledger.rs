@@ -1,6 +1,6 @@
 //! A ledger: its root and its tables.
 
-use crate::schema::{self, CONTENT, PRICES, QUARANTINE, USAGE, VALUATIONS};
+use crate::schema::{self, BILLING, CONTENT, PRICES, QUARANTINE, USAGE, VALUATIONS};
 use crate::table::Table;
 use crate::{Error, Root};
 
@@ -13,6 +13,7 @@ pub struct Ledger {
     quarantine: Table,
     prices: Table,
     valuations: Table,
+    billing: Table,
 }
 
 impl Ledger {
@@ -60,6 +61,7 @@ impl Ledger {
             quarantine: table(&QUARANTINE)?,
             prices: table(&PRICES)?,
             valuations: table(&VALUATIONS)?,
+            billing: table(&BILLING)?,
             root,
         })
     }
@@ -71,7 +73,7 @@ impl Ledger {
 
     /// Every table; `usage` last, because it is committed last.
     pub fn tables(&self) -> Vec<&Table> {
-        vec![&self.valuations, &self.prices, &self.quarantine, &self.content, &self.usage]
+        vec![&self.billing, &self.valuations, &self.prices, &self.quarantine, &self.content, &self.usage]
     }
 
     /// One row per call.
@@ -92,6 +94,11 @@ impl Ledger {
     /// Imported price rows.
     pub fn prices(&self) -> &Table {
         &self.prices
+    }
+
+    /// What providers bill and report, apart from spend.
+    pub fn billing(&self) -> &Table {
+        &self.billing
     }
 
     /// What entries cost at other prices.

@@ -3,6 +3,7 @@
 //! Knows neither Kafka nor SQL. [`Entry`] is one call, [`schema`] declares every column, [`file`](mod@file) encodes data
 //! files, [`Table`] commits them, [`Ledger`] is the tables under one root.
 
+mod billing;
 mod clock;
 mod columns;
 mod entry;
@@ -20,6 +21,7 @@ pub mod testing;
 mod version;
 mod words;
 
+pub use billing::{BillingLine, BillingOrigin, ChargeCategory, Report as BillingReport};
 pub use clock::{Clock, Date, FixedClock, Instant, SystemClock};
 pub use columns::Kind as ColumnKind;
 pub use entry::{Body, Buckets, Entry, EntryId, Feature, Features, Operation, Status, Tokens, UsageSource};

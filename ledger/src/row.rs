@@ -176,6 +176,6 @@ impl ContentBuilder {
 
 /// A map's keys and values are appended in pairs above, which is all its builder checks; a batch with unequal columns
 /// would be refused by `finish`.
-fn close(appended: Result<(), arrow::error::ArrowError>) {
+pub(crate) fn close(appended: Result<(), arrow::error::ArrowError>) {
     debug_assert!(appended.is_ok(), "{appended:?}");
 }

@@ -41,7 +41,7 @@ pub struct Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: &'static [&'static Self] = &[&USAGE, &CONTENT, &QUARANTINE, &PRICES, &VALUATIONS];
+    pub const ALL: &'static [&'static Self] = &[&USAGE, &CONTENT, &QUARANTINE, &PRICES, &VALUATIONS, &BILLING];
 
     /// The table called `name`.
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -234,6 +234,68 @@ table! {
     }
 }
 
+table! {
+    /// What providers bill and report: one row per line of a bill or per result of a usage report. No spend view reads it.
+    BILLING = "billing", sorted by &["provider", "period_start"], builder BillingBuilder {
+        entry_id: Bytes, false, "", "This row, 16 bytes derived from `line_id` and the row's numbers", "Daybook";
+        line_id: Bytes, false, "", "The line it states: source, report, period and every dimension; a line stated again with other numbers is a new row", "Daybook";
+        supersedes: Bytes, false, "", "`entry_id` of the row whose numbers this one replaces", "Daybook";
+        event_date: Day, true, "UTC day", "Day of `period_start`", "Daybook";
+        source: Word, false, "", "openai-admin, anthropic-admin, aws-cur, focus", "CloudEvents source";
+        report: Word, false, "", "usage_report (counts) or cost_report (money)", "Daybook";
+        shape: Word, false, "", "How a report was asked for: its bucket width and what it is grouped by; null for bills, which have one shape", "Daybook";
+        file: Word, false, "", "Name of the file the line was read from", "Daybook";
+        file_sha256: Word, false, "", "SHA-256 of that file as stored, hexadecimal", "Daybook";
+        file_line: Int, false, "", "Number of the line, or of the result, in the file, from 1", "Daybook";
+        batch_id: Word, false, "", "The commit that brought the row", "Daybook";
+        imported_at: Instant, false, "UTC, us", "When the row was made", "Daybook";
+        provider: Word, true, "", "Who serves and bills, as in `usage`", "OpenTelemetry gen_ai.provider.name";
+        period_start: Instant, true, "UTC, us", "First instant the line is about", "FOCUS ChargePeriodStart";
+        period_end: Instant, false, "UTC, us", "First instant it is no longer about", "FOCUS ChargePeriodEnd";
+        model: Word, true, "", "The model in the spelling of `usage`: as stated, or read from the line by the published table of names; null if unknown", "OpenTelemetry gen_ai.response.model";
+        reported_model: Word, false, "", "The model as the line states it", "Daybook";
+        line_item: Word, false, "", "What is billed, in the biller's words", "FOCUS SkuMeter";
+        meter: Word, false, "", "What `quantity` counts, in words of a price sheet: input, cache_read, cache_write, output, ...; null if unknown", "FOCUS SkuMeter";
+        service: Word, false, "", "The biller's service or kind of usage", "FOCUS ServiceName";
+        region: Word, false, "", "The provider's region", "FOCUS RegionId";
+        service_tier: Word, false, "", "The service tier, as stated", "OpenTelemetry openai.response.service_tier";
+        batch: Bool, false, "", "Whether it is batch processing", "OpenAI batch";
+        billing_account: Word, false, "", "The account the line is about", "FOCUS BillingAccountId";
+        project: Word, false, "", "Project, workspace or sub-account", "FOCUS SubAccountId";
+        api_key: Word, false, "", "Id of the API key, never the key", "OpenAI api_key_id";
+        requests: Int, false, "", "Requests to the model", "OpenAI num_model_requests";
+        input_tokens: Int, false, "tokens", "All input tokens, as in `usage`", "OpenTelemetry gen_ai.usage.input_tokens";
+        uncached_input_tokens: Int, false, "tokens", "Input tokens in none of the other input buckets", "OpenAI input_uncached_tokens";
+        cache_read_input_tokens: Int, false, "tokens", "Input tokens read from a prompt cache", "OpenTelemetry gen_ai.usage.cache_read.input_tokens";
+        cache_write_input_tokens: Int, false, "tokens", "Input tokens written to a prompt cache, any lifetime", "OpenTelemetry gen_ai.usage.cache_write.input_tokens";
+        cache_write_5m_input_tokens: Int, false, "tokens", "Written to live 5 minutes", "Anthropic ephemeral_5m_input_tokens";
+        cache_write_1h_input_tokens: Int, false, "tokens", "Written to live 1 hour", "Anthropic ephemeral_1h_input_tokens";
+        cache_write_unstated_input_tokens: Int, false, "tokens", "Written, lifetime not stated", "Daybook";
+        input_audio_tokens: Int, false, "tokens", "Sound in the input, not read from a cache", "OpenTelemetry gen_ai.usage.audio.input_tokens";
+        input_image_tokens: Int, false, "tokens", "Pictures in the input, not read from a cache", "OpenTelemetry gen_ai.usage.image.input_tokens";
+        output_tokens: Int, false, "tokens", "All output tokens", "OpenTelemetry gen_ai.usage.output_tokens";
+        output_text_tokens: Int, false, "tokens", "Output tokens in none of the other output buckets, reasoning included", "OpenTelemetry gen_ai.usage.text.output_tokens";
+        output_audio_tokens: Int, false, "tokens", "Sound in the output", "OpenTelemetry gen_ai.usage.audio.output_tokens";
+        output_image_tokens: Int, false, "tokens", "Pictures in the output", "OpenTelemetry gen_ai.usage.image.output_tokens";
+        usage_check: Word, false, "", "What is wrong with the counts; null when they re-sum", "Daybook";
+        meters: DecimalMap, false, "by key", "Meters that are not tokens: web_search_requests, ...", "FOCUS ConsumedQuantity";
+        quantity: Decimal, false, "`quantity_unit`", "What was used or billed, exact", "FOCUS ConsumedQuantity";
+        quantity_unit: Word, false, "", "Unit of `quantity`", "FOCUS ConsumedUnit";
+        metered_tokens: Int, false, "tokens", "`quantity` in tokens, of the kind `meter` says; null if it counts something else", "Daybook";
+        billed_cost: Decimal, false, "`currency`", "What the line costs on the bill; negative for credits", "FOCUS BilledCost";
+        effective_cost: Decimal, false, "`currency`", "Cost after every discount, commitments spread over what they cover", "FOCUS EffectiveCost";
+        contracted_cost: Decimal, false, "`currency`", "Cost at the contract's prices", "FOCUS ContractedCost";
+        list_cost: Decimal, false, "`currency`", "Cost at the provider's list prices, by its own account", "FOCUS ListCost";
+        currency: Word, false, "", "Currency of the costs; other currencies than USD are never converted", "FOCUS BillingCurrency";
+        charge_category: Word, false, "", "usage, purchase, tax, credit, adjustment", "FOCUS ChargeCategory";
+        correction: Bool, false, "", "Whether the line corrects an earlier billing period", "FOCUS ChargeClass";
+        description: Text, false, "", "The line in the biller's words", "FOCUS ChargeDescription";
+        dimensions: TextMap, false, "", "What else tells the line from others, by the report's own names", "Daybook";
+        tags: TextMap, false, "", "Tags on the resource", "FOCUS Tags";
+        extra: Text, false, "", "Fields no column has (JSON object)", "Daybook";
+    }
+}
+
 /// `docs/schema.md`.
 pub fn markdown() -> String {
     let mut text = String::from(
@@ -272,6 +334,7 @@ mod tests {
         assert_eq!(QuarantineBuilder::default().finish().unwrap().schema(), QUARANTINE.building_schema());
         assert_eq!(PricesBuilder::default().finish().unwrap().schema(), PRICES.building_schema());
         assert_eq!(ValuationsBuilder::default().finish().unwrap().schema(), VALUATIONS.building_schema());
+        assert_eq!(BillingBuilder::default().finish().unwrap().schema(), BILLING.building_schema());
     }
 
     #[test]

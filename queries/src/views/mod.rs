@@ -31,6 +31,7 @@ pub const ALL: &[View] = &[
     view!("coverage_by_day"),
     view!("coverage"),
     view!("lockin_features"),
+    view!("billing_current"),
 ];
 
 impl View {
@@ -101,6 +102,14 @@ mod tests {
             let schema = session.schema_of(view.name).await.unwrap();
             let columns: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
             assert_eq!(described.collect::<Vec<_>>(), columns, "{}", view.name);
+        }
+    }
+
+    #[test]
+    fn no_view_of_spend_reads_bills() {
+        for view in ALL {
+            let reads_bills = view.sql().to_ascii_lowercase().contains("billing");
+            assert_eq!(reads_bills, view.name == "billing_current", "{}", view.name);
         }
     }
 
