@@ -5,6 +5,7 @@
 //! nothing.
 
 mod batch;
+pub mod billing;
 pub mod core;
 pub mod decode;
 pub mod driver;
