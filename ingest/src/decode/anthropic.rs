@@ -146,7 +146,11 @@ fn decode_line<'a>(
     Ok(entry)
 }
 
-fn read_message<'a>(source: &Source<'a>, json: Json<'a>, output: &mut Messages) -> Result<Answer<'a>, DecodeError> {
+pub(super) fn read_message<'a>(
+    source: &Source<'a>,
+    json: Json<'a>,
+    output: &mut Messages,
+) -> Result<Answer<'a>, DecodeError> {
     let message: Message<'a> = source.object(json)?;
     let is_error = message.kind.as_ref().is_some_and(|kind| kind.0 == "error");
     let failure = (is_error || message.error.is_some()).then(|| Failure::read(source, json)).transpose()?;

@@ -196,7 +196,7 @@ impl<'a> Block<'a> {
 }
 
 /// A tool's input arrives as pieces of JSON text; what was cut off in the middle stays text.
-fn unquoted_input(quoted: &str) -> String {
+pub(super) fn unquoted_input(quoted: &str) -> String {
     let text = serde_json::from_str::<Text<'_>>(quoted).map(|text| text.0.into_owned()).unwrap_or_default();
     match text.as_str() {
         "" => "{}".to_owned(),

@@ -254,6 +254,8 @@ impl Messages {
     pub(super) fn part(&mut self, json: Json<'_>) {
         match shape::<Part<'_>>(json) {
             Some(part) => self.read_part(json, &part, PartKind::of(&part)),
+            // A member of Converse's may share the name of another's, and not its type.
+            None if self.converse_block(json) => {}
             None => self.copy(json),
         }
     }

@@ -10,6 +10,13 @@ mod anthropic_stream;
 mod anthropic_usage;
 mod apisix;
 mod base64;
+mod bedrock_converse;
+mod bedrock_log;
+mod bedrock_native;
+mod bedrock_parts;
+mod bedrock_reply;
+mod bedrock_stream;
+mod bedrock_usage;
 mod capture;
 mod chat_stream;
 mod cloudevents;
@@ -103,6 +110,10 @@ pub enum Format {
     Apisix,
     /// Langfuse's observations.
     Langfuse,
+    /// Captured calls of AWS Bedrock's Converse and InvokeModel.
+    BedrockConverse,
+    /// AWS Bedrock's model invocation log.
+    BedrockLog,
 }
 
 impl Format {
@@ -123,6 +134,8 @@ impl Format {
         Self::CloudflareAiGateway,
         Self::Apisix,
         Self::Langfuse,
+        Self::BedrockConverse,
+        Self::BedrockLog,
     ];
 
     /// Its name in settings and headers.
@@ -143,6 +156,8 @@ impl Format {
             Self::CloudflareAiGateway => "cloudflare-ai-gateway",
             Self::Apisix => "apisix",
             Self::Langfuse => "langfuse",
+            Self::BedrockConverse => "bedrock-converse",
+            Self::BedrockLog => "bedrock-invocation-log",
         }
     }
 
@@ -163,9 +178,11 @@ impl Format {
         cloudflare::ABOUT,
         apisix::ABOUT,
         langfuse::ABOUT,
+        bedrock_converse::ABOUT,
+        bedrock_log::ABOUT,
     ];
 
-    /// Whether its events are a gateway's own log of a call, rather than what a provider said.
+    /// Whether its events are a log of a call, of a gateway's or a cloud's own making, rather than what a provider said.
     const fn is_gateway_log(self) -> bool {
         matches!(
             self,
@@ -178,6 +195,7 @@ impl Format {
                 | Self::CloudflareAiGateway
                 | Self::Apisix
                 | Self::Langfuse
+                | Self::BedrockLog
         )
     }
 
@@ -311,6 +329,8 @@ fn read_as<'a>(
         Format::OpenAiResponses => sink(openai_responses::decode(source, raw, options)?),
         Format::AnthropicMessages => sink(anthropic::decode(source, raw, options)?),
         Format::LiteLlm => sink(litellm::decode(source, raw, options)?),
+        Format::BedrockConverse => sink(bedrock_converse::decode(source, raw, options)?),
+        Format::BedrockLog => sink(bedrock_log::decode(source, raw, options)?),
         Format::Gemini => sink(gemini::decode(source, raw, options)?),
         Format::OtelGenAi => otel::decode(source, options)?.into_iter().for_each(sink),
         Format::CloudEvents if inside.enveloped => {

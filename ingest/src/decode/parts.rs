@@ -353,9 +353,13 @@ impl Messages {
         self.member("id", part.tool_use_id.or(part.call_id));
         self.member("response", part.content.or(part.output));
         self.end();
-        // Pictures and documents a tool gave back are input too: noted here, held by the response above.
+        self.note_result(part.content);
+    }
+
+    /// Pictures and documents a tool gave back are input too: noted here, held by its response.
+    pub(super) fn note_result(&mut self, content: Option<Json<'_>>) {
         let (was_on, parts) = (self.writer.pause(), self.parts);
-        part.content.into_iter().flat_map(elements).for_each(|inner| self.part(inner));
+        content.into_iter().flat_map(elements).for_each(|inner| self.part(inner));
         self.parts = parts;
         self.writer.resume(was_on);
     }
@@ -374,6 +378,9 @@ impl Messages {
 
     /// A part that is OpenTelemetry's already, or of a kind not known here.
     fn native(&mut self, json: Json<'_>, part: &Part<'_>) {
+        if part.kind.is_none() && self.converse_block(json) {
+            return;
+        }
         match part.kind.as_ref().map(|kind| kind.0.as_ref()) {
             Some("text") => return part.content.into_iter().for_each(|text| self.text(text)),
             Some("tool_call" | "tool_call_response") => self.features.insert(Feature::ToolCalling),

@@ -90,6 +90,7 @@ struct Seen {
     started_at: bool,
     access_log: bool,
     ai_metadata: bool,
+    bedrock: usize,
 }
 
 impl Seen {
@@ -106,12 +107,15 @@ impl Seen {
             || key.starts_with("x-envoy-");
         self.ai_metadata |= ["gen_ai.", "genai_", "llm_", "mcp_", "x-ai-eg-"].iter().any(|mark| key.starts_with(mark))
             || key == "gen_ai";
+        self.bedrock += usize::from(matches!(key, "modelId" | "requestId" | "operation" | "accountId"));
         if self.custom_id && self.result {
             Some(Format::AnthropicMessages)
         } else if self.litellm_call && self.litellm_only {
             Some(Format::LiteLlm)
         } else if self.litellm_call && self.spend {
             Some(Format::LiteLlmSpendLogs)
+        } else if self.bedrock == 4 {
+            Some(Format::BedrockLog)
         } else if self.latencies && self.started_at {
             Some(Format::Kong)
         } else if self.access_log && self.ai_metadata {
@@ -145,7 +149,8 @@ impl<'de> Visitor<'de> for KeysVisitor<'_> {
                 "usageMetadata" | "usage_metadata" | "promptFeedback" | "candidates" | "modelVersion" => {
                     Some(Format::Gemini)
                 }
-                "object" | "type" => by_mark(map.next_value::<Json<'de>>()?),
+                "stopReason" => Some(Format::BedrockConverse),
+                "object" | "type" | "schemaType" => by_mark(map.next_value::<Json<'de>>()?),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     seen.take(key)
@@ -173,6 +178,7 @@ fn by_mark(mark: Json<'_>) -> Option<Format> {
         "\"response\"" => Some(Format::OpenAiResponses),
         "\"message\"" => Some(Format::AnthropicMessages),
         "\"interaction\"" => Some(Format::Gemini),
+        "\"ModelInvocationLog\"" => Some(Format::BedrockLog),
         _ => None,
     }
 }
@@ -187,6 +193,7 @@ fn by_api(api: &str) -> Option<Format> {
             Some(Format::AnthropicMessages)
         }
         "vertex.chat.completions" => Some(Format::OpenAiChat),
+        _ if api.starts_with("bedrock.") => Some(Format::BedrockConverse),
         _ if api.starts_with("gemini.") || api.starts_with("vertex.") => Some(Format::Gemini),
         _ => None,
     }

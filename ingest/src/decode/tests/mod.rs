@@ -1,6 +1,7 @@
 //! Events whole, from bytes to entries. One file per format; here what they share.
 
 mod anthropic;
+mod bedrock;
 mod cloudevents;
 mod expected;
 mod gemini;
