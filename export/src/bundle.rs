@@ -181,6 +181,7 @@ impl Copy {
                     self.entries.add(&batch)?;
                     batch
                 }
+                Part::Corrections => self.window.select(&batch, day, &["started_at"])?,
                 Part::Content => self.entries.select(&batch)?,
                 Part::Quarantine => self.window.select(&batch, day, &["kafka_timestamp", "quarantined_at"])?,
             };

@@ -109,6 +109,7 @@ impl Description<'_> {
         for pin in &self.plan.pins {
             let part = match pin.part {
                 Part::Usage => "Usage",
+                Part::Corrections => "Corrections",
                 Part::Content => "Content",
                 Part::Quarantine => "Quarantine",
             };
@@ -132,6 +133,9 @@ impl Description<'_> {
         for (part, rows) in self.rows {
             let meaning = match part {
                 Part::Usage => "one AI call: who, which model, tokens, cost, outcome; never a word of what was said",
+                Part::Corrections => {
+                    "what a later event of a call tells, whole: it holds in place of the row of `usage` with its `entry_id`"
+                }
                 Part::Content => "what was said in one call of `usage`, by `entry_id`, whole",
                 Part::Quarantine => "one message that could not become an entry, whole, with the reason",
             };

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Date32Array, RecordBatch};
 use arrow::datatypes::{Field, Schema};
 use bytes::Bytes;
 use daybook_ledger::file::hex;
-use daybook_ledger::schema::{self, CONTENT, PARTITION, QUARANTINE, USAGE};
+use daybook_ledger::schema::{self, CONTENT, CORRECTIONS, PARTITION, QUARANTINE, USAGE};
 use daybook_ledger::{DataFile, Error as LedgerError, Instant, Ledger, Snapshot, Table, TableVersion};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::ObjectStoreExt as _;
@@ -34,11 +34,13 @@ pub enum Part {
     Content,
     /// Messages that could not become entries.
     Quarantine,
+    /// What later events of a call tell beyond its row in [`Part::Usage`].
+    Corrections,
 }
 
 impl Part {
     /// Every part, in the order they are read within a day: bodies after the entries they belong to.
-    pub const ALL: [Self; 3] = [Self::Usage, Self::Content, Self::Quarantine];
+    pub const ALL: [Self; 4] = [Self::Usage, Self::Content, Self::Quarantine, Self::Corrections];
 
     /// The name of the table, and of its folder in a bundle.
     pub const fn name(self) -> &'static str {
@@ -49,6 +51,7 @@ impl Part {
     pub const fn spec(self) -> &'static schema::Table {
         match self {
             Self::Usage => &USAGE,
+            Self::Corrections => &CORRECTIONS,
             Self::Content => &CONTENT,
             Self::Quarantine => &QUARANTINE,
         }
@@ -57,6 +60,7 @@ impl Part {
     pub(crate) fn table(self, ledger: &Ledger) -> &Table {
         match self {
             Self::Usage => ledger.usage(),
+            Self::Corrections => ledger.corrections(),
             Self::Content => ledger.content(),
             Self::Quarantine => ledger.quarantine(),
         }
@@ -84,7 +88,7 @@ pub(crate) struct Step {
 pub(crate) struct Plan {
     /// The `usage` table's id, which a copied ledger keeps.
     pub(crate) ledger_id: String,
-    /// One per [`Part`].
+    /// One per [`Part`] the ledger has.
     pub(crate) pins: Vec<Pin>,
     pub(crate) steps: Vec<Step>,
 }
@@ -105,7 +109,9 @@ impl Plan {
         for part in Part::ALL {
             let (snapshot, at) = match part {
                 Part::Usage => (usage.clone(), own),
-                Part::Content | Part::Quarantine => load_as_of(part.table(ledger), latest).await?,
+                // A ledger of an earlier version has none.
+                Part::Corrections if !ledger.corrections().exists().await? => continue,
+                _ => load_as_of(part.table(ledger), latest).await?,
             };
             let committed_at = Instant::from_millis(at).unwrap_or(Instant::from_micros(0));
             pins.push(Pin { part, version: snapshot.version(), committed_at });

@@ -66,7 +66,7 @@ impl Totals {
             "kafka_offset",
         ];
         match part {
-            Part::Usage => token_columns().chain(OTHERS).collect(),
+            Part::Usage | Part::Corrections => token_columns().chain(OTHERS).collect(),
             Part::Content => Vec::new(),
             Part::Quarantine => vec!["error_code"],
         }
@@ -76,7 +76,7 @@ impl Totals {
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         self.rows += batch.num_rows() as u64;
         match self.part {
-            Part::Usage => self.usage.add(batch),
+            Part::Usage | Part::Corrections => self.usage.add(batch),
             Part::Content => Ok(()),
             Part::Quarantine => {
                 for code in words(batch, "error_code")?.iter() {
@@ -99,7 +99,7 @@ impl Totals {
     /// As `summary.json` has them.
     pub(crate) fn to_json(&self) -> Value {
         match self.part {
-            Part::Usage => self.usage.to_json(self.rows),
+            Part::Usage | Part::Corrections => self.usage.to_json(self.rows),
             Part::Content => json!({"rows": self.rows}),
             Part::Quarantine => {
                 let codes: Vec<_> =

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use daybook_export::verify::{self, Verdict};
 use daybook_export::{Error, Format, Part, Progress, Request, Silent, Summary};
-use daybook_ledger::testing::{append, call, quarantine};
+use daybook_ledger::testing::{append, call, correct, quarantine};
 use daybook_ledger::{Body, Entry, Feature, Instant, Ledger, Report as _, TableVersion, Usd};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -126,14 +126,14 @@ async fn a_bundle_has_every_row_and_verifies() {
     let ledger = ledger(&place.path("ledger")).await;
     let out = place.path("bundle");
     let summary = write(&ledger, &Request::new(&out)).await.unwrap();
-    assert_eq!(summary.rows, [(Part::Usage, 6), (Part::Content, 5), (Part::Quarantine, 1)]);
+    assert_eq!(summary.rows, [(Part::Usage, 6), (Part::Content, 5), (Part::Quarantine, 1), (Part::Corrections, 0)]);
     assert_eq!(summary.files, files(&out).len() as u64);
     assert_eq!(summary.bytes, files(&out).values().map(|bytes| bytes.len() as u64).sum::<u64>());
 
     let verdict = verify(&out);
     assert_eq!((verdict.differences, verdict.notes), (vec![], vec![]));
     let counts: Vec<_> = verdict.rows.iter().map(|table| (table.table.as_str(), table.rows)).collect();
-    assert_eq!(counts, [("usage", 6), ("content", 5), ("quarantine", 1)]);
+    assert_eq!(counts, [("usage", 6), ("content", 5), ("quarantine", 1), ("corrections", 0)]);
 
     let totals: Value = serde_json::from_slice(&fs::read(out.join("data/summary.json")).unwrap()).unwrap();
     assert_eq!(totals["usage"]["list_cost"], serde_json::json!({"sum": "4.050000000001", "nulls": 1}));
@@ -216,6 +216,20 @@ async fn the_same_version_gives_the_same_bytes() {
 }
 
 #[tokio::test]
+async fn corrections_are_part_of_the_bundle() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    correct(&ledger, "batch-9", &[(said("a", "2026-11-20T09:00:00Z", (70, 10)), usd("3"))]).await;
+    // The batch that brings a correction commits its positions after it.
+    append(&ledger, "batch-9", &[]).await;
+    let out = place.path("out");
+    let summary = write(&ledger, &Request::new(&out)).await.unwrap();
+    assert_eq!(summary.rows[3], (Part::Corrections, 1));
+    assert_eq!(lines(&out, "corrections")[0]["input_tokens"], 70);
+    assert_eq!(differences(&out), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn the_window_is_half_open_and_bodies_follow() {
     let place = Place::new();
     let ledger = ledger(&place.path("ledger")).await;
@@ -276,7 +290,7 @@ async fn an_empty_ledger_gives_a_valid_bundle() {
     let ledger = Ledger::open_or_create(place.path("ledger").to_str().unwrap()).await.unwrap();
     let out = place.path("bundle");
     let summary = write(&ledger, &Request::new(&out)).await.unwrap();
-    assert_eq!(summary.rows, [(Part::Usage, 0), (Part::Content, 0), (Part::Quarantine, 0)]);
+    assert_eq!(summary.rows, [(Part::Usage, 0), (Part::Content, 0), (Part::Quarantine, 0), (Part::Corrections, 0)]);
     assert_eq!(differences(&out), Vec::<String>::new());
     assert!(out.join("data/usage/usage-00000.parquet").exists());
 }
@@ -487,7 +501,7 @@ async fn every_tampering_is_named() {
                 let text = fs::read_to_string(bundle.join("manifest-sha256.txt")).unwrap();
                 fs::write(bundle.join("manifest-sha256.txt"), text + &line).unwrap();
             },
-            &["manifest-sha256.txt: line 14 names `../../../../etc/passwd`, which no bundle may contain"],
+            &["manifest-sha256.txt: line 17 names `../../../../etc/passwd`, which no bundle may contain"],
         ),
         (
             |bundle| {
@@ -634,7 +648,7 @@ async fn a_log_that_cannot_be_read_is_a_difference() {
     fs::write(place.path("ledger/usage/_delta_log/00000000000000000002.json"), "{\"add\":").unwrap();
     let verdict = verify::ledger(&ledger, &mut Silent).await.unwrap();
     assert_eq!(verdict.differences[0].place, "usage");
-    assert_eq!(verdict.rows.len(), 4, "the other tables are still checked");
+    assert_eq!(verdict.rows.len(), 5, "the other tables are still checked");
 }
 
 #[tokio::test]

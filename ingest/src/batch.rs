@@ -56,6 +56,8 @@ pub(crate) struct RowMeta {
     pub(crate) day: i32,
     pub(crate) partition: usize,
     pub(crate) richness: u8,
+    /// What of the richness a correction is decided by.
+    pub(crate) completeness: u8,
     /// The row's place in the content batch.
     pub(crate) content: Option<u32>,
     /// False once a richer event replaced it or its partition went to another worker.
@@ -200,7 +202,8 @@ impl OpenBatch {
         }
         let day = row.started_at.date().days();
         self.seen.insert(row.id, self.rows.len());
-        self.rows.push(RowMeta { id: row.id, day, partition, richness, content, alive: true });
+        let completeness = row.entry.completeness();
+        self.rows.push(RowMeta { id: row.id, day, partition, richness, completeness, content, alive: true });
     }
 
     /// Counts a message without a model call.

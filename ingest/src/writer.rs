@@ -3,8 +3,10 @@
 //! Order of effects, and what a crash between two of them leaves:
 //! 1. `content` files, then their commit: bodies nobody refers to yet; a replay finds their ids and skips them.
 //! 2. `quarantine` files, then their commit with positions: a replay skips offsets below them.
-//! 3. `usage` files: unreferenced, collected later.
-//! 4. `usage` commit with positions: the batch counts. Before it, the batch is read again from Kafka; after it, never.
+//! 3. `corrections` files, then their commit: of calls that are in the ledger, what this batch tells beyond it. True at
+//!    once, whatever becomes of the batch; a replay finds the entry complete and skips it.
+//! 4. `usage` files: unreferenced, collected later.
+//! 5. `usage` commit with positions: the batch counts. Before it, the batch is read again from Kafka; after it, never.
 
 use std::time::Duration;
 
@@ -62,6 +64,7 @@ pub struct Writer {
     ledger: Ledger,
     cluster: String,
     usage: Snapshot,
+    corrections: Snapshot,
     content: Snapshot,
     quarantine: Snapshot,
     index: Index,
@@ -73,8 +76,11 @@ impl Writer {
     /// # Errors
     /// The ledger's.
     pub async fn open(ledger: Ledger, cluster: String) -> Result<Self, Error> {
+        // A ledger of an earlier version may not have it yet.
+        ledger.corrections().create().await?;
         Ok(Self {
             usage: ledger.usage().load(None).await?,
+            corrections: ledger.corrections().load(None).await?,
             content: ledger.content().load(None).await?,
             quarantine: ledger.quarantine().load(None).await?,
             index: Index::new(INDEX_BYTES_MAX),
@@ -158,8 +164,12 @@ impl Writer {
         let mut days: Vec<i32> = batch.rows.iter().map(|row| row.day).collect();
         days.sort_unstable();
         days.dedup();
-        let (usage, content) = (self.ledger.usage(), self.ledger.content());
-        self.index.load_days(&days, (usage, &self.usage), (content, &self.content)).await?;
+        let tables = [
+            (self.ledger.usage(), &self.usage, Held::Usage),
+            (self.ledger.corrections(), &self.corrections, Held::Corrections),
+            (self.ledger.content(), &self.content, Held::Content),
+        ];
+        self.index.load_days(&days, tables).await?;
         self.write_content(batch, files).await?;
         if let Some(fenced) = self.write_quarantine(batch, files).await? {
             return Ok(fenced);
@@ -194,7 +204,7 @@ impl Writer {
             let commit = Commit { batch_id: batch.id.to_string(), files: adds.clone(), positions: Vec::new(), counts };
             match self.ledger.content().try_commit(&mut self.content, &commit).await? {
                 CommitOutcome::Committed { .. } => {
-                    rows.iter().for_each(|(row, _)| self.index.insert(row.day, row.id, Held::Content));
+                    rows.iter().for_each(|(row, _)| self.index.insert(row.day, (row.id, 0), Held::Content));
                     return Ok(());
                 }
                 // Bodies have no positions to be fenced by.
@@ -250,6 +260,33 @@ impl Writer {
         Ok(true)
     }
 
+    /// Records what the batch tells of calls beyond their rows in the ledger. Corrections have no positions to be fenced by.
+    async fn write_corrections(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<(), Error> {
+        loop {
+            let rows = (0_u32..).zip(&batch.rows).filter(|(_, row)| row.alive);
+            let keep: Vec<u32> = rows
+                .filter(|(_, row)| self.index.tells_less(row.day, &row.id, row.completeness))
+                .map(|(at, _)| at)
+                .collect();
+            if keep.is_empty() {
+                return Ok(());
+            }
+            let adds = store(self.ledger.corrections(), &batch.usage, keep.clone(), &batch.id, files).await?;
+            let counts = vec![("rows", keep.len() as u64)];
+            let commit = Commit { batch_id: batch.id.to_string(), files: adds, positions: Vec::new(), counts };
+            match self.ledger.corrections().try_commit(&mut self.corrections, &commit).await? {
+                CommitOutcome::Committed { .. } => {
+                    let rows = keep.iter().filter_map(|at| batch.rows.get(*at as usize));
+                    rows.for_each(|row| {
+                        self.index.insert(row.day, (row.id, row.completeness), Held::Corrections);
+                    });
+                    return Ok(());
+                }
+                CommitOutcome::Lost | CommitOutcome::Fenced { .. } => self.absorb_news().await?,
+            }
+        }
+    }
+
     async fn write_usage(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<Written, Error> {
         let mut positions = self.changes(batch.ranges.iter(), |range| range.from.usage);
         positions.extend(batch.ranges.iter().flat_map(marks));
@@ -258,6 +295,8 @@ impl Writer {
         }
         let mut stored = None;
         loop {
+            // Again after a lost race: the winner may have recorded a call of which this batch tells more.
+            self.write_corrections(batch, files).await?;
             let rows = (0_u32..).zip(&batch.rows).filter(|(_, row)| row.alive);
             let keep: Vec<u32> =
                 rows.filter(|(_, row)| !self.index.contains(row.day, &row.id, Held::Usage)).map(|(at, _)| at).collect();
@@ -283,7 +322,7 @@ impl Writer {
             match self.ledger.usage().try_commit(&mut self.usage, &commit).await? {
                 CommitOutcome::Committed { version } => {
                     let rows = keep.iter().filter_map(|at| batch.rows.get(*at as usize));
-                    rows.for_each(|row| self.index.insert(row.day, row.id, Held::Usage));
+                    rows.for_each(|row| self.index.insert(row.day, (row.id, row.completeness), Held::Usage));
                     return Ok(Written::Committed(Counts { version: version.0, ..counts }));
                 }
                 CommitOutcome::Lost => {
@@ -304,6 +343,7 @@ impl Writer {
 
     async fn refresh(&mut self) -> Result<(), Error> {
         self.ledger.usage().refresh(&mut self.usage).await?;
+        self.ledger.corrections().refresh(&mut self.corrections).await?;
         self.ledger.content().refresh(&mut self.content).await?;
         self.ledger.quarantine().refresh(&mut self.quarantine).await?;
         self.absorb_news().await
@@ -313,6 +353,8 @@ impl Writer {
     async fn absorb_news(&mut self) -> Result<(), Error> {
         self.index.absorb(self.ledger.usage(), Held::Usage, self.usage.news()).await?;
         self.usage.clear_news();
+        self.index.absorb(self.ledger.corrections(), Held::Corrections, self.corrections.news()).await?;
+        self.corrections.clear_news();
         self.index.absorb(self.ledger.content(), Held::Content, self.content.news()).await?;
         self.content.clear_news();
         self.quarantine.clear_news();

@@ -1,6 +1,7 @@
 //! Several workers over one ledger under schedules chosen by a seed: deliveries, rebalances, crashes between any two
 //! effects, writers that wake up after their partitions were given away, duplicates across partitions, poison. Whatever
-//! the schedule, every call is in the ledger once, with its body, and every poison message is in quarantine once.
+//! the schedule, every call is in the ledger once, with its body, and every poison message is in quarantine once. What an
+//! event tells beyond an earlier one of its call is in the ledger too, once, whichever of them came first.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -56,12 +57,20 @@ fn partition(number: i32) -> Partition {
 }
 
 fn event(id: usize, retry: bool) -> Vec<u8> {
-    let end = if retry { 2 } else { 1 };
+    let usage = format!(r#""prompt_tokens":{id},"completion_tokens":1,"total_tokens":{},"#, id + 1);
+    call(id, if retry { 2 } else { 1 }, &usage)
+}
+
+/// An event of the call that does not know its usage yet.
+fn early_event(id: usize) -> Vec<u8> {
+    call(id, 1, "")
+}
+
+fn call(id: usize, end: u8, usage: &str) -> Vec<u8> {
     format!(
         r#"{{"id":"call-{id}","call_type":"acompletion","status":"success","custom_llm_provider":"openai","model":"gpt-4o",
-        "startTime":1795170000.0,"endTime":179517000{end}.0,"prompt_tokens":{id},"completion_tokens":1,"total_tokens":{},
-        "response_cost":0.5,"messages":[{{"role":"user","content":"call {id}"}}],"metadata":{{}}}}"#,
-        id + 1
+        "startTime":1795170000.0,"endTime":179517000{end}.0,{usage}
+        "response_cost":0.5,"messages":[{{"role":"user","content":"call {id}"}}],"metadata":{{}}}}"#
     )
     .into_bytes()
 }
@@ -75,6 +84,10 @@ impl World {
             for copy in 0..=usize::from(rng.random_bool(0.3)) {
                 let log = logs.get_mut(&partition(rng.random_range(0..PARTITIONS))).unwrap();
                 log.push(event(id, copy > 0 && rng.random_bool(0.5)));
+            }
+            if rng.random_bool(0.3) {
+                let log = logs.get_mut(&partition(rng.random_range(0..PARTITIONS))).unwrap();
+                log.insert(rng.random_range(0..=log.len()), early_event(id));
             }
             if rng.random_bool(0.1) {
                 logs.get_mut(&partition(rng.random_range(0..PARTITIONS))).unwrap().push(b"{poison".to_vec());
@@ -263,6 +276,14 @@ fn binary(batches: &[RecordBatch], name: &str) -> Vec<Vec<u8>> {
     batches.iter().flat_map(column).collect()
 }
 
+/// The input tokens of the rows that know them.
+fn counted(batches: &[RecordBatch]) -> BTreeMap<Vec<u8>, i64> {
+    let tokens = batches
+        .iter()
+        .flat_map(|batch| batch.column_by_name("input_tokens").unwrap().as_primitive::<Int64Type>().iter());
+    binary(batches, "entry_id").into_iter().zip(tokens).filter_map(|(id, tokens)| Some((id, tokens?))).collect()
+}
+
 #[tokio::test]
 async fn every_call_is_in_the_ledger_once_whatever_the_schedule() {
     let only: Option<u64> = std::env::var("SEED").ok().map(|seed| seed.parse().unwrap());
@@ -282,11 +303,13 @@ async fn check(world: &World, seed: u64) {
     let expected: BTreeSet<String> = (0..MESSAGES).map(|id| format!("call-{id}")).collect();
     assert_eq!(ids.iter().cloned().collect::<BTreeSet<_>>(), expected, "seed={seed}: a call is lost");
     assert_eq!(ids.len(), expected.len(), "seed={seed}: a call is doubled");
-    let tokens: i64 = usage
-        .iter()
-        .flat_map(|batch| batch.column_by_name("input_tokens").unwrap().as_primitive::<Int64Type>().iter())
-        .flatten()
-        .sum();
+    let corrections = rows(world.ledger.corrections()).await;
+    let known = counted(&usage);
+    let corrected = counted(&corrections);
+    let corrections: usize = corrections.iter().map(RecordBatch::num_rows).sum();
+    assert_eq!(corrected.len(), corrections, "seed={seed}: a correction is doubled or tells nothing");
+    assert!(corrected.keys().all(|id| !known.contains_key(id)), "seed={seed}: a complete entry was corrected");
+    let tokens: i64 = known.values().chain(corrected.values()).sum();
     assert_eq!(tokens, (0..MESSAGES as i64).sum::<i64>(), "seed={seed}: tokens");
 
     let content = binary(&rows(world.ledger.content()).await, "entry_id");

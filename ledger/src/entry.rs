@@ -508,13 +508,33 @@ impl<'a> Entry<'a> {
 
     /// How much the event tells: of several events of one call, the richest is the entry.
     pub fn richness(&self) -> u8 {
-        let finality = match self.status {
-            Status::Pending => 0,
-            Status::Incomplete => 1,
-            Status::Error | Status::Filtered | Status::Success => 2,
-        };
-        finality * 4 + u8::from(!self.tokens.is_absent()) * 2 + u8::from(self.body.is_some())
+        self.completeness() * 2 + u8::from(self.body.is_some())
     }
+
+    /// How much of the call's outcome and usage the event tells.
+    pub fn completeness(&self) -> u8 {
+        self.status.completeness(!self.tokens.is_absent())
+    }
+}
+
+impl Status {
+    /// The status of a word of the `status` column.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|status| status.as_str() == word)
+    }
+
+    /// How much an event of this status tells, by whether it has counts; 0 to [`Status::COMPLETENESS_MAX`].
+    pub const fn completeness(self, counted: bool) -> u8 {
+        let finality = match self {
+            Self::Pending => 0,
+            Self::Incomplete => 1,
+            Self::Error | Self::Filtered | Self::Success => 2,
+        };
+        finality * 2 + counted as u8
+    }
+
+    /// Nothing tells more.
+    pub const COMPLETENESS_MAX: u8 = 5;
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A ledger: its root and its tables.
 
-use crate::schema::{self, BILLING, CONTENT, PRICES, QUARANTINE, USAGE, VALUATIONS};
+use crate::schema::{self, BILLING, CONTENT, CORRECTIONS, PRICES, QUARANTINE, USAGE, VALUATIONS};
 use crate::table::Table;
 use crate::{Error, Root};
 
@@ -10,6 +10,7 @@ pub struct Ledger {
     root: Root,
     usage: Table,
     content: Table,
+    corrections: Table,
     quarantine: Table,
     prices: Table,
     valuations: Table,
@@ -58,6 +59,7 @@ impl Ledger {
         Ok(Self {
             usage: table(&USAGE)?,
             content: table(&CONTENT)?,
+            corrections: table(&CORRECTIONS)?,
             quarantine: table(&QUARANTINE)?,
             prices: table(&PRICES)?,
             valuations: table(&VALUATIONS)?,
@@ -73,12 +75,25 @@ impl Ledger {
 
     /// Every table; `usage` last, because it is committed last.
     pub fn tables(&self) -> Vec<&Table> {
-        vec![&self.billing, &self.valuations, &self.prices, &self.quarantine, &self.content, &self.usage]
+        vec![
+            &self.billing,
+            &self.valuations,
+            &self.prices,
+            &self.quarantine,
+            &self.content,
+            &self.corrections,
+            &self.usage,
+        ]
     }
 
     /// One row per call.
     pub fn usage(&self) -> &Table {
         &self.usage
+    }
+
+    /// What later events of a call tell beyond its row in `usage`.
+    pub fn corrections(&self) -> &Table {
+        &self.corrections
     }
 
     /// What was said.

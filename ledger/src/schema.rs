@@ -41,7 +41,8 @@ pub struct Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: &'static [&'static Self] = &[&USAGE, &CONTENT, &QUARANTINE, &PRICES, &VALUATIONS, &BILLING];
+    pub const ALL: &'static [&'static Self] =
+        &[&USAGE, &CORRECTIONS, &CONTENT, &QUARANTINE, &PRICES, &VALUATIONS, &BILLING];
 
     /// The table called `name`.
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -296,6 +297,10 @@ table! {
     }
 }
 
+/// What later events of a call tell beyond its row in `usage`, which nothing edits: whole rows, in the same columns. The
+/// fullest correction of an entry holds; queries see it in place of the row.
+pub static CORRECTIONS: Table = Table { name: "corrections", sorted_by: USAGE.sorted_by, columns: USAGE.columns };
+
 /// `docs/schema.md`.
 pub fn markdown() -> String {
     let mut text = String::from(
@@ -303,6 +308,15 @@ pub fn markdown() -> String {
          partitioned by `event_date`. Every column may be null: null means the event does not say.\n",
     );
     for table in Table::ALL {
+        if table.name == CORRECTIONS.name {
+            text += "\n## `corrections`\n\nThe columns of `usage`. A call may send several events: pending, then final; a batch polled twice. The first \
+                     becomes\nits row in `usage`. A later one that tells more becomes a row here, whole, under the same `entry_id`; the \
+                     fullest\nholds: final before incomplete before pending, then with counts before without, then the newest. In `daybook query` the table `usage` is the ledger with its \
+                     corrections applied, and\n`usage_recorded` the rows as first recorded. Readers of the plain tables do the \
+                     same with\n`SELECT * FROM usage WHERE entry_id NOT IN (SELECT entry_id FROM corrections)` and the fullest row of \
+                     each entry of\n`corrections`.\n";
+            continue;
+        }
         text += &format!(
             "\n## `{}`\n\n| column | type | unit | meaning | term from |\n| --- | --- | --- | --- | --- |\n",
             table.name

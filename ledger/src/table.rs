@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{Array as _, AsArray, RecordBatch};
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Add, Metadata, Protocol, Transaction};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
@@ -25,7 +25,7 @@ use url::Url;
 
 use crate::file::EncodedFile;
 use crate::schema::{self, PARTITION};
-use crate::{Date, EntryId, Error, NextOffset, Root, TableVersion};
+use crate::{Date, EntryId, Error, NextOffset, Root, Status, TableVersion};
 
 mod positions;
 
@@ -106,6 +106,11 @@ impl Snapshot {
     /// When the version was committed, milliseconds since 1970, if the log still has it.
     pub fn committed_at_ms(&self) -> Option<i64> {
         self.state.version_timestamp(self.state.version())
+    }
+
+    /// Rows in all live data files.
+    pub fn rows(&self) -> u64 {
+        self.files().iter().map(|file| file.rows).sum()
     }
 
     /// The live data files.
@@ -415,6 +420,35 @@ impl Table {
         let batches = self.read(file, Some(&["entry_id"])).await?;
         let columns = batches.iter().filter_map(|batch| batch.columns().first()?.as_binary_opt::<i32>());
         Ok(columns.flatten().flatten().filter_map(EntryId::from_slice).collect())
+    }
+
+    /// The entry of every row of `file`, a file of `usage` or `corrections`, with its
+    /// [`completeness`](crate::Entry::completeness).
+    ///
+    /// # Errors
+    /// [`Error::DamagedFile`] if it cannot be read.
+    pub async fn load_completeness(&self, file: &DataFile) -> Result<Vec<(EntryId, u8)>, Error> {
+        const COLUMNS: [&str; 4] = ["entry_id", "status", "input_tokens", "output_tokens"];
+        let mut entries = Vec::with_capacity(usize::try_from(file.rows).unwrap_or(0).min(1 << 20));
+        for batch in self.read(file, Some(&COLUMNS)).await? {
+            let column = |name| batch.column_by_name(name);
+            let (Some(ids), Some(statuses), Some(input), Some(output)) = (
+                column("entry_id").and_then(|ids| ids.as_binary_opt::<i32>()),
+                column("status").and_then(|words| words.as_string_opt::<i32>()),
+                column("input_tokens"),
+                column("output_tokens"),
+            ) else {
+                let path = format!("{}{}", self.url(), file.path);
+                return Err(Error::DamagedFile { path, reason: "its columns are not those of `usage`".into() });
+            };
+            let rows = ids.iter().zip(statuses).enumerate();
+            entries.extend(rows.filter_map(|(at, (id, word))| {
+                let counted = input.is_valid(at) || output.is_valid(at);
+                let status = word.and_then(Status::named)?;
+                Some((EntryId::from_slice(id?)?, status.completeness(counted)))
+            }));
+        }
+        Ok(entries)
     }
 
     /// All rows of `file`, which should be a small one.

@@ -1,12 +1,26 @@
 //! For the tests of the other crates: ledgers with known rows, without Kafka. Feature `testing`.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "test code")]
 
+use arrow::array::RecordBatch;
+
 use crate::row::{Cost, Origin, Row};
 use crate::schema::{ContentBuilder, QuarantineBuilder, UsageBuilder};
 use crate::{Commit, CommitOutcome, Date, Entry, Instant, Ledger, Operation, Table, Tokens, UsageSource, Usd, file};
 
 /// Appends `entries` as one batch to `usage`, and their bodies to `content`; costs are as given, `None` is unpriced.
 pub async fn append(ledger: &Ledger, batch_id: &str, entries: &[(Entry<'_>, Option<Usd>)]) {
+    let (usage, content) = rows(batch_id, entries);
+    commit(ledger.content(), batch_id, &content).await;
+    commit(ledger.usage(), batch_id, &usage).await;
+}
+
+/// Appends `entries` as one batch to `corrections`.
+pub async fn correct(ledger: &Ledger, batch_id: &str, entries: &[(Entry<'_>, Option<Usd>)]) {
+    commit(ledger.corrections(), batch_id, &rows(batch_id, entries).0).await;
+}
+
+/// The rows of `usage` and of `content`.
+fn rows(batch_id: &str, entries: &[(Entry<'_>, Option<Usd>)]) -> (RecordBatch, RecordBatch) {
     let mut usage = UsageBuilder::default();
     let mut content = ContentBuilder::default();
     for (offset, (entry, list_cost)) in (0_i64..).zip(entries) {
@@ -34,8 +48,7 @@ pub async fn append(ledger: &Ledger, batch_id: &str, entries: &[(Entry<'_>, Opti
         usage.push(&row);
         content.push(&row);
     }
-    commit(ledger.content(), batch_id, &content.finish().unwrap()).await;
-    commit(ledger.usage(), batch_id, &usage.finish().unwrap()).await;
+    (usage.finish().unwrap(), content.finish().unwrap())
 }
 
 /// Puts one message into `quarantine`.
@@ -57,7 +70,7 @@ pub async fn quarantine(ledger: &Ledger, batch_id: &str, offset: i64, value: &[u
     commit(ledger.quarantine(), batch_id, &builder.finish().unwrap()).await;
 }
 
-async fn commit(table: &Table, batch_id: &str, batch: &arrow::array::RecordBatch) {
+async fn commit(table: &Table, batch_id: &str, batch: &RecordBatch) {
     let keep: Vec<u32> = (0..u32::try_from(batch.num_rows()).unwrap()).collect();
     let mut files = Vec::new();
     for (index, file) in file::encode(table.spec(), batch, &keep).unwrap().iter().enumerate() {

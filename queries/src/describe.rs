@@ -3,6 +3,7 @@
 use arrow::datatypes::{DataType, SchemaRef};
 use daybook_ledger::schema;
 
+use crate::session::{USAGE, USAGE_RECORDED};
 use crate::views;
 
 /// A column in words.
@@ -27,6 +28,7 @@ pub(crate) fn describe(table: &str, schema: &SchemaRef) -> Vec<ColumnDescription
 }
 
 fn meaning(table: &str, column: &str) -> Option<String> {
+    let table = if table == USAGE_RECORDED { USAGE } else { table };
     if let Some(table) = schema::Table::named(table) {
         let column = table.columns.iter().find(|candidate| candidate.name == column)?;
         let unit = if column.unit.is_empty() { String::new() } else { format!(" ({})", column.unit) };

@@ -9,13 +9,14 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::config::SpillCompression;
+use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
-use daybook_ledger::{Ledger, TableVersion, schema};
+use daybook_ledger::{Ledger, Snapshot, TableVersion, schema};
 use futures::StreamExt as _;
 use object_store::prefix::PrefixStore;
 
@@ -30,6 +31,11 @@ use crate::{Error, limits, views};
 const CATALOG: (&str, &str) = ("daybook", "ledger");
 /// Where the ledger's files are, to DataFusion: no query can name a place outside.
 const STORE: &str = "ledger://files";
+
+/// The entries, corrected.
+pub(crate) const USAGE: &str = "usage";
+/// The entries as first recorded.
+pub(crate) const USAGE_RECORDED: &str = "usage_recorded";
 
 /// How a session reads a ledger.
 #[derive(Clone, Debug)]
@@ -96,8 +102,13 @@ impl Session {
         for (table, snapshot) in tables.iter().zip(&snapshots) {
             let provider =
                 LedgerTable::new(table.spec(), snapshot.as_ref(), store.clone(), time_zone).map_err(failed)?;
-            context.register_table(table.spec().name, Arc::new(provider)).map_err(failed)?;
+            let name = if table.spec().name == USAGE { USAGE_RECORDED } else { table.spec().name };
+            context.register_table(name, Arc::new(provider)).map_err(failed)?;
         }
+        let has_rows = |snapshot: &Option<Snapshot>| snapshot.as_ref().is_some_and(|snapshot| snapshot.rows() > 0);
+        let corrected =
+            tables.iter().zip(&snapshots).any(|(table, at)| table.spec().name == "corrections" && has_rows(at));
+        register_usage(&context, corrected).await.map_err(failed)?;
         views::register(&context).await.map_err(failed)?;
 
         let versions = tables.iter().zip(&snapshots);
@@ -273,6 +284,17 @@ async fn within<T>(
     }
 }
 
+/// `usage` as queries see it: the rows as recorded, with what corrections tell in place of those they correct. Where
+/// there is none, as nearly always, it is the plain scan.
+async fn register_usage(context: &SessionContext, corrected: bool) -> Result<(), DataFusionError> {
+    if !corrected {
+        return context.register_table(USAGE, context.table_provider(USAGE_RECORDED).await?).map(drop);
+    }
+    let sql = include_str!("corrected.sql");
+    let plan = context.state().create_logical_plan(sql).await?;
+    context.register_table(USAGE, Arc::new(ViewTable::new(plan, Some(sql.to_owned())))).map(drop)
+}
+
 fn known_time_zone(name: &str) -> Result<&'static str, Error> {
     chrono_tz::Tz::from_str(name).map(chrono_tz::Tz::name).map_err(|_| {
         let nearest = names::nearest(name, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())).map(String::from);
@@ -314,7 +336,7 @@ fn names_of(context: &SessionContext) -> Names {
     functions.extend(state.table_functions().keys().cloned());
     functions.sort_unstable();
     functions.dedup();
-    let tables = schema::Table::ALL.iter().map(|table| table.name);
+    let tables = schema::Table::ALL.iter().map(|table| table.name).chain([USAGE_RECORDED]);
     let tables = tables.chain(views::ALL.iter().map(|view| view.name)).map(String::from).collect();
     Names { tables, functions }
 }

@@ -92,7 +92,7 @@ fn properties(part: Part) -> WriterProperties {
     let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default());
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("daybook ", env!("CARGO_PKG_VERSION")).into())
-        .set_compression(zstd(if part == Part::Usage { 1 } else { 3 }))
+        .set_compression(zstd(if matches!(part, Part::Usage | Part::Corrections) { 1 } else { 3 }))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
     for column in part.spec().columns {
         let path = ColumnPath::from(column.name);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daybook_ledger::testing::{append, call};
+use daybook_ledger::testing::{append, call, correct};
 use daybook_ledger::{Clock as _, Instant, Kind, Ledger, Report as _, Root, SystemClock, TableVersion};
 use daybook_queries::{AsOf, Error, Session, SessionOptions};
 
@@ -148,4 +148,31 @@ async fn columns_are_described_in_words() {
     assert!(columns[1].meaning.ends_with("(messages that could not become entries)"), "{:?}", columns[1]);
     let error = session.describe("usages").await.unwrap_err();
     assert_eq!(error.to_string(), "unknown table `usages`; did you mean `usage`?");
+}
+
+#[tokio::test]
+async fn the_fullest_correction_of_an_entry_holds_and_the_row_as_recorded_stays() {
+    let ledger = fixture::empty().await;
+    let at = "2026-11-20T09:00:00Z";
+    let mut pending = call("a", "openai", "gpt-5", "search", at, (0, 0));
+    pending.status = daybook_ledger::Status::Pending;
+    pending.tokens = daybook_ledger::Tokens::default();
+    let mut cut = call("a", "openai", "gpt-5", "search", at, (5, 1));
+    cut.status = daybook_ledger::Status::Incomplete;
+    let whole = call("a", "openai", "gpt-5", "search", at, (7, 2));
+    append(&ledger, "b1", &[(pending, None), (call("b", "openai", "gpt-5", "search", at, (1, 1)), None)]).await;
+    let sum = "SELECT count(*) || ' ' || sum(input_tokens) FROM ";
+    let sum = |session: Session, table: &'static str| async move {
+        let rows = session.run(&format!("{sum}{table}")).await.unwrap().collect().await.unwrap();
+        arrow::util::display::array_value_to_string(rows[0].column(0), 0).unwrap()
+    };
+    assert_eq!(sum(fixture::open(&ledger).await, "usage").await, "2 1");
+    // The fuller one was read first and written last, or the other way round: the order says nothing.
+    correct(&ledger, "b2", &[(whole, None)]).await;
+    correct(&ledger, "b3", &[(cut, None)]).await;
+    assert_eq!(sum(fixture::open(&ledger).await, "usage").await, "2 8");
+    assert_eq!(sum(fixture::open(&ledger).await, "usage_recorded").await, "2 1");
+    let session = fixture::open(&ledger).await;
+    let described = session.describe("usage_recorded").await.unwrap();
+    assert_eq!(described, session.describe("usage").await.unwrap());
 }
