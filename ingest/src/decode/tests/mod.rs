@@ -1,17 +1,25 @@
 //! Events whole, from bytes to entries. One file per format; here what they share.
 
 mod anthropic;
+mod apisix;
 mod bedrock;
 mod cloudevents;
+mod cloudflare;
+mod envoy;
 mod expected;
 mod gemini;
+mod helicone;
 mod hostile;
+mod kong;
+mod langfuse;
 mod litellm;
 mod mutation;
 mod openai_chat;
 mod openai_responses;
 mod otel;
 mod otel_proto;
+mod portkey;
+mod spend_logs;
 
 use std::path::PathBuf;
 
