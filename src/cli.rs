@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{config, decode, demo, export, import, ingest, prices, query, report, reprice, verify};
+use crate::commands::{config, decode, demo, export, import, ingest, prices, query, receive, report, reprice, verify};
 
 /// The append-only ledger of a company's AI usage.
 ///
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Ingest(ingest::IngestArgs),
     /// Read files into a ledger, exactly once.
     Import(import::ImportArgs),
+    /// Take events over HTTP and put them into Kafka, for senders without a Kafka client.
+    Receive(receive::ReceiveArgs),
     /// Print what the ledger would record of a file of events.
     Decode(decode::DecodeArgs),
     /// Run SQL over a ledger.

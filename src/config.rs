@@ -1,5 +1,7 @@
 //! Settings: default < file < environment < flag, each with where it came from.
 
+mod receive;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ pub(crate) struct File {
     ledger: Option<String>,
     kafka: KafkaSection,
     ingest: IngestSection,
+    receive: receive::ReceiveSection,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -159,6 +162,22 @@ impl Layers {
         self.pick("ledger", ("--ledger", flag), "DAYBOOK_LEDGER", file, Some("./ledger")).unwrap_or_default()
     }
 
+    /// The brokers' addresses.
+    fn brokers(&mut self, flag: Option<String>) -> String {
+        let file = self.file.kafka.brokers.clone();
+        let picked = self.pick("kafka.brokers", ("--brokers", flag), "KAFKA_BROKERS", file, Some("localhost:9092"));
+        picked.unwrap_or_default()
+    }
+
+    /// The topics that `ingest` reads.
+    fn topics(&mut self, flags: &[String]) -> Vec<String> {
+        let flag = (!flags.is_empty()).then(|| flags.join(","));
+        let file = self.file.kafka.topics.as_ref().map(|topics| topics.join(","));
+        let topics = self.pick("kafka.topics", ("--topic", flag), "KAFKA_TOPIC", file, None);
+        let names = topics.iter().flat_map(|list| list.split(',')).map(str::trim);
+        names.filter(|name| !name.is_empty()).map(String::from).collect()
+    }
+
     /// Everything `daybook ingest` is told.
     ///
     /// # Errors
@@ -166,23 +185,8 @@ impl Layers {
     pub(crate) fn ingest(&mut self, args: &IngestArgs) -> Result<Settings, Failure> {
         let kafka = self.file.kafka.clone();
         let file = self.file.ingest.clone();
-        let brokers = self.pick(
-            "kafka.brokers",
-            ("--brokers", args.brokers.clone()),
-            "KAFKA_BROKERS",
-            kafka.brokers,
-            Some("localhost:9092"),
-        );
-        let flag = (!args.topic.is_empty()).then(|| args.topic.join(","));
-        let topics =
-            self.pick("kafka.topics", ("--topic", flag), "KAFKA_TOPIC", kafka.topics.map(|t| t.join(",")), None);
-        let topics: Vec<String> = topics
-            .iter()
-            .flat_map(|list| list.split(','))
-            .map(str::trim)
-            .filter(|t| !t.is_empty())
-            .map(String::from)
-            .collect();
+        let brokers = self.brokers(args.brokers.clone());
+        let topics = self.topics(&args.topic);
         let group = self.pick(
             "kafka.group",
             ("--group", args.group.clone()),
@@ -203,13 +207,13 @@ impl Layers {
         let capture = self.capture(args.capture.clone());
         let limits = self.limits(args);
         let formats = self.formats(args, &topics, file.formats);
-        let librdkafka = self.librdkafka(args, kafka.librdkafka);
+        let librdkafka = self.librdkafka(&args.librdkafka);
         if args.until_end && topics.iter().any(|topic| topic.starts_with('^')) {
             self.faults.push("--until-end needs the names of topics, a pattern has no end".into());
         }
         self.finish()?;
         Ok(Settings {
-            brokers: brokers.unwrap_or_default(),
+            brokers,
             topics,
             formats,
             group: group.unwrap_or_default(),
@@ -320,10 +324,11 @@ impl Layers {
         formats
     }
 
-    fn librdkafka(&mut self, args: &IngestArgs, file: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    fn librdkafka(&mut self, flags: &[String]) -> BTreeMap<String, String> {
+        let file = self.file.kafka.librdkafka.clone();
         let mut all: BTreeMap<String, (String, Origin)> =
             file.into_iter().map(|(key, value)| (key, (value, Origin::File(self.path.clone())))).collect();
-        for given in &args.librdkafka {
+        for given in flags {
             match given.split_once('=') {
                 Some((key, value)) => drop(all.insert(key.into(), (value.into(), Origin::Flag("-X")))),
                 None => self.faults.push(format!("-X takes `key=value`, not `{given}`")),
@@ -362,7 +367,8 @@ fn read_file(path: &Path) -> Result<File, Failure> {
 pub(crate) fn mask(key: &str, value: &str) -> String {
     let key = key.to_ascii_lowercase();
     let secret =
-        ["password", "secret", "token", "access_key", "key.pem", "private"].iter().any(|word| key.contains(word));
+        ["password", "secret", "token", "access_key", "key.pem", "private"].iter().any(|word| key.contains(word))
+            && !key.ends_with("_file");
     match value.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?.1))) {
         _ if secret && !value.is_empty() => "********".into(),
         Some((scheme, rest)) => format!("{scheme}://********@{rest}"),
@@ -374,7 +380,7 @@ pub(crate) fn mask(key: &str, value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn layers(file: &str, env: fn(&str) -> Option<String>) -> Layers {
+    pub(super) fn layers(file: &str, env: fn(&str) -> Option<String>) -> Layers {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("daybook.toml");
         std::fs::write(&path, file).unwrap();
@@ -424,6 +430,7 @@ mod tests {
     fn secrets_are_masked() {
         assert_eq!(mask("kafka.librdkafka.sasl.password", "hunter2"), "********");
         assert_eq!(mask("AWS_SECRET_ACCESS_KEY", "abc"), "********");
+        assert_eq!(mask("receive.token_file", "/etc/tokens"), "/etc/tokens");
         assert_eq!(mask("ledger", "s3://user:pass@bucket/x"), "s3://********@bucket/x");
         assert_eq!(mask("kafka.brokers", "localhost:9092"), "localhost:9092");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::config::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode, RDKafkaRespErr};
 
 use crate::Error;
 
@@ -42,6 +42,39 @@ impl EmbeddedKafka {
         let cluster = MockCluster::new(1).map_err(failed)?;
         cluster.create_topic(topic, partitions, 1).map_err(failed)?;
         Ok(Self { cluster })
+    }
+
+    /// One more topic.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`].
+    pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), Error> {
+        let failed = |source| Error::Kafka { action: "create a topic", source };
+        self.cluster.create_topic(topic, partitions, 1).map_err(failed)
+    }
+
+    /// Makes every answer of the broker take this long.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`].
+    pub fn set_round_trip(&self, delay: Duration) -> Result<(), Error> {
+        let failed = |source| Error::Kafka { action: "delay the broker", source };
+        self.cluster.broker_round_trip_time(-1, delay).map_err(failed)
+    }
+
+    /// Takes the broker away, or brings it back with what it has.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`].
+    pub fn set_reachable(&self, reachable: bool) -> Result<(), Error> {
+        let failed = |source| Error::Kafka { action: "change the broker", source };
+        if reachable { self.cluster.broker_up(-1) } else { self.cluster.broker_down(-1) }.map_err(failed)
+    }
+
+    /// Makes the broker refuse the next produce requests as too large for their topic.
+    pub fn refuse_size_of_next(&self, requests: usize) {
+        let errors = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; requests];
+        self.cluster.request_errors(RDKafkaApiKey::Produce, &errors);
     }
 
     /// `host:port` to connect to.

@@ -15,6 +15,7 @@ pub mod event;
 pub mod import;
 mod index;
 mod partition;
+pub mod receive;
 mod settings;
 pub mod source;
 mod totals;

@@ -1,11 +1,13 @@
 //! `daybook config show`: each effective setting and where it came from.
 
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use super::ingest::IngestArgs;
+use super::receive::ReceiveArgs;
 use crate::config::{Layers, Origin, Shown, mask};
 use crate::report::Failure;
 
@@ -33,6 +35,10 @@ const FOREIGN: &[&str] = &[
 pub(crate) fn show(layers: &mut Layers) -> Result<ExitCode, Failure> {
     layers.ledger(None);
     let faults = layers.ingest(&IngestArgs::default()).err();
+    let faults = faults.or(layers.receive(&ReceiveArgs::default()).err());
+    // Commands share settings.
+    let mut seen = HashSet::new();
+    layers.shown.retain(|shown| seen.insert(shown.key.clone()));
     for name in FOREIGN {
         if let Ok(value) = std::env::var(name) {
             layers.shown.push(Shown { key: (*name).into(), value: mask(name, &value), origin: Origin::Env(name) });

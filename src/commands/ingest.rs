@@ -10,6 +10,7 @@ use daybook_ingest::{Settings, Totals};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Kind, Ledger, SystemClock};
 
+use super::signals;
 use crate::config::Layers;
 use crate::report::Failure;
 
@@ -77,28 +78,12 @@ async fn ingest(settings: Settings, ledger: Ledger, prices: Arc<Book>, control: 
     Ok(driver::run(settings, ledger, prices, Arc::new(SystemClock), control, |_| {}).await?)
 }
 
-/// The first SIGTERM or SIGINT finishes the work; the second one stops at once, which loses nothing either.
+/// The first SIGTERM or SIGINT finishes the work.
 pub(super) fn drain_on_signals(control: Control) -> Result<(), Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|error| Failure::new("CLI-005", "signals cannot be listened to", error));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    tokio::spawn(async move {
-        let mut seen = 0;
-        loop {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-            seen += 1;
-            if seen == 1 {
-                tracing::info!(
-                    "finishing: what was read is committed, then the worker stops; once more to stop at once"
-                );
-                control.drain();
-            } else {
-                #[expect(clippy::exit, reason = "the user asked twice; what is not committed is read again next time")]
-                std::process::exit(130);
-            }
-        }
-    });
-    Ok(())
+    signals::on_stop(move || {
+        tracing::info!("finishing: what was read is committed, then the worker stops; once more to stop at once");
+        control.drain();
+    })
 }
 
 fn print(totals: &Totals) -> std::io::Result<()> {

@@ -9,8 +9,10 @@ pub(crate) mod ingest;
 pub(crate) mod prices;
 mod prompt;
 pub(crate) mod query;
+pub(crate) mod receive;
 pub(crate) mod report;
 pub(crate) mod reprice;
+mod signals;
 pub(crate) mod verify;
 
 use std::process::ExitCode;
@@ -27,6 +29,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Demo(args) => demo::run(args).await,
         Command::Ingest(args) => ingest::run(&args, &mut layers).await,
         Command::Import(args) => import::run(args, &mut layers, quiet).await,
+        Command::Receive(args) => receive::run(&args, &mut layers).await,
         Command::Decode(args) => decode::run(&args),
         Command::Query(args) => query::run(args, &mut layers, quiet).await,
         Command::Export(args) => export::run(args, &mut layers, quiet).await,

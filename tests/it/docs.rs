@@ -10,6 +10,8 @@ fn every_error_code_has_a_section() {
         daybook_ingest::decode::DecodeError::CODES,
         daybook_ingest::source::file::Fault::CODES,
         daybook_ingest::billing::Error::CODES,
+        daybook_ingest::receive::Error::CODES,
+        daybook_ingest::receive::Refusal::CODES,
         daybook_queries::Error::CODES,
         daybook_export::Error::CODES,
     ];

@@ -4,6 +4,7 @@
 mod cli;
 mod decode;
 mod docs;
+mod receive;
 mod round_trip;
 
 use std::path::Path;

@@ -202,7 +202,7 @@ pub(crate) fn look_up_cluster(settings: &Settings) -> Result<Cluster, Error> {
     Ok(Cluster { id: id.unwrap_or_else(|| "kafka".into()), ends })
 }
 
-fn nearest(name: &str, known: &[&str]) -> Option<String> {
+pub(crate) fn nearest(name: &str, known: &[&str]) -> Option<String> {
     let close = known.iter().map(|other| (damerau_levenshtein(name, other), other));
     close.filter(|(distance, _)| *distance <= 3).min().map(|(_, other)| (*other).to_owned())
 }
@@ -239,7 +239,7 @@ fn config(settings: &Settings) -> Result<ClientConfig, Error> {
     Ok(config)
 }
 
-fn setting_error(error: KafkaError) -> Error {
+pub(crate) fn setting_error(error: KafkaError) -> Error {
     match error {
         KafkaError::ClientConfig(_, reason, key, _) => Error::KafkaSetting { key, reason },
         other => Error::KafkaSetting { key: "librdkafka".into(), reason: other.to_string() },
