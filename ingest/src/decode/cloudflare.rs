@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use daybook_ledger::{Entry, Operation};
+use daybook_ledger::{Entry, Feature, Operation, Status};
 
 use super::about::About;
 use super::exchange::Exchange;
@@ -110,6 +110,11 @@ pub(super) fn decode<'a>(
     let asked = exchange.request_model.take();
     entry.request_model = entry.request_model.take().or_else(|| model(asked, entry.provider.as_deref()));
     add_exchange(exchange, &mut entry);
+    // What its guardrails answer in place of a prompt or of an answer they blocked.
+    if matches!(entry.error_type.as_deref(), Some("2016" | "2017")) {
+        entry.status = Status::Filtered;
+        entry.features.insert(Feature::Guardrails);
+    }
     settle(flag(log.success) == Some(false), &mut entry);
     entry.extra = extra.into_json();
     Ok(entry)

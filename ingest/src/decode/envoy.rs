@@ -70,66 +70,58 @@ enum Field {
     Ignored,
 }
 
-/// Keys that are what they are, whatever words are in them.
-const KEYS: [(&str, Field); 50] = [
-    ("x-request-id", Field::Id),
-    ("x_request_id", Field::Id),
-    ("request_id", Field::Id),
-    ("response_code", Field::Status),
-    ("response_flags", Field::Flags),
-    ("response_code_details", Field::Details),
-    ("duration", Field::Duration),
-    ("start_time", Field::Start),
-    ("session.id", Field::Session),
-    ("session_id", Field::Session),
-    ("x-session-id", Field::Session),
-    ("x-envoy-origin-path", Field::Path),
-    ("x-envoy-original-path", Field::Path),
-    ("request.path", Field::Path),
-    ("path", Field::Path),
-    (":path", Field::Path),
-    ("x-user-id", Field::User),
-    ("user.id", Field::User),
-    ("user_id", Field::User),
-    ("x-team-id", Field::Team),
-    ("team", Field::Team),
-    ("team_id", Field::Team),
-    ("gen_ai.provider.name", Field::Backend),
-    (":authority", Field::Ignored),
-    ("method", Field::Ignored),
-    (":method", Field::Ignored),
-    ("protocol", Field::Ignored),
-    ("bytes_received", Field::Ignored),
-    ("bytes_sent", Field::Ignored),
-    ("connection_termination_details", Field::Ignored),
-    ("downstream_local_address", Field::Ignored),
-    ("downstream_remote_address", Field::Ignored),
-    ("requested_server_name", Field::Ignored),
-    ("route_name", Field::Ignored),
-    ("upstream_cluster", Field::Ignored),
-    ("upstream_host", Field::Ignored),
-    ("upstream_local_address", Field::Ignored),
-    ("upstream_transport_failure_reason", Field::Ignored),
-    ("user-agent", Field::Ignored),
-    ("x-envoy-upstream-service-time", Field::Ignored),
-    ("x-forwarded-for", Field::Ignored),
-    ("content_length", Field::Ignored),
-    ("mcp_method", Field::Tool),
-    ("mcp_request_id", Field::Tool),
-    ("mcp_backend", Field::Tool),
-    ("mcp_session_id", Field::Ignored),
-    ("authority", Field::Ignored),
-    ("host", Field::Ignored),
-    ("token_latency_itl", Field::Ignored),
-    ("x-ai-eg-model", Field::RequestModel),
-];
-
 impl Field {
+    /// Keys that are what they are, whatever words are in them.
+    fn exact(key: &str) -> Option<Self> {
+        Some(match key {
+            "x-request-id" | "x_request_id" | "request_id" => Self::Id,
+            "response_code" => Self::Status,
+            "response_flags" => Self::Flags,
+            "response_code_details" => Self::Details,
+            "duration" => Self::Duration,
+            "start_time" => Self::Start,
+            "session.id" | "session_id" | "x-session-id" => Self::Session,
+            "x-envoy-origin-path" | "x-envoy-original-path" | "request.path" | "path" | ":path" => Self::Path,
+            "x-user-id" | "user.id" | "user_id" => Self::User,
+            "x-team-id" | "team" | "team_id" => Self::Team,
+            "gen_ai.provider.name" => Self::Backend,
+            ":authority"
+            | "method"
+            | ":method"
+            | "protocol"
+            | "bytes_received"
+            | "bytes_sent"
+            | "connection_termination_details"
+            | "downstream_local_address"
+            | "downstream_remote_address"
+            | "requested_server_name"
+            | "route_name"
+            | "upstream_cluster"
+            | "upstream_host"
+            | "upstream_local_address"
+            | "upstream_transport_failure_reason"
+            | "user-agent"
+            | "x-envoy-upstream-service-time"
+            | "x-forwarded-for"
+            | "content_length"
+            | "mcp_session_id"
+            | "authority"
+            | "host"
+            | "token_latency_itl" => Self::Ignored,
+            "mcp_method" | "mcp_request_id" | "mcp_backend" => Self::Tool,
+            "x-ai-eg-model" => Self::RequestModel,
+            _ => return None,
+        })
+    }
+
     /// What `key` means; `None` for an operator's own key.
     fn of(key: &str) -> Option<Self> {
+        if let Some(field) = Self::exact(key) {
+            return Some(field);
+        }
         let key = key.to_ascii_lowercase();
-        if let Some((_, field)) = KEYS.iter().find(|(known, _)| *known == key) {
-            return Some(*field);
+        if let Some(field) = Self::exact(&key) {
+            return Some(field);
         }
         let has = |word: &str| key.contains(word);
         if has("ttft") || has("time_to_first_token") || has("first_token") {
@@ -214,24 +206,27 @@ impl<'a> Line<'_, 'a> {
     /// Every member; nested objects, as of the whole dynamic metadata, by their path.
     fn take_all(&mut self, path: &str, object: Json<'a>, level: u8) -> Result<(), DecodeError> {
         for (key, json) in members(object) {
-            let key = if path.is_empty() { key.into_owned() } else { format!("{path}.{key}") };
+            if matches!(json.get(), "null" | "\"-\"" | "\"\"") {
+                continue;
+            }
+            let key = if path.is_empty() { key } else { Cow::Owned(format!("{path}.{key}")) };
             if json.get().starts_with('{') && level < 4 {
                 self.take_all(&key, json, level + 1)?;
-            } else if !matches!(json.get(), "null" | "\"-\"" | "\"\"") {
-                self.take(key, json)?;
+            } else {
+                self.take(&key, json)?;
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, key: String, json: Json<'a>) -> Result<(), DecodeError> {
+    fn take(&mut self, key: &str, json: Json<'a>) -> Result<(), DecodeError> {
         // Under a path, the last word is the operator's or the gateway's own key.
-        let last = key.rsplit_once('.').map_or(key.as_str(), |(_, last)| last);
-        let Some(field) = Field::of(&key).or_else(|| Field::of(last)) else {
+        let last = key.rsplit_once('.').map_or(key, |(_, last)| last);
+        let Some(field) = Field::of(key).or_else(|| Field::of(last)) else {
             let lower = key.to_ascii_lowercase();
             // An operator who logs a credential by mistake should find it in one place less.
             if !["authorization", "api-key", "api_key", "cookie", "secret"].iter().any(|word| lower.contains(word)) {
-                self.extra.member(key, json.get());
+                self.extra.member(key.to_owned(), json.get());
             }
             return Ok(());
         };
@@ -276,7 +271,7 @@ impl<'a> Line<'_, 'a> {
             *slot = count;
         } else {
             // Two keys of one meaning and two numbers: the first one counts, the other is not lost.
-            self.extra.member(key, json.get());
+            self.extra.member(key.to_owned(), json.get());
         }
         Ok(())
     }

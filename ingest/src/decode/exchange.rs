@@ -10,7 +10,7 @@ use super::quoted::Quoted;
 use super::scalar::{Text, present};
 use super::source::{Json, Source};
 use super::writer::Writer;
-use super::{DecodeError, DecodeOptions, anthropic, gemini, openai_chat, openai_responses};
+use super::{DecodeError, DecodeOptions, anthropic, bedrock_converse, gemini, openai_chat, openai_responses};
 
 /// What request and response tell. Gateways may have cut, masked or rewritten them, so what cannot be read tells nothing
 /// and is no error: the gateway's own fields are what an entry stands on.
@@ -40,6 +40,7 @@ enum Dialect {
     Responses,
     Anthropic,
     Gemini,
+    Bedrock,
 }
 
 /// The marks of a request, an answer, or an event of a stream.
@@ -53,6 +54,8 @@ struct Marks<'a> {
     choices: Option<Json<'a>>,
     output: Option<Json<'a>>,
     stop_reason: Option<Json<'a>>,
+    #[serde(rename = "stopReason")]
+    bedrock_stop_reason: Option<Json<'a>>,
     content: Option<Json<'a>>,
     error: Option<Json<'a>>,
     input: Option<Json<'a>>,
@@ -129,6 +132,8 @@ impl Dialect {
         }
         if answered.candidates.is_some() || answered.usage_metadata.is_some() {
             Some(Self::Gemini)
+        } else if answered.bedrock_stop_reason.is_some() {
+            Some(Self::Bedrock)
         } else if answered.choices.is_some() {
             Some(Self::Chat)
         } else if answered.stop_reason.is_some() && answered.content.is_some() || path.ends_with("/messages") {
@@ -154,6 +159,7 @@ impl Dialect {
             Self::Responses => openai_responses::decode(&source, raw, options),
             Self::Anthropic => anthropic::decode(&source, raw, options),
             Self::Gemini => gemini::decode(&source, raw, options),
+            Self::Bedrock => bedrock_converse::decode(&source, raw, options),
         }
     }
 }

@@ -137,13 +137,22 @@ pub(super) fn add_exchange<'a>(exchange: Exchange, entry: &mut Entry<'a>) {
     entry.error_type = entry.error_type.take().or(exchange.error_type);
     entry.streamed = entry.streamed.or(exchange.streamed);
     entry.body = exchange.body;
-    entry.meters.extend(exchange.meters);
     add_features(entry, exchange.features);
-    if entry.gateway_cache_hit != Some(true) {
-        add_counts(exchange.tokens, entry);
+    match exchange.status {
+        // A gateway that has counts saw the end of the stream, whatever it kept of it.
+        Some(Status::Incomplete) if entry.status == Status::Success && entry.tokens.is_absent() => {
+            entry.status = Status::Incomplete;
+        }
+        // An error under HTTP 200.
+        Some(Status::Error) if entry.status == Status::Success => entry.status = Status::Error,
+        _ => {}
     }
-    if exchange.status == Some(Status::Incomplete) && entry.status == Status::Success {
-        entry.status = Status::Incomplete;
+    // The answer of a hit was counted when it was first given.
+    if entry.gateway_cache_hit != Some(true) {
+        let new = |(name, _): &(&str, _)| !entry.meters.iter().any(|(known, _)| known == name);
+        let meters = exchange.meters.into_iter().filter(new).collect::<Vec<_>>();
+        entry.meters.extend(meters);
+        add_counts(exchange.tokens, entry);
     }
 }
 
@@ -215,7 +224,7 @@ fn without_openai_lifetimes(tokens: Tokens, provider: Option<&str>) -> Tokens {
 ///
 /// `failed` is what the gateway says beside the HTTP status. To be called last.
 pub(super) fn settle(failed: bool, entry: &mut Entry<'_>) {
-    let failed = failed || entry.http_status.is_some_and(|status| status >= 400);
+    let failed = failed || entry.status == Status::Error || entry.http_status.is_some_and(|status| status >= 400);
     let refused = is_filtered(entry.finish_reason.as_deref()) || entry.error_type.as_deref().is_some_and(is_refusal);
     match (failed, refused) {
         (true, true) | (false, true) => entry.status = Status::Filtered,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use daybook_ledger::{Entry, Operation, Status, Tokens, UsageSource};
+use daybook_ledger::{Entry, Operation, Status, Tokens, UsageSource, Usd};
 
 use super::about::About;
 use super::exchange::Exchange;
@@ -29,7 +29,10 @@ pub(super) const ABOUT: About = About {
         ),
         ("output_tokens", "`completion_tokens` + `reasoning_tokens`"),
         ("cache_write_input_tokens", "`prompt_cache_write_tokens`, all lifetimes"),
-        ("reported_cost", "`costUSD`, else `cost`, in dollars"),
+        (
+            "reported_cost",
+            "`costUSD`, else `cost`, in dollars; a whole number from 1000 on is billionths of a dollar, as in its own table",
+        ),
         ("provider", "`provider`, else the host of `target_url`"),
         ("latency_ms, ttft_ms", "`delay_ms`, `time_to_first_token`"),
         ("gateway_cache_hit", "a `cache_reference_id` that is not all zeros; every count is then 0"),
@@ -178,7 +181,10 @@ pub(super) fn decode<'a>(
     entry.ttft_ms = source.millis(row.time_to_first_token)?;
     entry.streamed = flag(row.is_stream);
     entry.gateway_cache_hit = row.cache_reference_id.as_ref().map(|id| is_reference(&id.0));
-    entry.reported_cost = source.decimal(row.cost_usd.or(row.cost))?;
+    entry.reported_cost = match source.decimal(row.cost_usd)? {
+        Some(cost) => Some(cost),
+        None => source.decimal(row.cost)?.map(dollars),
+    };
     entry.reported_currency = entry.reported_cost.map(|_| "USD");
     name_models(&mut row, &mut entry);
     entry.tokens = tokens(&row);
@@ -230,6 +236,14 @@ fn flatten<'a>(row: &mut Row<'a>, extra: &mut Extra<'a>) {
         row.delay_ms = row.delay_ms.or(response.delay);
         row.cost = row.cost.or(response.cost);
     }
+}
+
+/// The cost as dollars. Helicone's own table has billionths of a dollar as a whole number, its API has dollars; no call
+/// costs a thousand of those.
+fn dollars(cost: Usd) -> Usd {
+    const ONE: i128 = 1_000_000_000_000;
+    let is_whole = cost.pico() % ONE == 0;
+    if is_whole && cost.pico() >= 1_000 * ONE { Usd::from_pico(cost.pico() / 1_000_000_000) } else { cost }
 }
 
 /// Whether the id of a cached answer is one: without a hit it is missing or all zeros.

@@ -10,7 +10,6 @@ use super::extra::Extra;
 use super::gateway::{add_exchange, completed_at, operation_of, provider, settle};
 use super::object::object;
 use super::provider::Model;
-use super::request::members;
 use super::scalar::{Count, HttpStatus, Text, count, present};
 use super::source::{Json, Source};
 use super::usage::{Usage, drop_placeholders};
@@ -162,15 +161,12 @@ pub(super) fn decode<'a>(
         return Err(DecodeError::WrongFormat { format: Format::Kong, missing, looks_like });
     }
     let Some(ai) = log.ai else { return Ok(Vec::new()) };
-    source.object::<Payloads<'a>>(ai)?;
-    let parts = members(ai);
-    let shared =
-        parts.iter().find(|(key, _)| key == "payload").map(|(_, payload)| source.object::<Payload<'a>>(payload));
-    let shared = shared.transpose()?.unwrap_or_default();
+    let parts: Plugins<'a> = source.object(ai)?;
+    let shared = parts.payload.unwrap_or_default();
     let mut extra = Extra::default();
     extra.add("", &log.unknown);
     let mut entries = Vec::new();
-    for (name, json) in parts.iter().filter(|(key, json)| key != "payload" && json.get() != "null") {
+    for (name, json) in parts.unknown.iter() {
         // Guardrails, sanitizers, MCP and agents log under names of their own, without a model.
         let is_proxy = name.contains("proxy");
         let is_object = json.get().starts_with('{');
@@ -185,7 +181,9 @@ pub(super) fn decode<'a>(
 
 object! {
     /// `ai`, whose members are plugins.
-    struct Payloads<'a> {}
+    struct Plugins<'a> {
+        payload: Payload<'a> = "payload",
+    }
 }
 
 /// One call of a model.

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use daybook_ledger::{Entry, Feature, Operation};
+use daybook_ledger::{Entry, Feature, Operation, Tokens};
 use serde::Deserialize;
 
 use super::about::About;
@@ -301,7 +301,7 @@ fn note_metadata<'a>(
 fn add_usage<'a>(usage: &Usage<'_>, extra: &mut Extra<'a>, entry: &mut Entry<'a>) {
     let detailed = usage.tokens();
     let totals = entry.tokens;
-    entry.tokens = daybook_ledger::Tokens {
+    entry.tokens = Tokens {
         input: totals.input.or(detailed.input),
         output: totals.output.or(detailed.output),
         total: totals.total.or(detailed.total),
@@ -357,17 +357,16 @@ fn note_bodies<'a>(row: &Row<'a>, options: &DecodeOptions, entry: &mut Entry<'a>
         Operation::Responses => Some("/responses"),
         _ => None,
     };
-    let exchange = Exchange::read((request, row.response.filter(told)), path, options);
+    let mut exchange = Exchange::read((request, row.response.filter(told)), path, options);
+    if !entry.tokens.is_absent() {
+        // LiteLLM counted from the same answer, by rules that cover more vendors than the answer shows.
+        (exchange.tokens, exchange.meters) = (Tokens::default(), Vec::new());
+    }
     // The row names the models; those of the request are the caller's words before routing.
     let (asked, served) = (entry.request_model.take(), entry.response_model.take());
-    let (tokens, source) = (entry.tokens, entry.usage_source);
     add_exchange(exchange, entry);
     entry.request_model = asked.or(entry.request_model.take());
     entry.response_model = entry.response_model.take().or(served);
-    if !tokens.is_absent() {
-        // LiteLLM counted from the same answer, by rules that cover more vendors than the answer shows.
-        (entry.tokens, entry.usage_source) = (tokens, source);
-    }
 }
 
 /// The request with `messages`, unless it has its own.

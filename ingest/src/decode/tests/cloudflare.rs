@@ -106,3 +106,13 @@ fn unknown_and_retyped_fields_are_kept_or_refused() {
     assert_eq!(refused_at(&log(r#""tokens_in":{}"#)), "$.tokens_in");
     assert_eq!(entry(&log(r#""tokens_in":"41","tokens_out":9.0"#)).tokens.input, Some(41));
 }
+
+#[test]
+fn what_the_gateways_guardrails_blocked_is_filtered() {
+    let log = log(
+        r#""tokens_in":0,"tokens_out":0,"response_head":"{\"success\":false,\"error\":[{\"code\":2016,\"message\":\"Prompt blocked\"}]}""#,
+    );
+    let entry = entry(&log.replace("\"status_code\":200,\"success\":true", "\"status_code\":424,\"success\":false"));
+    assert_eq!((entry.status, entry.error_type.as_deref()), (Status::Filtered, Some("2016")));
+    assert_eq!((features(&entry), entry.usage_source), (vec!["guardrails"], UsageSource::Absent));
+}

@@ -127,3 +127,11 @@ fn a_streams_events_are_put_together() {
     let entry = entry(&row);
     assert_eq!((said(&entry).1.as_deref(), entry.finish_reason.as_deref()), (Some("Hello"), Some("stop")));
 }
+
+#[test]
+fn billionths_of_a_dollar_are_told_by_their_size() {
+    let cost = |cost: &str| entry(&row(&format!(r#""cost":{cost}"#))).reported_cost.unwrap().to_string();
+    assert_eq!(cost("869400"), "0.000869400000");
+    assert_eq!(cost("999"), "999.000000000000");
+    assert_eq!(cost("0.0008694"), "0.000869400000");
+}

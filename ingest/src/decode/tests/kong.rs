@@ -100,3 +100,35 @@ fn one_id_with_other_counts_is_another_call_and_a_resent_entry_is_not() {
     assert_eq!(id(r#"{"prompt_tokens":1,"cost":1}"#), id(r#"{"cost":1,"prompt_tokens":1}"#));
     assert_ne!(id(r#"{"prompt_tokens":1}"#), id(r#"{"prompt_tokens":2}"#));
 }
+
+#[test]
+fn answers_in_a_vendors_own_shape_complete_the_counts() {
+    let with = |provider: &str, answer: &str| {
+        let answer = serde_json::to_string(answer).unwrap();
+        entry(&log(&format!(
+            r#"{{"proxy":{{"meta":{{"provider_name":"{provider}"}},"usage":{{"prompt_tokens":57,"completion_tokens":10}},"payload":{{"response":{answer}}}}}}}"#
+        )))
+    };
+    let bedrock = with(
+        "bedrock",
+        r#"{"output":{"message":{"role":"assistant","content":[{"text":"hi"}]}},"stopReason":"end_turn",
+            "usage":{"inputTokens":57,"outputTokens":10,"totalTokens":167,"cacheReadInputTokens":100}}"#,
+    );
+    assert_eq!((bedrock.tokens.input, bedrock.tokens.cache_read), (Some(157), Some(100)));
+    assert_eq!((said(&bedrock).1.as_deref(), bedrock.finish_reason.as_deref()), (Some("hi"), Some("end_turn")));
+    let gemini = with(
+        "gemini",
+        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"hi"}]},"finishReason":"STOP"}],
+            "usageMetadata":{"promptTokenCount":57,"candidatesTokenCount":10,"thoughtsTokenCount":30,"totalTokenCount":97}}"#,
+    );
+    assert_eq!((gemini.tokens.output, gemini.tokens.reasoning), (Some(40), Some(30)));
+    assert_eq!((said(&gemini).1.as_deref(), gemini.tokens.buckets().check), (Some("hi"), None));
+}
+
+#[test]
+fn an_error_under_http_200_is_an_error() {
+    let ai = r#"{"proxy":{"meta":{"provider_name":"openai"},"usage":{"prompt_tokens":0,"completion_tokens":0},
+        "payload":{"response":"{\"error\":{\"code\":\"server_error\",\"message\":\"oops\"}}"}}}"#;
+    let entry = entry(&log(ai));
+    assert_eq!((entry.status, entry.error_type.as_deref()), (Status::Error, Some("server_error")));
+}

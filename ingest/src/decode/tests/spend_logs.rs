@@ -153,3 +153,22 @@ fn request_tags_are_a_list_or_text_of_one() {
         assert_eq!(tags, [("team".into(), "claims".into()), ("plain".into(), "".into())]);
     }
 }
+
+#[test]
+fn what_usage_and_answer_both_tell_is_counted_once() {
+    let usage = r#"{"prompt_tokens":100,"completion_tokens":20,"server_tool_use":{"web_search_requests":2}}"#;
+    let entry = entry(&row(&format!(
+        r#""metadata":{{"usage_object":{usage}}},"response":{{"choices":[],"usage":{usage}}},{COUNTS}"#
+    )));
+    assert_eq!(entry.meters.len(), 1);
+    assert_eq!(meter(&entry, "web_search_requests").as_deref(), Some("2"));
+    assert_eq!(entry.usage_source, UsageSource::Gateway);
+}
+
+#[test]
+fn a_hit_carries_the_stored_counts_at_no_cost() {
+    let hit = row(&format!(r#"{COUNTS},"cache_hit":"True""#)).replace("0.5", "0.0");
+    let hit = entry(&hit);
+    assert_eq!((hit.gateway_cache_hit, hit.tokens.input), (Some(true), Some(100)));
+    assert_eq!(hit.reported_cost, Some(Usd::from_pico(0)));
+}
