@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{config, decode, demo, export, import, ingest, prices, query, receive, report, reprice, verify};
+use crate::commands::{
+    config, decode, demo, export, import, ingest, prices, query, receive, registry, report, reprice, verify,
+};
 
 /// The append-only ledger of a company's AI usage.
 ///
@@ -72,6 +74,9 @@ pub(crate) enum Command {
     /// Answer a fixed question about a ledger.
     #[command(subcommand)]
     Report(report::ReportCommand),
+    /// Say what calls are: workloads, contracts, features, models.
+    #[command(subcommand)]
+    Registry(registry::RegistryCommand),
     /// Show effective settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),

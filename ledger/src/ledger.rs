@@ -1,6 +1,6 @@
 //! A ledger: its root and its tables.
 
-use crate::schema::{self, BILLING, CONTENT, CORRECTIONS, PRICES, QUARANTINE, USAGE, VALUATIONS};
+use crate::schema::{self, BILLING, CONTENT, CORRECTIONS, PRICES, QUARANTINE, REGISTRY, USAGE, VALUATIONS};
 use crate::table::Table;
 use crate::{Error, Root};
 
@@ -15,6 +15,7 @@ pub struct Ledger {
     prices: Table,
     valuations: Table,
     billing: Table,
+    registry: Table,
 }
 
 impl Ledger {
@@ -64,6 +65,7 @@ impl Ledger {
             prices: table(&PRICES)?,
             valuations: table(&VALUATIONS)?,
             billing: table(&BILLING)?,
+            registry: table(&REGISTRY)?,
             root,
         })
     }
@@ -76,6 +78,7 @@ impl Ledger {
     /// Every table; `usage` last, because it is committed last.
     pub fn tables(&self) -> Vec<&Table> {
         vec![
+            &self.registry,
             &self.billing,
             &self.valuations,
             &self.prices,
@@ -119,5 +122,10 @@ impl Ledger {
     /// What entries cost at other prices.
     pub fn valuations(&self) -> &Table {
         &self.valuations
+    }
+
+    /// Versions of the registry.
+    pub fn registry(&self) -> &Table {
+        &self.registry
     }
 }

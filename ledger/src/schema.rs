@@ -42,7 +42,7 @@ pub struct Table {
 impl Table {
     /// Every table.
     pub const ALL: &'static [&'static Self] =
-        &[&USAGE, &CORRECTIONS, &CONTENT, &QUARANTINE, &PRICES, &VALUATIONS, &BILLING];
+        &[&USAGE, &CORRECTIONS, &CONTENT, &QUARANTINE, &PRICES, &VALUATIONS, &BILLING, &REGISTRY];
 
     /// The table called `name`.
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -301,6 +301,19 @@ table! {
 /// fullest correction of an entry holds; queries see it in place of the row.
 pub static CORRECTIONS: Table = Table { name: "corrections", sorted_by: USAGE.sorted_by, columns: USAGE.columns };
 
+table! {
+    /// Every version of the registry, as its files were imported: what calls are, who owns them, what was agreed.
+    REGISTRY = "registry", sorted by &["file"], builder RegistryBuilder {
+        event_date: Day, true, "UTC day", "Day of the import", "Daybook";
+        batch_id: Word, false, "", "The commit that brought the row", "Daybook";
+        registry_version: Int, true, "", "Number of the import, from 1", "Daybook";
+        imported_at: Instant, false, "UTC, us", "When it was imported", "Daybook";
+        file: Word, true, "", "Name of the file", "Daybook";
+        file_sha256: Word, false, "", "SHA-256 of the file, hexadecimal", "Daybook";
+        text: Text, false, "", "The file, whole (TOML)", "Daybook";
+    }
+}
+
 /// `docs/schema.md`.
 pub fn markdown() -> String {
     let mut text = String::from(
@@ -349,6 +362,7 @@ mod tests {
         assert_eq!(PricesBuilder::default().finish().unwrap().schema(), PRICES.building_schema());
         assert_eq!(ValuationsBuilder::default().finish().unwrap().schema(), VALUATIONS.building_schema());
         assert_eq!(BillingBuilder::default().finish().unwrap().schema(), BILLING.building_schema());
+        assert_eq!(RegistryBuilder::default().finish().unwrap().schema(), REGISTRY.building_schema());
     }
 
     #[test]

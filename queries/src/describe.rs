@@ -3,6 +3,7 @@
 use arrow::datatypes::{DataType, SchemaRef};
 use daybook_ledger::schema;
 
+use crate::registry::RegistryTable;
 use crate::session::{USAGE, USAGE_RECORDED};
 use crate::views;
 
@@ -33,6 +34,9 @@ fn meaning(table: &str, column: &str) -> Option<String> {
         let column = table.columns.iter().find(|candidate| candidate.name == column)?;
         let unit = if column.unit.is_empty() { String::new() } else { format!(" ({})", column.unit) };
         return Some(format!("{}{unit}", column.meaning));
+    }
+    if let Some(table) = RegistryTable::named(table) {
+        return table.columns.iter().find(|(name, _)| *name == column).map(|(_, meaning)| (*meaning).to_owned());
     }
     let header = views::ALL.iter().find(|view| view.name == table)?.header();
     let start = format!("- `{column}`: ");

@@ -8,6 +8,7 @@ use datafusion::error::DataFusionError;
 use daybook_ledger::{Instant, Kind, Report};
 
 use crate::names::{self, Names};
+use crate::registry::{FILES, Fault, RegistryVersion, list_faults};
 
 /// A longer list of valid names helps nobody.
 const NAMES_LISTED_MAX: usize = 16;
@@ -85,6 +86,24 @@ pub enum Error {
     /// There is no such valuation.
     #[error("unknown valuation `{name}`{}", names::suggestion(.nearest.as_deref()))]
     UnknownValuation { name: String, nearest: Option<String>, valid: Vec<String> },
+    /// The files of a registry have faults.
+    #[error("the registry has {}", list_faults(.faults))]
+    Registry { faults: Vec<Fault> },
+    /// The folder of a registry cannot be read.
+    #[error("the registry {path} cannot be read")]
+    RegistryFolder { path: String, source: std::io::Error },
+    /// The folder has none of the files of a registry.
+    #[error("{path} has none of the files of a registry")]
+    NoRegistry { path: String },
+    /// The ledger has no such version of the registry.
+    #[error("the ledger has no registry version {version}")]
+    UnknownRegistryVersion { version: RegistryVersion, last: Option<RegistryVersion> },
+    /// The ledger has no such entry.
+    #[error("the ledger has no entry `{id}`")]
+    UnknownEntry { id: String },
+    /// The registry has no such workload.
+    #[error("unknown workload `{name}`{}", names::suggestion(.nearest.as_deref()))]
+    UnknownWorkload { name: String, nearest: Option<String>, valid: Vec<String> },
     /// The person asked to stop.
     #[error("the query was stopped as asked")]
     Interrupted,
@@ -122,6 +141,12 @@ impl Error {
         "QUERIES-017",
         "QUERIES-018",
         "QUERIES-020",
+        "QUERIES-030",
+        "QUERIES-031",
+        "QUERIES-032",
+        "QUERIES-033",
+        "QUERIES-034",
+        "QUERIES-035",
         "QUERIES-099",
     ];
 
@@ -199,6 +224,9 @@ impl Error {
 fn first_line(message: &str) -> String {
     let message = message.strip_prefix("Internal error: ").unwrap_or(message);
     let message = message.split_once(", errors: ").map_or(message, |(message, _)| message);
+    // A function of ours says itself what it takes; DataFusion wraps that in its own search for a match.
+    let ours = message.split_once("coercion failed with: Error during planning: ").map(|(_, ours)| ours);
+    let message = ours.and_then(|ours| ours.split_once(". No function matches")).map_or(message, |(ours, _)| ours);
     message.lines().next().unwrap_or(message).trim_end_matches('.').into()
 }
 
@@ -224,6 +252,12 @@ impl Report for Error {
             Self::Script { .. } => "QUERIES-017",
             Self::Interrupted => "QUERIES-018",
             Self::UnknownValuation { .. } => "QUERIES-020",
+            Self::Registry { .. } => "QUERIES-030",
+            Self::RegistryFolder { .. } => "QUERIES-031",
+            Self::NoRegistry { .. } => "QUERIES-032",
+            Self::UnknownRegistryVersion { .. } => "QUERIES-033",
+            Self::UnknownEntry { .. } => "QUERIES-034",
+            Self::UnknownWorkload { .. } => "QUERIES-035",
             Self::Ledger(error) => error.code(),
             Self::Internal { .. } => "QUERIES-099",
         }
@@ -245,7 +279,13 @@ impl Report for Error {
             | Self::NotBytes { .. }
             | Self::NotInFormat { .. }
             | Self::Script { .. }
-            | Self::UnknownValuation { .. } => Kind::Usage,
+            | Self::UnknownValuation { .. }
+            | Self::RegistryFolder { .. }
+            | Self::NoRegistry { .. }
+            | Self::UnknownRegistryVersion { .. }
+            | Self::UnknownEntry { .. }
+            | Self::UnknownWorkload { .. } => Kind::Usage,
+            Self::Registry { .. } => Kind::Refused,
             Self::Timeout { .. }
             | Self::Interrupted
             | Self::Output { .. }
@@ -264,6 +304,20 @@ impl Report for Error {
             Self::UnknownValuation { valid, .. } => {
                 format!("there are {}; `daybook reprice --as NAME --prices FILE` makes one", list(valid))
             }
+            Self::Registry { .. } => "docs/registry.md describes every key; nothing was imported".into(),
+            Self::RegistryFolder { .. } => "name the folder that holds the registry's files".into(),
+            Self::NoRegistry { .. } => format!("a registry has one or more of {}", list(&FILES.map(String::from))),
+            Self::UnknownRegistryVersion { last: Some(last), .. } => format!("use a version from 1 to {last}"),
+            Self::UnknownRegistryVersion { last: None, .. } => {
+                "it has none yet; `daybook registry import DIR` stores one".into()
+            }
+            Self::UnknownEntry { .. } => {
+                "give 32 hexadecimal digits; `SELECT encode(entry_id, 'hex') FROM usage` prints them".into()
+            }
+            Self::UnknownWorkload { valid, .. } if valid.is_empty() => {
+                "the registry has no workloads; `daybook registry import DIR` stores one that has".into()
+            }
+            Self::UnknownWorkload { valid, .. } => format!("there are {}", list(valid)),
             Self::UnknownColumn { valid, .. } if valid.is_empty() => return None,
             Self::UnknownColumn { valid, .. } if valid.len() > NAMES_LISTED_MAX => {
                 "`DESCRIBE table` lists the columns of a table".into()

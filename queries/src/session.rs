@@ -16,7 +16,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
-use daybook_ledger::{Ledger, Snapshot, TableVersion, schema};
+use daybook_ledger::{Ledger, Snapshot, Table, TableVersion, schema};
 use futures::StreamExt as _;
 use object_store::prefix::PrefixStore;
 
@@ -24,6 +24,7 @@ use crate::as_of::{self, AsOf};
 use crate::catalog::LedgerTable;
 use crate::describe::{self, ColumnDescription};
 use crate::names::{self, Names};
+use crate::registry::{self, Registry, RegistryVersion};
 use crate::statement::Statement;
 use crate::{Error, limits, views};
 
@@ -36,6 +37,18 @@ const STORE: &str = "ledger://files";
 pub(crate) const USAGE: &str = "usage";
 /// The entries as first recorded.
 pub(crate) const USAGE_RECORDED: &str = "usage_recorded";
+
+/// Which registry a session resolves workloads, contracts and features with.
+#[derive(Clone, Debug, Default)]
+pub enum RegistryChoice {
+    /// The newest version the ledger has at the state that is read; the shipped rules if it has none.
+    #[default]
+    Newest,
+    /// A version of the ledger's, so that an old report can be made again.
+    Version(RegistryVersion),
+    /// One that is not, or not yet, in the ledger.
+    Given(Arc<Registry>),
+}
 
 /// How a session reads a ledger.
 #[derive(Clone, Debug)]
@@ -52,6 +65,8 @@ pub struct SessionOptions {
     pub target_partitions: usize,
     /// How long one query may take, from planning to its last row.
     pub timeout: Option<Duration>,
+    /// The registry.
+    pub registry: RegistryChoice,
 }
 
 impl Default for SessionOptions {
@@ -64,6 +79,7 @@ impl Default for SessionOptions {
             spill_folder: None,
             target_partitions: std::thread::available_parallelism().map_or(1, usize::from),
             timeout: None,
+            registry: RegistryChoice::Newest,
         }
     }
 }
@@ -76,6 +92,8 @@ pub struct Session {
     names: Arc<Names>,
     memory_bytes_max: usize,
     timeout: Option<Duration>,
+    registry: Arc<Registry>,
+    registry_version: Option<RegistryVersion>,
 }
 
 impl std::fmt::Debug for Session {
@@ -85,11 +103,11 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Opens `ledger` at the state `options` ask for. Reads the Delta logs, no data file.
+    /// Opens `ledger` at the state `options` ask for. Reads the Delta logs and the registry, no other data file.
     ///
     /// # Errors
-    /// [`Error::UnknownTimeZone`], [`Error::BeforeFirst`], [`Error::Ledger`] for a version that is not there and for a
-    /// log that cannot be read.
+    /// [`Error::UnknownTimeZone`], [`Error::BeforeFirst`], [`Error::UnknownRegistryVersion`], [`Error::Ledger`] for a
+    /// version that is not there and for a log that cannot be read.
     pub async fn open(ledger: &Ledger, options: SessionOptions) -> Result<Self, Error> {
         let time_zone = known_time_zone(&options.time_zone)?;
         let tables = ledger.tables();
@@ -109,13 +127,27 @@ impl Session {
         let corrected =
             tables.iter().zip(&snapshots).any(|(table, at)| table.spec().name == "corrections" && has_rows(at));
         register_usage(&context, corrected).await.map_err(failed)?;
+        let (registry, registry_version) = load_registry(&tables, &snapshots, &options.registry).await?;
+        registry::functions::register(&context, &registry);
+        registry::tables::register(&context, &registry).map_err(failed)?;
         views::register(&context).await.map_err(failed)?;
 
         let versions = tables.iter().zip(&snapshots);
         let versions = versions.filter_map(|(table, snapshot)| Some((table.spec().name, snapshot.as_ref()?.version())));
         let versions = versions.collect();
         let names = Arc::new(names_of(&context));
-        Ok(Self { context, versions, names, memory_bytes_max: bytes_max, timeout: options.timeout })
+        let timeout = options.timeout;
+        Ok(Self { context, versions, names, memory_bytes_max: bytes_max, timeout, registry, registry_version })
+    }
+
+    /// The registry its functions, tables and views speak of.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Its version in the ledger; `None` for one that was given, and for the shipped rules alone.
+    pub fn registry_version(&self) -> Option<RegistryVersion> {
+        self.registry_version
     }
 
     /// The version of each table this session reads, `usage` last.
@@ -295,6 +327,24 @@ async fn register_usage(context: &SessionContext, corrected: bool) -> Result<(),
     context.register_table(USAGE, Arc::new(ViewTable::new(plan, Some(sql.to_owned())))).map(drop)
 }
 
+async fn load_registry(
+    tables: &[&Table],
+    snapshots: &[Option<Snapshot>],
+    choice: &RegistryChoice,
+) -> Result<(Arc<Registry>, Option<RegistryVersion>), Error> {
+    let version = match choice {
+        RegistryChoice::Given(registry) => return Ok((Arc::clone(registry), None)),
+        RegistryChoice::Version(version) => Some(*version),
+        RegistryChoice::Newest => None,
+    };
+    let stored = tables.iter().zip(snapshots).find(|(table, _)| table.spec().name == schema::REGISTRY.name);
+    let (registry, version) = match stored {
+        Some((table, snapshot)) => Registry::load_at(table, snapshot.as_ref(), version).await?,
+        None => (Registry::builtin()?, None),
+    };
+    Ok((Arc::new(registry), version))
+}
+
 fn known_time_zone(name: &str) -> Result<&'static str, Error> {
     chrono_tz::Tz::from_str(name).map(chrono_tz::Tz::name).map_err(|_| {
         let nearest = names::nearest(name, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())).map(String::from);
@@ -337,6 +387,7 @@ fn names_of(context: &SessionContext) -> Names {
     functions.sort_unstable();
     functions.dedup();
     let tables = schema::Table::ALL.iter().map(|table| table.name).chain([USAGE_RECORDED]);
+    let tables = tables.chain(registry::TABLES.iter().map(|table| table.name));
     let tables = tables.chain(views::ALL.iter().map(|view| view.name)).map(String::from).collect();
     Names { tables, functions }
 }

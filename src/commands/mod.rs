@@ -10,6 +10,7 @@ pub(crate) mod prices;
 mod prompt;
 pub(crate) mod query;
 pub(crate) mod receive;
+pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod reprice;
 mod signals;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Prices(command) => prices::run(command, &mut layers).await,
         Command::Reprice(args) => reprice::run(args, &mut layers).await,
         Command::Report(command) => report::run(command, &mut layers, quiet).await,
+        Command::Registry(command) => registry::run(command, &mut layers).await,
         Command::Config(config::ConfigCommand::Show) => config::show(&mut layers),
     }
 }

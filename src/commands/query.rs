@@ -10,6 +10,7 @@ use daybook_ledger::Ledger;
 use daybook_queries::{Error, Format, Rendered, Session, SessionOptions, Statement, parse_bytes, render};
 
 use super::prompt;
+use super::registry::RegistryArgs;
 use crate::config::Layers;
 use crate::output;
 use crate::report::Failure;
@@ -47,9 +48,11 @@ pub(crate) struct QueryArgs {
     /// Rows a table shows; the others are counted
     #[arg(long, value_name = "ROWS", default_value_t = 10_000)]
     max_rows: u64,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
-fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
+pub(crate) fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::as_str)).try_map(|text| text.parse::<Format>())
 }
 
@@ -74,7 +77,7 @@ pub(crate) async fn run(args: QueryArgs, layers: &mut Layers, quiet: bool) -> Re
     Ok(ExitCode::SUCCESS)
 }
 
-fn options(args: &QueryArgs) -> Result<SessionOptions, Error> {
+fn options(args: &QueryArgs) -> Result<SessionOptions, Failure> {
     let defaults = SessionOptions::default();
     let memory = args.memory_limit.as_deref().map(parse_bytes).transpose()?;
     Ok(SessionOptions {
@@ -82,6 +85,7 @@ fn options(args: &QueryArgs) -> Result<SessionOptions, Error> {
         time_zone: args.tz.clone(),
         memory_bytes_max: memory.unwrap_or(defaults.memory_bytes_max),
         timeout: args.timeout.map(Duration::from_secs),
+        registry: args.registry.choice()?,
         ..defaults
     })
 }

@@ -5,6 +5,7 @@ mod cli;
 mod decode;
 mod docs;
 mod receive;
+mod registry;
 mod round_trip;
 
 use std::path::Path;

@@ -8,6 +8,8 @@ use datafusion::datasource::ViewTable;
 use datafusion::error::Result;
 use datafusion::prelude::SessionContext;
 
+use crate::registry::{RegistryTable, TABLES};
+
 /// A published view.
 #[derive(Debug)]
 pub struct View {
@@ -25,6 +27,7 @@ macro_rules! view {
 
 /// Every view, each after those it uses.
 pub const ALL: &[View] = &[
+    view!("calls"),
     view!("spend_by_day"),
     view!("spend_by_model"),
     view!("spend_by_team"),
@@ -61,8 +64,24 @@ pub(crate) async fn register(context: &SessionContext) -> Result<()> {
 /// `docs/views.md`.
 pub fn markdown() -> String {
     let section = |view: &View| format!("\n## `{}`\n\n{}\n\n```sql\n{}\n```\n", view.name, view.header(), view.sql());
-    ALL.iter().map(section).fold(INTRODUCTION.to_owned(), |text, section| text + &section)
+    let views = ALL.iter().map(section).fold(INTRODUCTION.to_owned(), |text, section| text + &section);
+    TABLES.iter().map(registry_section).fold(views + REGISTRY, |text, section| text + &section)
 }
+
+fn registry_section(table: &RegistryTable) -> String {
+    let columns = table.columns.iter().map(|(name, meaning)| format!("- `{name}`: {meaning}\n"));
+    columns.fold(format!("\n## `{}`\n\n{}\n\n", table.name, table.about), |text, column| text + &column)
+}
+
+const REGISTRY: &str = "
+# Tables of the registry
+
+What the files of the registry say ([registry.md](registry.md)), to join with what was recorded. A session reads the
+newest version in the ledger, or the one it is told to. Functions resolve it: `workload(team, project, api_key_alias,
+workload_hint, environment, operation, provider, model, tags)`, `contract(provider, model, day)`,
+`model_family(provider, model)` or `model_family(model)`, `workload_owner(workload)`, `declared_segment(workload)`,
+`is_approved(workload, provider, model)`. Every version's files are in the table `registry`.
+";
 
 const INTRODUCTION: &str = "\
 # Views
@@ -102,6 +121,16 @@ mod tests {
             let schema = session.schema_of(view.name).await.unwrap();
             let columns: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
             assert_eq!(described.collect::<Vec<_>>(), columns, "{}", view.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn each_table_of_the_registry_has_the_columns_it_describes() {
+        let ledger = Ledger::create_at(Root::memory()).await.unwrap();
+        let session = Session::open(&ledger, SessionOptions::default()).await.unwrap();
+        for table in TABLES {
+            let schema = session.schema_of(table.name).await.unwrap();
+            assert_eq!(schema.fields().len(), table.columns.len(), "{}", table.name);
         }
     }
 

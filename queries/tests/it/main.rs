@@ -3,6 +3,7 @@
 
 mod fixture;
 mod pruning;
+mod registry;
 mod render;
 mod report;
 mod session;

@@ -1,15 +1,16 @@
 //! The `.slt` files under `tests/sql`: SQL and its rows. `DAYBOOK_WRITE_SQL=1` rewrites the rows, to be read in review.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use daybook_ledger::{Ledger, Report as _};
-use daybook_queries::{Error, Session, SessionOptions};
+use daybook_queries::{Error, RegistryChoice, Session, SessionOptions};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 
-use crate::fixture;
+use crate::{fixture, registry};
 
 struct Database(Session);
 
@@ -57,7 +58,10 @@ fn column_type(data_type: &DataType) -> DefaultColumnType {
 }
 
 async fn check(file: &str, ledger: &Ledger, time_zone: &str) {
-    let options = SessionOptions { time_zone: time_zone.into(), ..fixture::options() };
+    check_with(file, ledger, SessionOptions { time_zone: time_zone.into(), ..fixture::options() }).await;
+}
+
+async fn check_with(file: &str, ledger: &Ledger, options: SessionOptions) {
     let session = Session::open(ledger, options).await.unwrap();
     let mut runner = Runner::new(|| async { Ok(Database(session.clone())) });
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sql").join(file);
@@ -73,6 +77,12 @@ async fn check(file: &str, ledger: &Ledger, time_zone: &str) {
 #[tokio::test]
 async fn views_answer_as_published() {
     check("views.slt", &fixture::company().await, "UTC").await;
+}
+
+#[tokio::test]
+async fn the_registry_answers_in_sql() {
+    let registry = RegistryChoice::Given(Arc::new(registry::company()));
+    check_with("registry.slt", &fixture::company().await, SessionOptions { registry, ..fixture::options() }).await;
 }
 
 #[tokio::test]

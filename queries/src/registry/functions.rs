@@ -1,0 +1,225 @@
+//! The registry in SQL: functions that become plain conditions over the columns they are given.
+//!
+//! Each call is replaced by a `CASE` over the registry's rules while a query is planned, so that only the columns the
+//! rules speak of are read, and filters on the result still leave out files.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::{DFSchema, ScalarValue, exec_err, plan_err};
+use datafusion::error::Result;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::utils::disjunction;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::prelude::{Expr, SessionContext, col, lit};
+
+use super::pattern::{first_that_holds, word};
+use super::{Pattern, Registry, Workload, contract, model, workload};
+
+/// A function of the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Function {
+    /// `workload(team, project, api_key_alias, workload_hint, environment, operation, provider, model, tags)`
+    Workload,
+    /// `contract(provider, model, day)`
+    Contract,
+    /// `model_family(model)`, `model_family(provider, model)`
+    ModelFamily,
+    /// `workload_owner(workload)`
+    Owner,
+    /// `declared_segment(workload)`
+    DeclaredSegment,
+    /// `is_approved(workload, provider, model)`
+    IsApproved,
+}
+
+impl Function {
+    const ALL: [Self; 6] =
+        [Self::Workload, Self::Contract, Self::ModelFamily, Self::Owner, Self::DeclaredSegment, Self::IsApproved];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Workload => "workload",
+            Self::Contract => "contract",
+            Self::ModelFamily => "model_family",
+            Self::Owner => "workload_owner",
+            Self::DeclaredSegment => "declared_segment",
+            Self::IsApproved => "is_approved",
+        }
+    }
+
+    fn parameters(self) -> &'static str {
+        match self {
+            Self::Workload => {
+                "team, project, api_key_alias, workload_hint, environment, operation, provider, model, tags"
+            }
+            Self::Contract => "provider, model, day",
+            Self::ModelFamily => "provider, model",
+            Self::Owner | Self::DeclaredSegment => "workload",
+            Self::IsApproved => "workload, provider, model",
+        }
+    }
+
+    fn return_type(self) -> DataType {
+        match self {
+            Self::IsApproved => DataType::Boolean,
+            _ => DataType::Utf8View,
+        }
+    }
+
+    /// The types the arguments are cast to.
+    fn argument_types(self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let expected = self.parameters().split(", ").count();
+        let short_form = self == Self::ModelFamily && given.len() == 1;
+        if given.len() != expected && !short_form {
+            return plan_err!(
+                "{}({}) takes {expected} arguments, {} were given",
+                self.name(),
+                self.parameters(),
+                given.len()
+            );
+        }
+        let wanted = given.iter().enumerate().map(|(at, given)| match (self, at) {
+            (Self::Contract, 2) => DataType::Date32,
+            (Self::Workload, 8) => given.clone(),
+            _ => DataType::Utf8View,
+        });
+        Ok(wanted.collect())
+    }
+
+    /// The call as an expression without the function; `None` if the registry says nothing about it.
+    fn to_expr(self, registry: &Registry, arguments: &[Expr]) -> Option<Expr> {
+        let by_workload = |value: fn(&Workload) -> Option<Expr>| {
+            let name = arguments.first()?;
+            let cases = registry.workloads.iter();
+            first_that_holds(
+                cases.filter_map(|workload| Some((name.clone().eq(word(&workload.name)), value(workload)?))),
+            )
+        };
+        match self {
+            Self::Workload => workload::to_expr(&registry.workloads, arguments),
+            Self::Contract => contract::to_expr(&registry.contracts, arguments),
+            Self::ModelFamily => match arguments {
+                [model] => model::to_expr(&registry.models, &[null(&DataType::Utf8View), model.clone()]),
+                both => model::to_expr(&registry.models, both),
+            },
+            Self::Owner => by_workload(|workload| workload.owner.as_deref().map(word)),
+            Self::DeclaredSegment => {
+                by_workload(|workload| workload.declared_segment.map(|segment| word(segment.as_str())))
+            }
+            Self::IsApproved => is_approved(&registry.workloads, arguments),
+        }
+    }
+}
+
+/// Null for a workload that approves everything, and for no workload; false for what a list leaves out or nobody names.
+fn is_approved(workloads: &[Workload], arguments: &[Expr]) -> Option<Expr> {
+    let [name, provider, model] = arguments else { return None };
+    let listed = |patterns: &[Pattern], fact: &Expr| match disjunction(
+        patterns.iter().map(|pattern| pattern.to_expr(fact.clone())),
+    ) {
+        Some(fits) => fits.is_true(),
+        None => lit(true),
+    };
+    first_that_holds(workloads.iter().filter_map(|workload| {
+        let (providers, models) = (&workload.approved_providers, &workload.approved_models);
+        let approves_all = providers.is_empty() && models.is_empty();
+        let approved = || listed(providers, provider).and(listed(models, model));
+        (!approves_all).then(|| (name.clone().eq(word(&workload.name)), approved()))
+    }))
+}
+
+fn null(data_type: &DataType) -> Expr {
+    lit(ScalarValue::try_new_null(data_type).unwrap_or(ScalarValue::Null))
+}
+
+/// A function over one registry.
+#[derive(Debug)]
+struct RegistryFunction {
+    function: Function,
+    registry: Arc<Registry>,
+    signature: Signature,
+}
+
+impl RegistryFunction {
+    fn expression(&self, arguments: &[Expr]) -> Expr {
+        let expression = self.function.to_expr(&self.registry, arguments);
+        expression.unwrap_or_else(|| null(&self.function.return_type()))
+    }
+}
+
+impl PartialEq for RegistryFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.function == other.function && Arc::ptr_eq(&self.registry, &other.registry)
+    }
+}
+
+impl Eq for RegistryFunction {}
+
+impl Hash for RegistryFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.function.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for RegistryFunction {
+    fn name(&self) -> &str {
+        self.function.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.function.return_type())
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        self.function.argument_types(given)
+    }
+
+    fn simplify(&self, arguments: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        Ok(ExprSimplifyResult::Simplified(self.expression(&arguments)))
+    }
+
+    /// Only where a plan was never optimised: evaluates what `simplify` would have put in its place.
+    fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let names: Vec<_> = (0..call.args.len()).map(|at| format!("argument{at}")).collect();
+        let arguments: Vec<_> = names.iter().map(col).collect();
+        let arrays = call.args.iter().map(|value| value.to_array(call.number_rows)).collect::<Result<Vec<_>>>()?;
+        let fields = names.iter().zip(&arrays).map(|(name, array)| Field::new(name, array.data_type().clone(), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let physical = SessionContext::new()
+            .create_physical_expr(self.expression(&arguments), &DFSchema::try_from(Arc::clone(&schema))?)?;
+        match RecordBatch::try_new(schema, arrays) {
+            Ok(batch) => physical.evaluate(&batch),
+            Err(error) => exec_err!("{}: {error}", self.name()),
+        }
+    }
+}
+
+/// Registers every function over `registry`.
+pub(crate) fn register(context: &SessionContext, registry: &Arc<Registry>) {
+    for function in Function::ALL {
+        context.register_udf(ScalarUDF::new_from_impl(RegistryFunction {
+            function,
+            registry: Arc::clone(registry),
+            signature: Signature::user_defined(Volatility::Immutable),
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Subject;
+    use super::*;
+
+    #[test]
+    fn the_function_takes_the_columns_rules_speak_of_in_their_order() {
+        let columns = Subject::COLUMNS.map(|(_, name)| name).join(", ");
+        assert_eq!(Function::Workload.parameters(), format!("{columns}, tags"));
+    }
+}
