@@ -9,7 +9,9 @@ use super::about::About;
 use super::anthropic_stream::MessageStream;
 use super::anthropic_usage::Usage;
 use super::capture::{Call, Capture, Envelope, Failure, Outcome, add_features, note_modalities};
+use super::extra::Extra;
 use super::messages::Messages;
+use super::object::object;
 use super::request::{Request, both_directions};
 use super::scalar::{Object, Text, present};
 use super::source::{Json, Source};
@@ -39,23 +41,29 @@ pub(super) const ABOUT: About = About {
             "with `iterations` (compaction, advisor, fallback): the sum of all passes, which the top level leaves out",
         ),
         ("region", "the host's, else `inference_geo`"),
+        ("service_tier", "`service_tier`; `fast` where `speed` says so"),
+        (
+            "meters",
+            "`other_model_tokens`: those of `iterations` whose `model` is another (advisor, fallback); such a call stays unpriced, its model being two",
+        ),
         ("meters", "`server_tool_use`: `web_search_requests`, `web_fetch_requests`, ..."),
     ],
     cannot_say: &["A total of its own: the counts can be checked only against each other."],
 };
 
-/// The message object, or the error that came instead.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Message<'a> {
-    #[serde(rename = "type", borrow)]
-    pub kind: Option<Text<'a>>,
-    pub id: Option<Text<'a>>,
-    pub model: Option<Text<'a>>,
-    pub content: Option<Json<'a>>,
-    pub stop_reason: Option<Text<'a>>,
-    pub usage: Option<Object<Usage<'a>>>,
-    pub error: Option<Json<'a>>,
-    pub container: Option<Json<'a>>,
+object! {
+    /// The message object, or the error that came instead.
+    pub(super) struct Message<'a> {
+        kind: Text<'a> = "type",
+        pub id: Text<'a> = "id",
+        pub model: Text<'a> = "model",
+        pub content: Json<'a> = "content",
+        pub stop_reason: Text<'a> = "stop_reason",
+        pub usage: Usage<'a> = "usage",
+        error: Json<'a> = "error",
+        container: Json<'a> = "container",
+    }
+    ignoring ["role", "stop_sequence", "request_id", "amazon-bedrock-invocationMetrics"]
 }
 
 /// What came back, however it came.
@@ -159,7 +167,10 @@ pub(super) fn read_message<'a>(
         output.message("assistant", stop_reason.as_deref(), |output| output.content(content));
     }
     output.features.insert_if(message.container.is_some(), Feature::CodeExecution);
+    let mut extra = Extra::default();
+    extra.add("response", &message.unknown);
     let outcome = Outcome {
+        extra,
         id: present(message.id),
         model: present(message.model),
         finished: message.content.is_some() || message.usage.is_some(),
@@ -167,7 +178,7 @@ pub(super) fn read_message<'a>(
         failure,
         ..Outcome::default()
     };
-    Ok(Answer { outcome, usage: message.usage.map(|usage| usage.0) })
+    Ok(Answer { outcome, usage: message.usage })
 }
 
 fn entry<'a>(
@@ -179,12 +190,13 @@ fn entry<'a>(
     let mut usage = usage.unwrap_or_default();
     outcome.tokens = usage.tokens();
     outcome.service_tier = usage.service_tier();
+    usage.note_unknown(&mut outcome.extra);
     let call = Call { source, raw, family: "anthropic", operation: Operation::Chat, provider: "anthropic" };
     let mut entry = call.entry(capture, request, outcome)?;
-    usage.meters(&mut entry.meters);
+    let served = entry.model().map(str::to_owned);
+    usage.meters(served.as_deref(), &mut entry.meters);
     // Where inference ran decides the price; a host's region is the more exact word.
     entry.region = entry.region.or(usage.inference_geo());
-    entry.extra = usage.extra();
     note_modalities(&mut entry);
     Ok(entry)
 }

@@ -11,7 +11,7 @@ use super::capture::{Failure, Outcome};
 use super::chat_stream::join;
 use super::messages::{Messages, elements, shape};
 use super::openai_chat::keep;
-use super::scalar::{Count, Object, Text, count};
+use super::scalar::{Count, Text, count};
 use super::source::{Json, Source, nests_too_deep};
 
 #[derive(Debug, Deserialize)]
@@ -19,10 +19,10 @@ struct StreamEvent<'a> {
     #[serde(rename = "type", borrow)]
     kind: Option<Text<'a>>,
     index: Option<Count>,
-    message: Option<Object<Message<'a>>>,
+    message: Option<Message<'a>>,
     content_block: Option<Json<'a>>,
     delta: Option<Json<'a>>,
-    usage: Option<Object<Usage<'a>>>,
+    usage: Option<Usage<'a>>,
     error: Option<Json<'a>>,
 }
 
@@ -100,8 +100,9 @@ impl<'a> MessageStream<'a> {
         Ok(())
     }
 
-    fn start(&mut self, message: Option<Object<Message<'a>>>) {
-        let Some(Object(message)) = message else { return };
+    fn start(&mut self, message: Option<Message<'a>>) {
+        let Some(message) = message else { return };
+        self.outcome.extra.add("response", &message.unknown);
         keep(&mut self.outcome.id, message.id);
         keep(&mut self.outcome.model, message.model);
         keep(&mut self.outcome.finish_reason, message.stop_reason);
@@ -111,9 +112,9 @@ impl<'a> MessageStream<'a> {
         }
     }
 
-    fn add_usage(&mut self, usage: Option<Object<Usage<'a>>>) {
+    fn add_usage(&mut self, usage: Option<Usage<'a>>) {
         if let Some(usage) = usage {
-            self.usage.get_or_insert_default().merge(usage.0);
+            self.usage.get_or_insert_default().merge(usage);
         }
     }
 

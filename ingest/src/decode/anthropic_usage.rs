@@ -3,64 +3,73 @@
 use std::borrow::Cow;
 
 use daybook_ledger::{Tokens, Usd};
-use serde::Deserialize;
 
-use super::scalar::{Count, Object, Text, count, present};
+use super::extra::Extra;
+use super::object::object;
+use super::scalar::{Count, Text, count, present};
 use super::source::Json;
 use super::usage::{meter, sum};
-use super::writer::Writer;
 
-/// `usage` of a message, of `message_start` and of `message_delta`.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Usage<'a> {
-    input_tokens: Option<Count>,
-    cache_creation_input_tokens: Option<Count>,
-    cache_read_input_tokens: Option<Count>,
-    cache_creation: Option<Object<CacheCreation>>,
-    output_tokens: Option<Count>,
-    output_tokens_details: Option<Object<OutputDetails>>,
-    server_tool_use: Option<Object<ServerToolUse>>,
-    #[serde(borrow)]
-    service_tier: Option<Text<'a>>,
-    inference_geo: Option<Text<'a>>,
-    speed: Option<Json<'a>>,
-    /// Passes of one call, compaction among them. The counts above then leave all but the messages out.
-    iterations: Option<Vec<Object<Iteration>>>,
+object! {
+    /// `usage` of a message, of `message_start` and of `message_delta`.
+    pub(super) struct Usage<'a> {
+        input_tokens: Count = "input_tokens",
+        cache_creation_input_tokens: Count = "cache_creation_input_tokens",
+        cache_read_input_tokens: Count = "cache_read_input_tokens",
+        cache_creation: CacheCreation<'a> = "cache_creation",
+        output_tokens: Count = "output_tokens",
+        output_tokens_details: OutputDetails<'a> = "output_tokens_details",
+        server_tool_use: ServerToolUse<'a> = "server_tool_use",
+        service_tier: Text<'a> = "service_tier",
+        inference_geo: Text<'a> = "inference_geo",
+        speed: Json<'a> = "speed",
+        /// Passes of one call, compaction among them. The counts above then leave all but the messages out.
+        iterations: Vec<Iteration<'a>> = "iterations",
+    }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-struct CacheCreation {
-    ephemeral_5m_input_tokens: Option<Count>,
-    ephemeral_1h_input_tokens: Option<Count>,
+object! {
+    #[derive(Clone)]
+    struct CacheCreation<'a> {
+        short: Count = "ephemeral_5m_input_tokens",
+        long: Count = "ephemeral_1h_input_tokens",
+    }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-struct OutputDetails {
-    thinking_tokens: Option<Count>,
+object! {
+    #[derive(Clone)]
+    struct OutputDetails<'a> {
+        thinking_tokens: Count = "thinking_tokens",
+    }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-struct ServerToolUse {
-    web_search_requests: Option<Count>,
-    web_fetch_requests: Option<Count>,
-    code_execution_requests: Option<Count>,
+object! {
+    struct ServerToolUse<'a> {
+        web_search_requests: Count = "web_search_requests",
+        web_fetch_requests: Count = "web_fetch_requests",
+        code_execution_requests: Count = "code_execution_requests",
+    }
 }
 
-/// The counts of one pass, or of the whole call.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-struct Iteration {
-    input_tokens: Option<Count>,
-    cache_creation_input_tokens: Option<Count>,
-    cache_read_input_tokens: Option<Count>,
-    cache_creation: Option<Object<CacheCreation>>,
-    output_tokens: Option<Count>,
-    output_tokens_details: Option<Object<OutputDetails>>,
+object! {
+    /// The counts of one pass, or of the whole call.
+    struct Iteration<'a> {
+        model: Text<'a> = "model",
+        input_tokens: Count = "input_tokens",
+        cache_creation_input_tokens: Count = "cache_creation_input_tokens",
+        cache_read_input_tokens: Count = "cache_read_input_tokens",
+        cache_creation: CacheCreation<'a> = "cache_creation",
+        output_tokens: Count = "output_tokens",
+        output_tokens_details: OutputDetails<'a> = "output_tokens_details",
+    }
+    ignoring ["type"]
 }
 
-impl Iteration {
+impl Iteration<'_> {
     fn tokens(&self) -> Tokens {
-        let split = self.cache_creation.unwrap_or_default().0;
-        let (short, long) = (count(split.ephemeral_5m_input_tokens), count(split.ephemeral_1h_input_tokens));
+        let split = self.cache_creation.as_ref();
+        let short = split.and_then(|split| count(split.short));
+        let long = split.and_then(|split| count(split.long));
         let cache_read = count(self.cache_read_input_tokens);
         let cache_write = count(self.cache_creation_input_tokens).or_else(|| sum(&[short, long]));
         Tokens {
@@ -70,7 +79,7 @@ impl Iteration {
             cache_write_5m: short,
             cache_write_1h: long,
             output: count(self.output_tokens),
-            reasoning: count(self.output_tokens_details.unwrap_or_default().0.thinking_tokens),
+            reasoning: self.output_tokens_details.as_ref().and_then(|details| count(details.thinking_tokens)),
             ..Tokens::default()
         }
     }
@@ -83,13 +92,14 @@ impl<'a> Usage<'a> {
             input_tokens: self.input_tokens,
             cache_creation_input_tokens: self.cache_creation_input_tokens,
             cache_read_input_tokens: self.cache_read_input_tokens,
-            cache_creation: self.cache_creation,
+            cache_creation: self.cache_creation.clone(),
             output_tokens: self.output_tokens,
-            output_tokens_details: self.output_tokens_details,
+            output_tokens_details: self.output_tokens_details.clone(),
+            ..Iteration::default()
         };
         let whole = whole.tokens();
         let passes = self.iterations.as_deref().unwrap_or_default();
-        let Some(all) = passes.iter().map(|pass| pass.0.tokens()).reduce(|all, pass| add(&all, &pass)) else {
+        let Some(all) = passes.iter().map(Iteration::tokens).reduce(|all, pass| add(&all, &pass)) else {
             return whole;
         };
         Tokens { reasoning: all.reasoning.or(whole.reasoning), ..all }
@@ -100,27 +110,41 @@ impl<'a> Usage<'a> {
         self.input_tokens = said(later.input_tokens).or(self.input_tokens);
         self.cache_creation_input_tokens = said(later.cache_creation_input_tokens).or(self.cache_creation_input_tokens);
         self.cache_read_input_tokens = said(later.cache_read_input_tokens).or(self.cache_read_input_tokens);
-        self.cache_creation = later.cache_creation.or(self.cache_creation);
+        self.cache_creation = later.cache_creation.or(self.cache_creation.take());
         self.output_tokens = said(later.output_tokens).or(self.output_tokens);
-        self.output_tokens_details = later.output_tokens_details.or(self.output_tokens_details);
-        self.server_tool_use = later.server_tool_use.or(self.server_tool_use);
+        self.output_tokens_details = later.output_tokens_details.or(self.output_tokens_details.take());
+        self.server_tool_use = later.server_tool_use.or(self.server_tool_use.take());
         self.service_tier = later.service_tier.or(self.service_tier.take());
         self.inference_geo = later.inference_geo.or(self.inference_geo.take());
         self.speed = later.speed.or(self.speed);
         self.iterations = later.iterations.or(self.iterations.take());
+        self.unknown = later.unknown;
     }
 
-    /// Quantities billed apart from tokens.
-    pub(super) fn meters(&self, meters: &mut Vec<(&'static str, Usd)>) {
-        let used = self.server_tool_use.unwrap_or_default().0;
-        meter(meters, "web_search_requests", count(used.web_search_requests));
-        meter(meters, "web_fetch_requests", count(used.web_fetch_requests));
-        meter(meters, "code_execution_requests", count(used.code_execution_requests));
+    /// Quantities billed apart from tokens. Passes of other models than `served`, an advisor's or a fallback's, are tokens
+    /// of other prices: they are counted, so that a price of `served` alone does not pass for the call's.
+    pub(super) fn meters(&self, served: Option<&str>, meters: &mut Vec<(&'static str, Usd)>) {
+        if let Some(used) = &self.server_tool_use {
+            meter(meters, "web_search_requests", count(used.web_search_requests));
+            meter(meters, "web_fetch_requests", count(used.web_fetch_requests));
+            meter(meters, "code_execution_requests", count(used.code_execution_requests));
+        }
+        let of_others = self.iterations.iter().flatten().filter(|pass| {
+            let model = pass.model.as_ref().map(|model| model.0.as_ref()).filter(|model| !model.is_empty());
+            model.is_some_and(|model| served.is_some_and(|served| served != model))
+        });
+        let tokens = of_others.map(Iteration::tokens).map(|tokens| sum(&[tokens.input, tokens.output]));
+        meter(meters, "other_model_tokens", sum(&tokens.collect::<Vec<_>>()));
     }
 
-    /// The tier that served.
+    /// The tier that served. Fast mode is a tier of its own, with its own price.
     pub(super) fn service_tier(&mut self) -> Option<Cow<'a, str>> {
-        present(self.service_tier.take())
+        let fast = self.speed.is_some_and(|speed| speed.get() == "\"fast\"");
+        let tier = present(self.service_tier.take());
+        match tier.as_deref() {
+            None | Some("standard") if fast => Some(Cow::Borrowed("fast")),
+            _ => tier,
+        }
     }
 
     /// Where inference ran; `not_available` says nothing.
@@ -128,15 +152,24 @@ impl<'a> Usage<'a> {
         present(self.inference_geo.take()).filter(|geo| geo != "not_available")
     }
 
-    /// What decides prices but has no column.
-    pub(super) fn extra(&self) -> Option<Cow<'a, str>> {
-        let speed = self.speed.filter(|speed| speed.get() != "\"standard\"")?;
-        let mut writer = Writer::new(true);
-        writer.open('{');
-        writer.key("speed");
-        writer.json(speed.get());
-        writer.close('}');
-        Some(Cow::Owned(writer.into_text()))
+    /// What it says that no column has.
+    pub(super) fn note_unknown(&self, extra: &mut Extra<'a>) {
+        extra.add("usage", &self.unknown);
+        if let Some(speed) = self.speed.filter(|speed| !matches!(speed.get(), "\"standard\"" | "\"fast\"")) {
+            extra.member("usage.speed".to_owned(), speed.get());
+        }
+        if let Some(split) = &self.cache_creation {
+            extra.add("usage.cache_creation", &split.unknown);
+        }
+        if let Some(details) = &self.output_tokens_details {
+            extra.add("usage.output_tokens_details", &details.unknown);
+        }
+        if let Some(used) = &self.server_tool_use {
+            extra.add("usage.server_tool_use", &used.unknown);
+        }
+        for (at, pass) in self.iterations.iter().flatten().enumerate() {
+            extra.add(&format!("usage.iterations.{at}"), &pass.unknown);
+        }
     }
 }
 
@@ -204,8 +237,31 @@ mod tests {
     }
 
     #[test]
-    fn a_fast_answer_is_told_in_extra() {
-        assert_eq!(usage(r#"{"speed":"fast"}"#).extra().as_deref(), Some(r#"{"speed":"fast"}"#));
-        assert_eq!(usage(r#"{"speed":"standard"}"#).extra(), None);
+    fn fast_mode_is_a_tier_unless_another_served() {
+        let tier = |json: &str| usage(json).service_tier().map(Cow::into_owned);
+        assert_eq!(tier(r#"{"speed":"fast"}"#).as_deref(), Some("fast"));
+        assert_eq!(tier(r#"{"speed":"fast","service_tier":"standard"}"#).as_deref(), Some("fast"));
+        assert_eq!(tier(r#"{"speed":"fast","service_tier":"batch"}"#).as_deref(), Some("batch"));
+        assert_eq!(tier(r#"{"speed":"standard","service_tier":"standard"}"#).as_deref(), Some("standard"));
+        assert_eq!(tier(r#"{"speed":null}"#), None);
+    }
+
+    #[test]
+    fn passes_of_other_models_are_counted_apart_and_new_members_kept() {
+        let usage = usage(
+            r#"{"input_tokens":10,"output_tokens":2,"new_tokens":7,"iterations":[
+                {"type":"message","input_tokens":10,"output_tokens":2},
+                {"type":"advisor_message","model":"claude-fable-5-1","input_tokens":30,"output_tokens":5,"why":"hard"}]}"#,
+        );
+        let mut meters = Vec::new();
+        usage.meters(Some("claude-sonnet-5"), &mut meters);
+        assert_eq!(meters.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["other_model_tokens"]);
+        assert_eq!(meters[0].1.to_string(), "35.000000000000");
+        meters.clear();
+        usage.meters(Some("claude-fable-5-1"), &mut meters);
+        assert!(meters.is_empty());
+        let mut extra = Extra::default();
+        usage.note_unknown(&mut extra);
+        assert_eq!(extra.into_json().as_deref(), Some(r#"{"usage.new_tokens":7,"usage.iterations.1.why":"hard"}"#));
     }
 }

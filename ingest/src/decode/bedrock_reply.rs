@@ -179,7 +179,8 @@ impl<'a> Reply<'a> {
     }
 
     fn of_anthropic(answer: super::anthropic::Answer<'a>) -> Self {
-        let (outcome, usage) = (answer.outcome, answer.usage.unwrap_or_default());
+        let (mut outcome, usage) = (answer.outcome, answer.usage.unwrap_or_default());
+        usage.note_unknown(&mut outcome.extra);
         Self {
             counts: Counts::of_inclusive(&usage.tokens()),
             model: outcome.model,

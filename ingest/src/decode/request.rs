@@ -51,6 +51,7 @@ pub(super) struct Request<'a> {
     thinking: Option<Json<'a>>,
     web_search_options: Option<Json<'a>>,
     mcp_servers: Option<Json<'a>>,
+    container: Option<Json<'a>>,
     previous_response_id: Option<Json<'a>>,
     conversation: Option<Json<'a>>,
     store: Option<Json<'a>>,
@@ -211,6 +212,8 @@ impl<'a> Request<'a> {
         note(effort || output_effort || thinks || self.reasoning_effort.is_some(), Feature::ReasoningControl);
         note(self.web_search_options.is_some(), Feature::WebSearch);
         note(self.mcp_servers.is_some_and(says_something), Feature::RemoteMcp);
+        // Skills and files in Anthropic's sandbox.
+        note(self.container.is_some_and(says_something), Feature::CodeExecution);
         let template = self.prompt.filter(|prompt| prompt.get().starts_with('{'));
         let state = [self.previous_response_id, self.conversation, self.store, template];
         note(state.into_iter().flatten().any(says_something), Feature::HostedState);
@@ -384,6 +387,7 @@ mod tests {
             (r#""tools":[{"type":"computer_use_preview"}]"#, "computer_use"),
             (r#""tools":[{"type":"mcp","server_url":"u"}]"#, "remote_mcp"),
             (r#""mcp_servers":[{"url":"u"}]"#, "remote_mcp"),
+            (r#""container":{"skills":[{"type":"anthropic","skill_id":"pptx"}]}"#, "code_execution"),
             (r#""response_format":{"type":"json_schema","json_schema":{}}"#, "structured_output"),
             (r#""text":{"format":{"type":"json_object"}}"#, "structured_output"),
             (r#""output_config":{"format":{"type":"json_schema"}}"#, "structured_output"),

@@ -141,7 +141,7 @@ fn compaction_passes_are_summed_and_geography_is_the_region() {
             {"type":"message","input_tokens":10,"output_tokens":2}]}}"#,
     ));
     assert_eq!((entry.tokens.input, entry.tokens.output, entry.tokens.cache_write_5m), (Some(117), Some(22), Some(7)));
-    assert_eq!((entry.region.as_deref(), entry.extra.as_deref()), (Some("us"), Some(r#"{"speed":"fast"}"#)));
+    assert_eq!((entry.region.as_deref(), entry.service_tier.as_deref()), (Some("us"), Some("fast")));
 }
 
 #[test]
