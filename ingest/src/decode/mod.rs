@@ -21,6 +21,7 @@ mod capture;
 mod chat_stream;
 mod cloudevents;
 mod cloudflare;
+mod copilot;
 mod envoy;
 mod error;
 mod exchange;
@@ -43,6 +44,7 @@ mod openai_chat;
 mod openai_responses;
 mod otel;
 mod otel_call;
+mod otel_indexed;
 mod otel_proto;
 mod otel_proto_value;
 mod otel_record;
@@ -114,6 +116,8 @@ pub enum Format {
     BedrockConverse,
     /// AWS Bedrock's model invocation log.
     BedrockLog,
+    /// Audit records of Microsoft 365 Copilot.
+    Copilot,
 }
 
 impl Format {
@@ -136,6 +140,7 @@ impl Format {
         Self::Langfuse,
         Self::BedrockConverse,
         Self::BedrockLog,
+        Self::Copilot,
     ];
 
     /// Its name in settings and headers.
@@ -158,6 +163,7 @@ impl Format {
             Self::Langfuse => "langfuse",
             Self::BedrockConverse => "bedrock-converse",
             Self::BedrockLog => "bedrock-invocation-log",
+            Self::Copilot => "microsoft-copilot",
         }
     }
 
@@ -180,6 +186,7 @@ impl Format {
         langfuse::ABOUT,
         bedrock_converse::ABOUT,
         bedrock_log::ABOUT,
+        copilot::ABOUT,
     ];
 
     /// Whether its events are a log of a call, of a gateway's or a cloud's own making, rather than what a provider said.
@@ -196,6 +203,7 @@ impl Format {
                 | Self::Apisix
                 | Self::Langfuse
                 | Self::BedrockLog
+                | Self::Copilot
         )
     }
 
@@ -331,6 +339,7 @@ fn read_as<'a>(
         Format::LiteLlm => sink(litellm::decode(source, raw, options)?),
         Format::BedrockConverse => sink(bedrock_converse::decode(source, raw, options)?),
         Format::BedrockLog => sink(bedrock_log::decode(source, raw, options)?),
+        Format::Copilot => copilot::decode(source, raw)?.into_iter().for_each(sink),
         Format::Gemini => sink(gemini::decode(source, raw, options)?),
         Format::OtelGenAi => otel::decode(source, options)?.into_iter().for_each(sink),
         Format::CloudEvents if inside.enveloped => {

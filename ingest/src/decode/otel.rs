@@ -26,7 +26,7 @@ pub(super) const ABOUT: About = About {
     columns: &[
         (
             "input_tokens, output_tokens",
-            "`gen_ai.usage.input_tokens`, `.output_tokens`, or the older `.prompt_tokens`, `.completion_tokens`",
+            "`gen_ai.usage.input_tokens`, `.output_tokens`, or the older `.prompt_tokens`, `.completion_tokens`; `llm.token_count.*` of OpenInference",
         ),
         ("cache_read_input_tokens", "`gen_ai.usage.cache_read.input_tokens` and older names"),
         (
@@ -38,7 +38,15 @@ pub(super) const ABOUT: About = About {
             "input_tokens",
             "of Anthropic instrumentations whose parts exceed it: with the parts added, because they report it without the cache",
         ),
-        ("provider", "`gen_ai.provider.name`, older `gen_ai.system`"),
+        (
+            "provider",
+            "a known host in `server.address`, else `gen_ai.provider.name`, older `gen_ai.system`, `llm.provider`",
+        ),
+        (
+            "operation",
+            "`gen_ai.operation.name`, else `llm.request.type`, `openinference.span.kind` or the inner spans of Vercel's AI SDK; without any of them a client span with provider and model",
+        ),
+        ("extra", "counts in `gen_ai.usage.*` under names not known here"),
         ("workload_hint, environment", "`service.name`, `deployment.environment.name` of the resource"),
         ("status, error_type", "the span's status and `error.type`, else the recorded exception"),
     ],

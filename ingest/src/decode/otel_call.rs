@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::capture::{add_features, is_filtered, note_modalities, note_model};
 use super::litellm::note_embedding;
 use super::messages::{Direction, Messages, elements};
+use super::otel_indexed::Spelt;
 use super::otel_value::{AttributeValue, Plain};
 use super::provider::{Host, Model, canonical};
 use super::request::note_tool;
@@ -45,9 +46,17 @@ pub(super) struct Attributed<'a> {
     usage: Usage,
     features: Features,
     system: Option<Plain<'a>>,
-    input: [Option<Plain<'a>>; 2],
-    output: [Option<Plain<'a>>; 2],
+    input: [Option<Plain<'a>>; 3],
+    output: [Option<Plain<'a>>; 3],
     tools: Option<Plain<'a>>,
+    spelt: Spelt<'a>,
+    /// What OpenInference and the AI SDK of Vercel say in words of their own.
+    span_kind: Word<'a>,
+    sdk_operation: Word<'a>,
+    named_model: Word<'a>,
+    named_provider: Word<'a>,
+    /// Counts of usage under names nobody knows here.
+    unknown: Vec<(String, String)>,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +81,8 @@ impl<'a> Attributed<'a> {
         attributes: impl Iterator<Item = (&'k str, V)> + Clone,
     ) -> Result<Self, DecodeError> {
         let mut read = Self::default();
-        if attributes.clone().any(|(key, _)| key.starts_with("gen_ai.") || key.starts_with("llm.")) {
+        const MARKS: [&str; 4] = ["gen_ai.", "llm.", "openinference.", "ai.operationId"];
+        if attributes.clone().any(|(key, _)| MARKS.iter().any(|mark| key.starts_with(mark))) {
             for (key, value) in attributes {
                 read.take(key, value)?;
             }
@@ -82,11 +92,30 @@ impl<'a> Attributed<'a> {
 
     fn take(&mut self, key: &str, value: impl AttributeValue<'a>) -> Result<(), DecodeError> {
         if let Some(usage) = key.strip_prefix("gen_ai.usage.").or_else(|| key.strip_prefix("llm.usage.")) {
-            return self.take_usage(usage, value);
+            return self.take_usage(key, usage, value);
+        }
+        if let Some(count) = key.strip_prefix("llm.token_count.") {
+            return self.take_count(count, value);
+        }
+        if self.spelt.take(key, &value)? {
+            return Ok(());
         }
         match key {
             "gen_ai.operation.name" => self.operation = value.text()?,
             "llm.request.type" => self.request_type = value.text()?,
+            "openinference.span.kind" => self.span_kind = value.text()?,
+            "ai.operationId" => self.sdk_operation = value.text()?,
+            "llm.model_name" | "embedding.model_name" | "ai.model.id" => self.named_model = value.text()?,
+            "llm.provider" | "llm.system" | "ai.model.provider" => {
+                let named = value.text()?;
+                self.named_provider = self.named_provider.take().or(named);
+            }
+            "llm.cost.total" => self.cost = self.cost.or(value.decimal()?),
+            "input.value" => self.input[2] = Some(value.plain()?),
+            "output.value" => self.output[2] = Some(value.plain()?),
+            "ai.usage.cachedInputTokens" => self.usage.cache_read[1] = value.count()?,
+            "ai.usage.reasoningTokens" => self.usage.reasoning[1] = value.count()?,
+            "ai.usage.tokens" => self.usage.input[1] = value.count()?,
             "event.name" => self.event_name = value.text()?,
             "gen_ai.provider.name" => self.provider[0] = value.text()?,
             "gen_ai.system" | "gen_ai.model.provider" => self.provider[1] = value.text()?,
@@ -111,16 +140,51 @@ impl<'a> Attributed<'a> {
             "gen_ai.response.time_to_first_chunk" => self.first_chunk_seconds = value.decimal()?,
             "gen_ai.system_instructions" => self.system = Some(value.plain()?),
             "gen_ai.input.messages" => self.input[0] = Some(value.plain()?),
-            "gen_ai.prompt" => self.input[1] = Some(value.plain()?),
+            "gen_ai.prompt" | "gen_ai.prompt_json" => self.input[1] = Some(value.plain()?),
             "gen_ai.output.messages" => self.output[0] = Some(value.plain()?),
-            "gen_ai.completion" => self.output[1] = Some(value.plain()?),
+            "gen_ai.completion" | "gen_ai.completion_json" => self.output[1] = Some(value.plain()?),
             "gen_ai.tool.definitions" => self.tools = Some(value.plain()?),
             _ => self.take_feature(key, value)?,
         }
         Ok(())
     }
 
-    fn take_usage(&mut self, name: &str, value: impl AttributeValue<'a>) -> Result<(), DecodeError> {
+    /// OpenInference's counts, inclusive as the convention's.
+    fn take_count(&mut self, name: &str, value: impl AttributeValue<'a>) -> Result<(), DecodeError> {
+        let usage = &mut self.usage;
+        let field = match name {
+            "prompt" => &mut usage.input[1],
+            "completion" => &mut usage.output[1],
+            "total" => &mut usage.total,
+            "prompt_details.cache_read" => &mut usage.cache_read[1],
+            "prompt_details.cache_write" => &mut usage.cache_write[1],
+            "prompt_details.audio" => &mut usage.input_audio,
+            "completion_details.reasoning" => &mut usage.reasoning[1],
+            "completion_details.audio" => &mut usage.output_audio,
+            _ => return self.keep_unknown(&format!("llm.token_count.{name}"), value),
+        };
+        *field = value.count()?;
+        Ok(())
+    }
+
+    /// Keeps a count under a name nobody knows here, as it is written.
+    fn keep_unknown(&mut self, key: &str, value: impl AttributeValue<'a>) -> Result<(), DecodeError> {
+        const MEMBERS_MAX: usize = 32;
+        let json = match value.plain()? {
+            Plain::Json(json) => json,
+            Plain::Text(text) => {
+                let mut json = String::new();
+                super::writer::push_string(&mut json, &text);
+                json
+            }
+        };
+        if self.unknown.len() < MEMBERS_MAX && json.len() <= 256 && json != "null" {
+            self.unknown.push((key.to_owned(), json));
+        }
+        Ok(())
+    }
+
+    fn take_usage(&mut self, key: &str, name: &str, value: impl AttributeValue<'a>) -> Result<(), DecodeError> {
         let usage = &mut self.usage;
         let field = match name {
             "input_tokens" => &mut usage.input[0],
@@ -140,11 +204,16 @@ impl<'a> Attributed<'a> {
             "image.cache_read.input_tokens" => &mut usage.cached_image,
             "audio.output_tokens" => &mut usage.output_audio,
             "image.output_tokens" => &mut usage.output_image,
+            "details.cache_read_tokens" | "details.cache_read_input_tokens" => &mut usage.cache_read[1],
+            "details.cache_write_tokens" | "details.cache_creation_input_tokens" => &mut usage.cache_write[1],
+            "details.reasoning_tokens" => &mut usage.reasoning[1],
             "cost" => {
                 self.cost = value.decimal()?;
                 return Ok(());
             }
-            _ => return Ok(()),
+            // Parts that are the rest of others.
+            "text.input_tokens" | "text.output_tokens" | "text.cache_read.input_tokens" => return Ok(()),
+            _ => return self.keep_unknown(key, value),
         };
         *field = value.count()?;
         Ok(())
@@ -164,7 +233,12 @@ impl<'a> Attributed<'a> {
                 let format = value.text()?;
                 note(format.is_some_and(|format| format.starts_with("json")), Feature::StructuredOutput);
             }
-            _ => note(key.starts_with("gen_ai.request.reasoning"), Feature::ReasoningControl),
+            "aws.bedrock.guardrail.id" => note(value.text()?.is_some(), Feature::Guardrails),
+            "aws.bedrock.knowledge_base.id" => note(value.text()?.is_some(), Feature::HostedVectorStore),
+            _ => {
+                note(key.starts_with("gen_ai.request.reasoning"), Feature::ReasoningControl);
+                note(key.starts_with("llm.request.functions.") || key.starts_with("llm.tools."), Feature::ToolCalling);
+            }
         }
         Ok(())
     }
@@ -183,8 +257,23 @@ impl<'a> Attributed<'a> {
             // What holds calls, or surrounds them.
             Some("invoke_agent" | "create_agent" | "invoke_workflow" | "execute_tool" | "retrieval" | "plan") => None,
             Some(memory) if memory.ends_with("_memory") => None,
-            // Former instrumentations name no operation, later conventions may name one more: neither is to be lost.
-            Some(_) | None => self.leaves_the_process(internal).then_some(Operation::Chat),
+            Some(sdk) if sdk.starts_with("ai.") => sdk_operation(sdk),
+            // Later conventions may name one more operation: it is not to be lost.
+            Some(_) => self.leaves_the_process(internal).then_some(Operation::Chat),
+            None => self.operation_in_other_words(internal),
+        }
+    }
+
+    /// The same where the conventions' own word is missing.
+    fn operation_in_other_words(&self, internal: bool) -> Option<Operation> {
+        match (self.span_kind.as_deref(), self.sdk_operation.as_deref()) {
+            (Some("LLM"), _) => Some(Operation::Chat),
+            (Some("EMBEDDING"), _) => Some(Operation::Embeddings),
+            (Some("RERANKER"), _) => Some(Operation::Rerank),
+            (Some(_), _) => None,
+            (None, Some(sdk)) => sdk_operation(sdk),
+            // Former instrumentations name no operation.
+            (None, None) => self.leaves_the_process(internal).then_some(Operation::Chat),
         }
     }
 
@@ -214,7 +303,8 @@ impl<'a> Attributed<'a> {
         entry.reported_cost = self.cost;
         entry.reported_currency = self.cost.map(|_| "USD");
         entry.service_tier = first(&mut self.service_tier);
-        entry.finish_reason = self.finish_reason.take();
+        entry.finish_reason = self.finish_reason.take().or_else(|| self.spelt.output.finish_reason());
+        entry.extra = self.extra();
         entry.tags.extend(self.agent.take().map(|agent| (Cow::Borrowed("gen_ai.agent.name"), agent)));
         self.settle(entry, failed, exception);
         self.name_models(entry);
@@ -223,6 +313,22 @@ impl<'a> Attributed<'a> {
         note_modalities(entry);
         note_embedding(entry);
         Ok(())
+    }
+
+    /// The counts nobody knows here, under their names.
+    fn extra(&self) -> Option<Cow<'a, str>> {
+        if self.unknown.is_empty() {
+            return None;
+        }
+        let mut writer = super::writer::Writer::new(true);
+        writer.open('{');
+        for (key, json) in &self.unknown {
+            let mut quoted = String::with_capacity(key.len() + 2);
+            super::writer::push_string(&mut quoted, key);
+            writer.member(&quoted, json);
+        }
+        writer.close('}');
+        Some(Cow::Owned(writer.into_text()))
     }
 
     /// How it ended, and the counts.
@@ -252,11 +358,12 @@ impl<'a> Attributed<'a> {
     /// Who serves. Instrumentations name the client library's vendor; a known host knows better who bills.
     fn name_models(&mut self, entry: &mut Entry<'a>) {
         let host = self.server_address.as_deref().map(Host::of).unwrap_or_default();
-        let named = first(&mut self.provider).map(canonical);
+        let named = first(&mut self.provider).or_else(|| self.named_provider.take()).map(vendor).map(canonical);
         let region = host.region.map(|region| Cow::Owned(region.to_owned()));
         entry.provider = host.provider.map(Cow::Borrowed).or(named);
         let strip = |model: Cow<'a, str>, provider: Option<&str>| Model::of(model, provider);
-        let requested = self.request_model.take().map(|model| strip(model, entry.provider.as_deref()));
+        let asked = self.request_model.take().or_else(|| self.named_model.take());
+        let requested = asked.map(|model| strip(model, entry.provider.as_deref()));
         if entry.provider.is_none() {
             entry.provider = requested.as_ref().and_then(|model| model.provider).map(Cow::Borrowed);
         }
@@ -277,13 +384,14 @@ impl<'a> Attributed<'a> {
         if let Some(system) = self.system.take() {
             as_json(system, |json| input.system(Some(json)));
         }
-        let [present, former] = std::mem::take(&mut self.input);
-        if let Some(said) = present.or(former) {
-            as_json(said, |json| input.list(Some(json)));
-        }
-        let [present, former] = std::mem::take(&mut self.output);
-        if let Some(said) = present.or(former) {
-            as_json(said, |json| output.list(Some(json)));
+        for (messages, said, spelt) in [
+            (&mut input, std::mem::take(&mut self.input), self.spelt.input.json()),
+            (&mut output, std::mem::take(&mut self.output), self.spelt.output.json()),
+        ] {
+            let [present, former, whole] = said;
+            // A whole value may hold anything; messages that are spelt out hold what was said.
+            let said = present.or(former).or(spelt.map(Plain::Json)).or(whole);
+            said.into_iter().for_each(|said| as_json(said, |json| messages.list(Some(json))));
         }
         for features in [input.features, output.features] {
             features.iter().for_each(|feature| self.features.insert(feature));
@@ -342,6 +450,26 @@ impl Usage {
     }
 }
 
+/// Operations of Vercel's AI SDK. Its outer spans repeat what the inner ones, whose names begin with `do`, count.
+fn sdk_operation(name: &str) -> Option<Operation> {
+    let inner = name.split(' ').next().unwrap_or_default().rsplit('.').next().unwrap_or_default();
+    match inner {
+        "doGenerate" | "doStream" => Some(Operation::Chat),
+        "doEmbed" => Some(Operation::Embeddings),
+        _ => None,
+    }
+}
+
+/// `openai.chat` and `anthropic.messages` name a vendor and its API; names with dots that are vendors' stay.
+fn vendor(name: Cow<'_, str>) -> Cow<'_, str> {
+    match name.split_once('.') {
+        Some((vendor, _)) if super::provider::known(&name).is_none() && super::provider::known(vendor).is_some() => {
+            Cow::Owned(vendor.to_owned())
+        }
+        _ => name,
+    }
+}
+
 fn first<'a>(words: &mut [Word<'a>; 2]) -> Word<'a> {
     words[0].take().or_else(|| words[1].take())
 }
@@ -352,7 +480,7 @@ fn millis(seconds: Usd) -> Option<i64> {
 }
 
 /// JSON that was sent as text; what nests too deep stays text.
-fn raw(json: &str) -> Option<&RawValue> {
+pub(super) fn raw(json: &str) -> Option<&RawValue> {
     if nests_too_deep(json) { None } else { serde_json::from_str(json).ok() }
 }
 

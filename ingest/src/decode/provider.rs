@@ -10,8 +10,8 @@ pub(super) fn known(name: &str) -> Option<&'static str> {
         | "az.ai.openai" | "az.ai.inference" => "azure",
         "anthropic" | "anthropic_text" => "anthropic",
         "gemini" | "gcp.gemini" | "gcp.gen_ai" | "google_ai_studio" => "gemini",
-        "gcp.vertex_ai" => "vertex_ai",
-        "bedrock" | "aws.bedrock" | "aws_bedrock" | "bedrock_converse" | "bedrock_mantle" => "bedrock",
+        "gcp.vertex_ai" | "vertexai" => "vertex_ai",
+        "bedrock" | "aws" | "aws.bedrock" | "aws_bedrock" | "bedrock_converse" | "bedrock_mantle" => "bedrock",
         "mistral" | "mistral_ai" | "mistralai" | "codestral" | "text-completion-codestral" => "mistral",
         "cohere" | "cohere_chat" => "cohere",
         "deepseek" => "deepseek",
@@ -38,7 +38,9 @@ pub(super) fn known(name: &str) -> Option<&'static str> {
 
 /// The ledger's name for `name`; a name not known here stays as it is.
 pub(super) fn canonical(name: Cow<'_, str>) -> Cow<'_, str> {
-    known(&name).map_or(name, Cow::Borrowed)
+    // OpenLLMetry writes names as their vendors do: `Anthropic`, `OpenAI`.
+    let found = known(&name).or_else(|| known(&name.to_ascii_lowercase()));
+    found.map_or(name, Cow::Borrowed)
 }
 
 /// What the host of an endpoint tells: who answers there, and in which region.

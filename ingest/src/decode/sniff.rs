@@ -149,6 +149,7 @@ impl<'de> Visitor<'de> for KeysVisitor<'_> {
                 "usageMetadata" | "usage_metadata" | "promptFeedback" | "candidates" | "modelVersion" => {
                     Some(Format::Gemini)
                 }
+                "CopilotEventData" | "AuditData" | "auditData" => Some(Format::Copilot),
                 "stopReason" => Some(Format::BedrockConverse),
                 "object" | "type" | "schemaType" => by_mark(map.next_value::<Json<'de>>()?),
                 _ => {

@@ -179,6 +179,12 @@ impl<'a> Source<'a> {
         DecodeError::BadValue { place: self.place(self.offset_of(part.get()) + part.get().len()), reason }
     }
 
+    /// The same of the event's own member `name`, where the value itself is gone.
+    pub(super) fn bad_member(&self, name: &str, reason: &str) -> DecodeError {
+        let place = Place { path: format!("$.{name}"), line: 1, column: 1, offset: 0 };
+        DecodeError::BadValue { place, reason: reason.to_owned() }
+    }
+
     /// The error of `serde_json` while reading `part`, placed in the whole text.
     fn explain(&self, part: &str, error: &serde_json::Error) -> DecodeError {
         let lines = part.split_inclusive('\n').take(error.line().saturating_sub(1));
