@@ -100,7 +100,7 @@ impl Table {
 table! {
     /// One narrow row per call.
     USAGE = "usage", sorted by &["team", "started_at"], builder UsageBuilder {
-        entry_id: Bytes, false, "", "Identity of the call, 16 bytes derived from `source` and `event_id`", "Daybook";
+        entry_id: Bytes, false, "", "Identity of the call, 16 bytes derived from `source` and `event_id` (of a CloudEvent, from its own `id`)", "Daybook";
         event_date: Day, true, "UTC day", "Day of `started_at`", "Daybook";
         source: Word, false, "", "Kind of source the event came from; with `event_id` it makes `entry_id`", "CloudEvents source";
         event_id: Text, false, "", "The call's own id in its source: the provider's response id, the gateway's row id", "CloudEvents id";

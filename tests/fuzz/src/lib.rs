@@ -8,8 +8,8 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ("openai", &["openai-chat", "openai-responses"]),
     ("compatible", &[]),
     ("anthropic", &["anthropic"]),
-    ("google", &[]),
-    ("bedrock", &[]),
+    ("google", &["gemini"]),
+    ("bedrock", &["bedrock-converse", "bedrock-invocation-log"]),
     (
         "gateways",
         &[
@@ -24,7 +24,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "langfuse",
         ],
     ),
-    ("standards", &["otel-genai"]),
+    ("standards", &["otel-genai", "cloudevents", "microsoft-copilot"]),
 ];
 
 /// Decodes `data` as each format of `family`, and as what it looks like.

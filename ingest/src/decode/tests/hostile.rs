@@ -134,6 +134,23 @@ static EVENTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     cases.filter(|(name, _)| name != "expected").map(|(_, event)| event).collect()
 });
 
+/// The batches among them, in protobuf.
+static BATCHES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let cases = fixtures(Format::OtelGenAi).into_iter().filter(|(name, _)| name != "expected");
+    cases.map(|(_, event)| otel_proto::protobuf(&event)).collect()
+});
+
+/// Decodes `value` as protobuf, bare and in an envelope.
+fn try_protobuf(value: &[u8]) {
+    let plain: [(&str, &[u8]); 1] = [("content-type", b"application/x-protobuf")];
+    let envelope: [(&str, &[u8]); 5] =
+        [plain[0], ("ce_specversion", b"1.0"), ("ce_id", b"1"), ("ce_source", b"/s"), ("ce_type", b"t")];
+    for headers in [&plain[..], &envelope] {
+        let event = Event { value, headers, timestamp: None };
+        drop(decode(&event, None, &BODIES, &mut |entry| drop(said(&entry))));
+    }
+}
+
 /// Values a field may wrongly have.
 const ODD: [&str; 9] = ["null", "true", "-1", "1e400", "12.5", "\"text\"", "[]", "{}", "[{\"a\":[null]}]"];
 
@@ -160,6 +177,21 @@ proptest! {
             event[at] = byte;
         }
         try_all(&event);
+    }
+
+    #[test]
+    fn batches_in_protobuf_with_changed_bytes_never_panic(
+        pick in any::<prop::sample::Index>(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+        garbage in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let mut batch = pick.get(&BATCHES).clone();
+        for (at, byte) in changes {
+            let at = at.index(batch.len());
+            batch[at] = byte;
+        }
+        try_protobuf(&batch);
+        try_protobuf(&garbage);
     }
 
     #[test]
