@@ -57,6 +57,8 @@ words! {
         Image = "image",
         /// A live session's turn.
         Realtime = "realtime",
+        /// Text read off pages.
+        Ocr = "ocr",
     }
 }
 
@@ -332,8 +334,8 @@ pub struct Entry<'a> {
     pub request_model: Option<Cow<'a, str>>,
     /// The model that served.
     pub response_model: Option<Cow<'a, str>>,
-    /// The kind of call.
-    pub operation: Operation,
+    /// The kind of call. A line of a batch that never ran does not tell.
+    pub operation: Option<Operation>,
     /// The service tier that served, as reported.
     pub service_tier: Option<Cow<'a, str>>,
     /// The provider's region.
@@ -394,7 +396,7 @@ pub struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// An entry of which only the source, its bytes and the operation are known yet.
-    pub fn new(source: impl Into<Cow<'a, str>>, operation: Operation, raw: &'a [u8]) -> Self {
+    pub fn new(source: impl Into<Cow<'a, str>>, operation: impl Into<Option<Operation>>, raw: &'a [u8]) -> Self {
         Self {
             source: source.into(),
             event_id: None,
@@ -405,7 +407,7 @@ impl<'a> Entry<'a> {
             provider: None,
             request_model: None,
             response_model: None,
-            operation,
+            operation: operation.into(),
             service_tier: None,
             region: None,
             streamed: None,
@@ -496,9 +498,10 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The model as served, else as asked for.
+    /// The model as served, else as asked for. What is asked of Azure is a deployment, whose name is no model.
     pub fn model(&self) -> Option<&str> {
-        self.response_model.as_deref().or(self.request_model.as_deref())
+        let asked_for = self.request_model.as_deref().filter(|_| self.provider.as_deref() != Some("azure"));
+        self.response_model.as_deref().or(asked_for)
     }
 
     /// Whether the whole answer is accounted for.

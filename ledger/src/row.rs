@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::schema::{ContentBuilder, UsageBuilder};
-use crate::{Buckets, Entry, EntryId, Instant, Usd};
+use crate::{Buckets, Entry, EntryId, Instant, Operation, Usd};
 
 /// Where a row's event was read.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,7 @@ impl UsageBuilder {
         self.provider.append_option(entry.provider.as_deref());
         self.request_model.append_option(entry.request_model.as_deref());
         self.response_model.append_option(entry.response_model.as_deref());
-        self.operation.append_value(entry.operation.as_str());
+        self.operation.append_option(entry.operation.map(Operation::as_str));
         self.service_tier.append_option(entry.service_tier.as_deref());
         self.region.append_option(entry.region.as_deref());
         self.streamed.append_option(entry.streamed);

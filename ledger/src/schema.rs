@@ -116,7 +116,7 @@ table! {
         provider: Word, true, "", "Who serves and bills", "OpenTelemetry gen_ai.provider.name";
         request_model: Word, true, "", "The model asked for, without gateway prefix", "OpenTelemetry gen_ai.request.model";
         response_model: Word, true, "", "The model that served", "OpenTelemetry gen_ai.response.model";
-        operation: Word, false, "", "chat, responses, embeddings, rerank, transcription, speech, image, realtime", "OpenTelemetry gen_ai.operation.name";
+        operation: Word, false, "", "chat, responses, embeddings, rerank, transcription, speech, image, realtime, ocr; null for a line of a batch that never ran", "OpenTelemetry gen_ai.operation.name";
         service_tier: Word, false, "", "The service tier that served, as reported", "OpenTelemetry openai.response.service_tier";
         region: Word, false, "", "The provider's region", "OpenTelemetry cloud.region";
         streamed: Bool, false, "", "Whether the answer was streamed", "OpenTelemetry gen_ai.request.stream";

@@ -191,7 +191,14 @@ fn entry<'a>(
     outcome.tokens = usage.tokens();
     outcome.service_tier = usage.service_tier();
     usage.note_unknown(&mut outcome.extra);
-    let call = Call { source, raw, family: "anthropic", operation: Operation::Chat, provider: "anthropic" };
+    let call = Call {
+        source,
+        raw,
+        family: "anthropic",
+        operation: Some(Operation::Chat),
+        provider: "anthropic",
+        certain: false,
+    };
     let mut entry = call.entry(capture, request, outcome)?;
     let served = entry.model().map(str::to_owned);
     usage.meters(served.as_deref(), &mut entry.meters);

@@ -109,7 +109,7 @@ fn entry<'a>(
     (envelope, asked, mut reply): (Envelope<'a>, Asked<'a>, Reply<'a>),
 ) -> Result<Entry<'a>, DecodeError> {
     let operation = reply.operation.unwrap_or(Operation::Chat);
-    let call = Call { source, raw, family: "bedrock", operation, provider: "bedrock" };
+    let call = Call { source, raw, family: "bedrock", operation: Some(operation), provider: "bedrock", certain: false };
     let outcome = Outcome {
         id: reply.request_id.take(),
         service_tier: reply.service_tier.take(),
@@ -138,7 +138,7 @@ pub(super) fn complete<'a>(source: &Source<'a>, entry: &mut Entry<'a>, reply: Re
     if matches!(entry.status, Status::Error | Status::Filtered) {
         super::usage::drop_placeholders(&mut entry.tokens);
     }
-    if entry.operation == Operation::Embeddings && entry.tokens.input.is_some() {
+    if entry.operation == Some(Operation::Embeddings) && entry.tokens.input.is_some() {
         entry.tokens.output = entry.tokens.output.or(Some(0));
     }
     entry.usage_source = if entry.tokens.is_absent() {
@@ -252,12 +252,11 @@ fn note_converse_tool(tool: Json<'_>, features: &mut Features) {
     }
 }
 
-/// What requests of single texts say: Titan's `inputText`, Cohere's `texts` and `message`.
+/// What requests of single texts say in words of AWS's own: Titan's `inputText`.
 pub(super) fn note_texts(request: Option<Json<'_>>, input: &mut super::messages::Messages) {
     for (key, value) in request.map(members).unwrap_or_default() {
-        match key.as_ref() {
-            "inputText" | "message" | "texts" | "query" => input.list(Some(value)),
-            _ => {}
+        if key == "inputText" {
+            input.list(Some(value));
         }
     }
 }

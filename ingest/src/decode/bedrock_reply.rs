@@ -279,7 +279,7 @@ fn failure<'a>(
         None => None,
     };
     if let Some(word) = sdk.or(typed) {
-        return Ok(Some(Failure { word: Some(word), request_id: None }));
+        return Ok(Some(Failure { word: Some(word), ..Failure::default() }));
     }
     if value("error").is_some() || value("type").is_some_and(|kind| kind.get() == "\"error\"") {
         return Failure::read(source, json).map(Some);

@@ -106,7 +106,7 @@ pub(super) fn read<'a>(
     for json in events {
         let event: Event<'a> = source.object(json)?;
         if let Some((key, _)) = event.unknown.iter().find(|(key, _)| is_exception(key)) {
-            reply.failure = Some(Failure { word: Some(exception_word(key).into()), request_id: None });
+            reply.failure = Some(Failure { word: Some(exception_word(key).into()), ..Failure::default() });
         }
         if let Some(start) = event.block_start {
             blocks.entry(count(start.index).unwrap_or(0)).or_default().start = start.start;

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use daybook_ledger::{Entry, Feature, Operation, Status, Tokens, UsageSource};
+use daybook_ledger::{Entry, Feature, Instant, Operation, Status, Tokens, UsageSource};
 use serde::Deserialize;
 
 use super::extra::Extra;
+use super::messages::shape;
 use super::object::object;
 use super::provider::{Host, Model, deployment, url_model};
 use super::request::Request;
@@ -27,17 +28,17 @@ object! {
 object! {
     /// How and when a call was made.
     pub(super) struct Capture<'a> {
-        endpoint: Text<'a> = "endpoint",
-        started_at: Json<'a> = "started_at",
-        duration_ms: Json<'a> = "duration_ms",
-        time_to_first_token_ms: Json<'a> = "time_to_first_token_ms",
-        http_status: HttpStatus = "http_status",
-        request_id: Text<'a> = "request_id",
-        api: Text<'a> = "api",
+        pub api: Text<'a> = "api",
+        pub endpoint: Text<'a> = "endpoint",
+        pub started_at: Json<'a> = "started_at",
+        pub duration_ms: Json<'a> = "duration_ms",
+        pub time_to_first_token_ms: Json<'a> = "time_to_first_token_ms",
+        pub http_status: HttpStatus = "http_status",
+        pub request_id: Text<'a> = "request_id",
     }
 }
 
-impl Capture<'_> {
+impl<'a> Capture<'a> {
     /// Whether it says so: the endpoint may be a proxy's.
     pub(super) fn is_of_vertex(&self) -> bool {
         self.api.as_ref().is_some_and(|api| api.0.starts_with("vertex"))
@@ -47,17 +48,38 @@ impl Capture<'_> {
     pub(super) fn is_of_interactions(&self) -> bool {
         self.api.as_ref().is_some_and(|api| api.0.ends_with(".interactions"))
     }
+
+    /// Where and when a session was held, of which one call is only a part: how long it took is not known.
+    pub(super) fn of_part(&self) -> Self {
+        let (api, endpoint) = (self.api.clone(), self.endpoint.clone());
+        Self { api, endpoint, started_at: self.started_at, http_status: self.http_status, ..Self::default() }
+    }
+
+    /// Where something was asked about a call made at another time.
+    pub(super) fn elsewhere(self) -> Self {
+        Self { api: self.api, endpoint: self.endpoint, ..Self::default() }
+    }
 }
 
 impl<'a> Envelope<'a> {
     /// Reads an event of `format`: an envelope, or a bare response of which the object is of type `bare`.
     pub(super) fn read(source: &Source<'a>, format: Format, bare: &str) -> Result<Self, DecodeError> {
+        Self::read_if(source, format, |mark| mark == bare)
+    }
+
+    /// The same, where `is_bare` tells from what an object says it is that it is a response.
+    pub(super) fn read_if(
+        source: &Source<'a>,
+        format: Format,
+        is_bare: impl Fn(&str) -> bool,
+    ) -> Result<Self, DecodeError> {
         let envelope: Self = source.parse(source.text())?;
         if envelope.capture.is_some() && (envelope.request.is_some() || envelope.answered()) {
             return Ok(envelope);
         }
         let marks: Marks<'a> = source.parse(source.text())?;
-        if marks.object.or(marks.kind).is_some_and(|kind| kind.0 == bare) {
+        let mark = marks.object.or(marks.kind);
+        if envelope.capture.is_none() && is_bare(mark.as_ref().map_or("", |mark| mark.0.as_ref())) {
             let response = Some(source.parse(source.text())?);
             return Ok(Self { response, ..Self::default() });
         }
@@ -109,6 +131,8 @@ pub(super) struct Failure<'a> {
     pub word: Option<Cow<'a, str>>,
     /// The provider's id of the failed request.
     pub request_id: Option<Cow<'a, str>>,
+    /// The provider refused what was asked, whatever word it has for it.
+    pub refused: bool,
 }
 
 /// An error body of OpenAI, of Anthropic, or of a server that imitates one.
@@ -120,6 +144,18 @@ struct ErrorBody<'a> {
     status: Option<Json<'a>>,
     error: Option<Json<'a>>,
     request_id: Option<Text<'a>>,
+    /// Azure's own word for what OpenAI's code says.
+    innererror: Option<Json<'a>>,
+    /// OpenRouter's account of an input that was flagged.
+    metadata: Option<Json<'a>>,
+}
+
+/// What an inner object of an error tells about why.
+#[derive(Debug, Default, Deserialize)]
+struct ErrorReason<'a> {
+    #[serde(borrow)]
+    code: Option<Text<'a>>,
+    flagged_input: Option<Json<'a>>,
 }
 
 impl<'a> Failure<'a> {
@@ -147,12 +183,17 @@ impl<'a> Failure<'a> {
         });
         let status = status.map(|status| source.string(status)).transpose()?;
         let word = inner.word.or(text).or(status).or(kind).or(number);
-        Ok(Self { word, request_id: present(body.request_id).or(inner.request_id) })
+        let reason = |json: Json<'a>| shape::<ErrorReason<'a>>(json).unwrap_or_default();
+        let policy = body.innererror.map(reason).and_then(|inner| present(inner.code));
+        let refused = policy.as_deref().is_some_and(is_refusal)
+            || body.metadata.map(reason).is_some_and(|metadata| metadata.flagged_input.is_some());
+        let request_id = present(body.request_id).or(inner.request_id);
+        Ok(Self { word, request_id, refused: refused || inner.refused })
     }
 
     /// Whether the provider refused what was asked, rather than failed.
     fn is_refusal(&self) -> bool {
-        self.word.as_deref().is_some_and(is_refusal)
+        self.refused || self.word.as_deref().is_some_and(is_refusal)
     }
 }
 
@@ -229,9 +270,11 @@ pub(super) struct Call<'s, 'a> {
     pub raw: &'a [u8],
     /// The `source` of its identity.
     pub family: &'static str,
-    pub operation: Operation,
+    pub operation: Option<Operation>,
     /// Who serves where the endpoint does not tell.
     pub provider: &'static str,
+    /// Whether that is known, so that a prefix of the model's name is no hint at another.
+    pub certain: bool,
 }
 
 impl<'a> Call<'_, 'a> {
@@ -260,10 +303,7 @@ impl<'a> Call<'_, 'a> {
         entry.started_at = self.source.instant(capture.started_at)?;
         entry.latency_ms = self.source.millis(capture.duration_ms)?;
         entry.ttft_ms = self.source.millis(capture.time_to_first_token_ms)?;
-        entry.completed_at = entry.started_at.zip(entry.latency_ms).and_then(|(start, millis)| {
-            let micros = start.micros().checked_add(millis.checked_mul(1_000)?)?;
-            Some(daybook_ledger::Instant::from_micros(micros))
-        });
+        entry.completed_at = entry.started_at.zip(entry.latency_ms).and_then(|(start, millis)| after(start, millis));
         entry.http_status = capture.http_status.unwrap_or_default().0;
         entry.status = outcome.status(entry.http_status);
         entry.error_type = outcome.error_type(entry.status, entry.http_status);
@@ -297,16 +337,22 @@ impl<'a> Call<'_, 'a> {
         let url_name = endpoint.as_deref().and_then(|endpoint| {
             deployment(endpoint).map(|name| Cow::Owned(name.to_owned())).or_else(|| url_model(endpoint).map(Cow::Owned))
         });
+        let server = host.provider.or(self.certain.then_some(self.provider));
         // Azure serves the deployment its URL names, Google and AWS the model, whatever the body asks for.
-        let requested = url_name.or(requested).map(|name| Model::of(name, host.provider));
+        let requested = url_name.or(requested).map(|name| Model::of(name, server));
         let named = requested.as_ref().and_then(|model| model.provider);
-        let provider = host.provider.or(named).unwrap_or(self.provider);
+        let provider = server.or(named).unwrap_or(self.provider);
         entry.region = host.region.map(|region| Cow::Owned(region.to_owned()));
         entry.provider = Some(Cow::Borrowed(provider));
         entry.response_model = served.map(|name| Model::of(name, Some(provider)).name);
         entry.request_model = requested.map(|model| model.name);
         note_model(entry);
     }
+}
+
+/// The instant `millis` after `start`.
+pub(super) fn after(start: Instant, millis: i64) -> Option<Instant> {
+    Some(Instant::from_micros(start.micros().checked_add(millis.checked_mul(1_000)?)?))
 }
 
 /// What a model's name shows: `ft:` models were tuned at the vendor.
@@ -329,11 +375,25 @@ pub(super) fn note_modalities(entry: &mut Entry<'_>) {
     entry.features.insert_if(some(entry.tokens.input_image), Feature::VisionInput);
     entry.features.insert_if(some(entry.tokens.output_audio), Feature::AudioOutput);
     entry.features.insert_if(some(entry.tokens.output_image), Feature::ImageOutput);
-    let searched = entry.meters.iter().any(|(name, _)| *name == "web_search_requests");
-    entry.features.insert_if(searched, Feature::WebSearch);
-    let video = entry.meters.iter().any(|(name, _)| *name == "input_video_tokens");
-    entry.features.insert_if(video, Feature::VideoInput);
+    for (meter, feature) in METERED {
+        entry.features.insert_if(entry.meters.iter().any(|(name, _)| name == meter), *feature);
+    }
 }
+
+/// Quantities that show what was used.
+const METERED: &[(&str, Feature)] = &[
+    ("web_search_requests", Feature::WebSearch),
+    ("x_search_requests", Feature::WebSearch),
+    ("search_sources", Feature::WebSearch),
+    ("file_search_requests", Feature::HostedVectorStore),
+    ("document_search_requests", Feature::HostedVectorStore),
+    ("code_interpreter_calls", Feature::CodeExecution),
+    ("mcp_calls", Feature::RemoteMcp),
+    ("input_video_tokens", Feature::VideoInput),
+    ("cache_read_audio_tokens", Feature::AudioInput),
+    ("cache_read_image_tokens", Feature::VisionInput),
+    ("audio_seconds", Feature::AudioInput),
+];
 
 /// Adds `more` to the entry's features.
 pub(super) fn add_features(entry: &mut Entry<'_>, more: daybook_ledger::Features) {

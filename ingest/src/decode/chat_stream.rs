@@ -7,24 +7,38 @@ use daybook_ledger::Feature;
 use serde::Deserialize;
 
 use super::DecodeError;
-use super::capture::{Failure, Outcome};
-use super::messages::{Messages, elements, is_string, shape};
-use super::openai_chat::{Answer, Choice, Completion, delta, keep};
-use super::scalar::{Count, count, present};
-use super::source::{Json, Source};
+use super::capture::Outcome;
+use super::captured::{Answer, Captured};
+use super::messages::{Direction, Messages, elements, is_string, shape};
+use super::openai_chat::{Choice, Completion, delta, is_cut, is_failure, keep, note_executed_tools};
+use super::scalar::{Count, Text, count, present};
+use super::source::Json;
 use super::usage::Usage;
 
 /// What the chunks so far add up to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ChatStream<'a> {
     outcome: Outcome<'a>,
     usage: Option<Usage<'a>>,
     created: Option<Json<'a>>,
     /// The last chunk of a stream that was asked for usage has usage and no choice.
     closed: bool,
-    logprobs: bool,
-    moderated: bool,
+    /// What the chunks show besides what they say.
+    seen: Messages,
     choices: BTreeMap<i64, Spoken<'a>>,
+}
+
+impl Default for ChatStream<'_> {
+    fn default() -> Self {
+        Self {
+            outcome: Outcome::default(),
+            usage: None,
+            created: None,
+            closed: false,
+            seen: Messages::new(Direction::Output, false),
+            choices: BTreeMap::new(),
+        }
+    }
 }
 
 /// One choice: the pieces of its strings, still quoted.
@@ -69,52 +83,64 @@ struct CallPiece<'a> {
 
 impl<'a> ChatStream<'a> {
     /// Reads the chunks in order. Elements that are no object (`"[DONE]"`) end nothing and say nothing.
-    pub(super) fn read(source: &Source<'a>, stream: Json<'a>) -> Result<Self, DecodeError> {
+    pub(super) fn read(captured: &Captured<'_, 'a>, stream: Json<'a>) -> Result<Self, DecodeError> {
         let mut read = Self::default();
-        for chunk in source.elements(stream)? {
+        for chunk in captured.source.elements(stream)? {
             if chunk.get().starts_with('{') {
-                read.take(source, source.object(chunk)?)?;
+                read.take(captured, captured.source.object(chunk)?)?;
             }
         }
         Ok(read)
     }
 
-    fn take(&mut self, source: &Source<'a>, chunk: Completion<'a>) -> Result<(), DecodeError> {
-        self.outcome.extra.add("", &chunk.unknown);
+    /// A chunk that came alone: what it says of the call it is part of.
+    pub(super) fn of_chunk(captured: &Captured<'_, 'a>, chunk: Completion<'a>) -> Result<Self, DecodeError> {
+        let mut read = Self::default();
+        read.take(captured, chunk)?;
+        Ok(read)
+    }
+
+    fn take(&mut self, captured: &Captured<'_, 'a>, mut chunk: Completion<'a>) -> Result<(), DecodeError> {
+        self.outcome.extra.merge(chunk.extra());
+        chunk.note_features(&mut self.seen);
+        let usage = chunk.take_usage();
+        let error = chunk.error();
         keep(&mut self.outcome.id, chunk.id);
         keep(&mut self.outcome.model, chunk.model);
         keep(&mut self.outcome.service_tier, chunk.service_tier);
         self.created = chunk.created.filter(|created| created.get() != "0").or(self.created);
-        self.moderated |= chunk.moderation.is_some();
         let choices = chunk.choices.unwrap_or_default();
-        if let Some(usage) = chunk.usage {
+        if let Some(usage) = usage {
             // Running totals on every chunk: the last one counts.
             self.usage = Some(usage);
             self.closed |= choices.is_empty();
         }
-        let error = chunk.error.or(choices.iter().find_map(|choice| choice.0.error));
-        if let Some(error) = error {
-            self.outcome.failure = Some(Failure::read(source, error)?);
+        if let Some(error) = error.or(choices.iter().find_map(|choice| choice.error)) {
+            self.outcome.failure = Some(captured.failure(error, present(chunk.code))?);
         }
-        choices.into_iter().for_each(|choice| self.add(choice.0));
+        choices.into_iter().for_each(|choice| self.add(choice));
         Ok(())
     }
 
     fn add(&mut self, choice: Choice<'a>) {
         let spoken = self.choices.entry(count(choice.index).unwrap_or(0)).or_default();
-        self.logprobs |= choice.logprobs.is_some();
         if let Some(reason) = present(choice.finish_reason) {
+            if is_failure(Some(&reason)) {
+                self.outcome.failure.get_or_insert_default();
+            }
             spoken.finish_reason = Some(reason);
         }
         spoken.content.extend(choice.text.filter(|text| is_string(text)));
-        let Some(delta) = choice.delta.or(choice.message).map(delta) else { return };
+        let Some(json) = choice.delta.or(choice.message) else { return };
+        note_executed_tools(json, &mut self.seen);
+        let delta = delta(json);
         let is_text = |json: &Json<'a>| is_string(json);
         spoken.reasoning.extend(delta.reasoning_content.or(delta.reasoning).filter(is_text));
         spoken.refusal.extend(delta.refusal.filter(is_text));
         spoken.cited |= delta.is_cited();
         match delta.content {
             Some(content) if is_string(content) => spoken.content.push(content),
-            Some(content) => spoken.parts.push(content),
+            Some(content) => elements(content).into_iter().for_each(|part| spoken.add_part(part)),
             None => {}
         }
         spoken.sound.extend(delta.audio.and_then(shape::<Sound<'a>>));
@@ -124,17 +150,42 @@ impl<'a> ChatStream<'a> {
     /// The whole answer, its choices written to `output`.
     pub(super) fn answer(mut self, output: &mut Messages) -> Answer<'a> {
         let all_ended = !self.choices.is_empty() && self.choices.values().all(|spoken| spoken.finish_reason.is_some());
-        self.outcome.finished = all_ended || self.closed;
-        output.features.insert_if(self.logprobs, Feature::Logprobs);
-        output.features.insert_if(self.moderated, Feature::Guardrails);
+        let cut = self.choices.values().any(|spoken| is_cut(spoken.finish_reason.as_deref()));
+        self.outcome.finished = (all_ended || self.closed) && !cut;
+        self.seen.features.iter().for_each(|feature| output.features.insert(feature));
         output.features.insert_if(self.choices.len() > 1, Feature::MultipleChoices);
         self.choices.values().for_each(|spoken| spoken.write(output));
         self.outcome.finish_reason = self.choices.into_values().next().and_then(|spoken| spoken.finish_reason);
-        Answer { outcome: self.outcome, usage: self.usage, created: self.created }
+        Answer { outcome: self.outcome, usage: self.usage, created: self.created, ..Answer::default() }
     }
 }
 
+#[derive(Deserialize)]
+struct Piece<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Text<'a>>,
+    text: Option<Json<'a>>,
+    thinking: Option<Json<'a>>,
+}
+
 impl<'a> Spoken<'a> {
+    /// A piece of content that says what it is: text and thinking go on where they stopped, anything else is a part.
+    fn add_part(&mut self, part: Json<'a>) {
+        let piece = if is_string(part) { None } else { shape::<Piece<'a>>(part) };
+        match piece {
+            None if is_string(part) => self.content.push(part),
+            Some(Piece { kind: Some(kind), text: Some(text), .. }) if kind.0 == "text" && is_string(text) => {
+                self.content.push(text);
+            }
+            Some(Piece { thinking: Some(thinking), .. }) if is_string(thinking) => self.reasoning.push(thinking),
+            Some(Piece { thinking: Some(thinking), .. }) => {
+                let texts = elements(thinking).into_iter().filter_map(|inner| shape::<Piece<'a>>(inner)?.text);
+                self.reasoning.extend(texts.filter(|text| is_string(text)));
+            }
+            _ => self.parts.push(part),
+        }
+    }
+
     fn add_call(&mut self, piece: Json<'a>) {
         let Some(piece) = shape::<CallPiece<'a>>(piece) else { return };
         // A piece without an index belongs to the last call, unless it opens one with an id.
@@ -157,7 +208,7 @@ impl<'a> Spoken<'a> {
             if let Some(content) = join(output.writer.is_on(), &self.content) {
                 output.typed_json("text", &content);
             }
-            self.parts.iter().for_each(|parts| output.content(parts));
+            self.parts.iter().for_each(|part| output.part(part));
             if let Some(refusal) = join(output.writer.is_on(), &self.refusal) {
                 output.typed_json("refusal", &refusal);
             }

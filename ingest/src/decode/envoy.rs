@@ -284,7 +284,7 @@ impl<'a> Line<'_, 'a> {
             return None;
         }
         if let Some(operation) = operation_of(path) {
-            entry.operation = operation;
+            entry.operation = Some(operation);
         }
         entry.provider = seen.backend.as_deref().and_then(serves);
         let named = |name: Cow<'a, str>| Model::of(name, entry.provider.as_deref()).name;

@@ -10,7 +10,7 @@ use super::quoted::Quoted;
 use super::scalar::{Text, present};
 use super::source::{Json, Source};
 use super::writer::Writer;
-use super::{DecodeError, DecodeOptions, anthropic, bedrock_converse, gemini, openai_chat, openai_responses};
+use super::{DecodeError, DecodeOptions, Format, anthropic, bedrock_converse, gemini, openai};
 
 /// What request and response tell. Gateways may have cut, masked or rewritten them, so what cannot be read tells nothing
 /// and is no error: the gateway's own fields are what an entry stands on.
@@ -155,8 +155,8 @@ impl Dialect {
         let source = Source::new(envelope.as_bytes())?;
         let raw = envelope.as_bytes();
         match self {
-            Self::Chat => openai_chat::decode(&source, raw, options),
-            Self::Responses => openai_responses::decode(&source, raw, options),
+            Self::Chat => openai::decode_one(Format::OpenAiChat, (&source, raw), options),
+            Self::Responses => openai::decode_one(Format::OpenAiResponses, (&source, raw), options),
             Self::Anthropic => anthropic::decode(&source, raw, options),
             Self::Gemini => gemini::decode(&source, raw, options),
             Self::Bedrock => bedrock_converse::decode(&source, raw, options),

@@ -61,6 +61,11 @@ impl<'a> Extra<'a> {
         self.members.retain(|(member, _)| key_of(member).is_none_or(|key| !keys.contains(&key.as_str())));
     }
 
+    /// Adds what `other` collected later.
+    pub(super) fn merge(&mut self, other: Self) {
+        other.members.into_iter().for_each(|(path, value)| self.put(path, value));
+    }
+
     /// The JSON object; `None` if nothing was collected.
     pub(super) fn into_json(self) -> Option<Cow<'a, str>> {
         if self.members.is_empty() {

@@ -238,7 +238,7 @@ pub(super) fn settle(failed: bool, entry: &mut Entry<'_>) {
     } else if !refused {
         entry.error_type = None;
     }
-    if entry.operation == Operation::Embeddings && entry.tokens.input.is_some() {
+    if entry.operation == Some(Operation::Embeddings) && entry.tokens.input.is_some() {
         entry.tokens.output = entry.tokens.output.or(Some(0));
     }
     if entry.tokens.is_absent() {
@@ -246,7 +246,7 @@ pub(super) fn settle(failed: bool, entry: &mut Entry<'_>) {
     } else if entry.usage_source == UsageSource::Absent {
         entry.usage_source = UsageSource::Gateway;
     }
-    entry.features.insert_if(entry.operation == Operation::Realtime, Feature::Realtime);
+    entry.features.insert_if(entry.operation == Some(Operation::Realtime), Feature::Realtime);
     note_embedding(entry);
     note_model(entry);
     note_modalities(entry);

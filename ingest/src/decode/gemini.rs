@@ -339,11 +339,11 @@ impl<'a> Answer<'a> {
         }
         let blocked = self.block_reason.filter(|_| self.choices.is_empty());
         if let Some(reason) = &blocked {
-            outcome.failure = Some(Failure { word: Some(reason.clone()), request_id: None });
+            outcome.failure = Some(Failure { word: Some(reason.clone()), ..Failure::default() });
         }
         let vertex = envelope.capture.as_ref().is_some_and(super::capture::Capture::is_of_vertex);
         let provider = if vertex { "vertex_ai" } else { "gemini" };
-        let call = Call { source, raw, family: "gemini", operation, provider };
+        let call = Call { source, raw, family: "gemini", operation: Some(operation), provider, certain: false };
         let mut entry = call.asked(envelope.capture, asked, outcome)?;
         if blocked.is_some() {
             entry.status = Status::Filtered;
@@ -421,7 +421,8 @@ fn decode_interaction<'a>(
     outcome.tokens = usage.tokens();
     outcome.service_tier = outcome.service_tier.or(present(usage.service_tier()));
     let json = envelope.request;
-    let call = Call { source, raw, family: "gemini", operation: Operation::Chat, provider: "gemini" };
+    let call =
+        Call { source, raw, family: "gemini", operation: Some(Operation::Chat), provider: "gemini", certain: false };
     let mut entry = call.asked(envelope.capture, asked, outcome)?;
     usage.meters(&mut entry.meters);
     add_features(&mut entry, features);

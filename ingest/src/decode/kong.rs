@@ -214,7 +214,7 @@ impl<'a> Call<'_, 'a> {
         match meta.request_mode.as_ref().map(|mode| mode.0.as_ref()) {
             Some("stream") => entry.streamed = Some(true),
             Some("oneshot") => entry.streamed = Some(false),
-            Some("realtime") => entry.operation = Operation::Realtime,
+            Some("realtime") => entry.operation = Some(Operation::Realtime),
             _ => {}
         }
         let status = plugin.cache.as_ref().and_then(|cache| cache.status.as_ref());

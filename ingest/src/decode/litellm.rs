@@ -151,7 +151,7 @@ pub(super) fn decode<'a>(
     let call_type = payload.call_type.as_ref().map_or("", |call_type| call_type.0.as_ref());
     let mut entry = Entry::new("litellm", operation(call_type), raw);
     entry.features.insert_if(call_type.ends_with("_batch"), Feature::Batch);
-    entry.features.insert_if(entry.operation == Operation::Realtime, Feature::Realtime);
+    entry.features.insert_if(entry.operation == Some(Operation::Realtime), Feature::Realtime);
     entry.gateway = Some(Cow::Borrowed("litellm"));
     entry.event_id = present(payload.id.take()).or_else(|| present(payload.litellm_call_id.take()));
     entry.trace_id = present(payload.trace_id.take());
@@ -353,7 +353,7 @@ fn settle<'a>(payload: &mut Payload<'a>, entry: &mut Entry<'a>) {
     } else if is_filtered(entry.finish_reason.as_deref()) {
         entry.status = Status::Filtered;
     }
-    if entry.operation == Operation::Embeddings && entry.tokens.input.is_some() {
+    if entry.operation == Some(Operation::Embeddings) && entry.tokens.input.is_some() {
         entry.tokens.output = entry.tokens.output.or(Some(0));
     }
     entry.usage_source = if entry.tokens.is_absent() { UsageSource::Absent } else { UsageSource::Gateway };
@@ -394,7 +394,7 @@ struct BuiltInTools<'a> {
 pub(super) fn note_embedding(entry: &mut Entry<'_>) {
     let own = ["ollama", "vllm", "huggingface"];
     let vendor = entry.provider.as_deref().is_some_and(|provider| !own.contains(&provider));
-    entry.features.insert_if(vendor && entry.operation == Operation::Embeddings, Feature::ProprietaryEmbedding);
+    entry.features.insert_if(vendor && entry.operation == Some(Operation::Embeddings), Feature::ProprietaryEmbedding);
 }
 
 /// What was said, and what that shows. Redacted text is no body.

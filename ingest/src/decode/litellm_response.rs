@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::messages::{Messages, elements, shape};
 use super::openai_chat::{Choice, write_choice};
-use super::scalar::{Object, Text, count, present};
+use super::scalar::{Text, count, present};
 use super::source::Json;
 
 /// What LiteLLM kept of the answer. It is what a callback saw, so any shape is possible and none is an error.
@@ -15,7 +15,7 @@ pub(super) struct Reply<'a> {
     #[serde(borrow)]
     model: Option<Text<'a>>,
     service_tier: Option<Text<'a>>,
-    choices: Option<Vec<Object<Choice<'a>>>>,
+    choices: Option<Vec<Choice<'a>>>,
     output: Option<Json<'a>>,
     content: Option<Json<'a>>,
     stop_reason: Option<Text<'a>>,
@@ -33,7 +33,7 @@ impl<'a> Reply<'a> {
     pub(super) fn read(response: Json<'a>) -> Self {
         let mut reply = shape::<Self>(response).unwrap_or_default();
         if let Some(choices) = &mut reply.choices {
-            choices.sort_by_key(|choice| count(choice.0.index));
+            choices.sort_by_key(|choice| count(choice.index));
         }
         reply
     }
@@ -51,7 +51,7 @@ impl<'a> Reply<'a> {
     /// Why the first choice ended.
     pub(super) fn finish_reason(&mut self) -> Option<Cow<'a, str>> {
         let first = self.choices.as_mut().and_then(|choices| choices.first_mut());
-        let reason = first.and_then(|choice| present(choice.0.finish_reason.clone()));
+        let reason = first.and_then(|choice| present(choice.finish_reason.clone()));
         let stop = || present(self.stop_reason.clone());
         let incomplete = || present(self.incomplete_details.and_then(shape::<IncompleteDetails<'a>>)?.reason);
         reason.or_else(stop).or_else(incomplete)
@@ -61,7 +61,7 @@ impl<'a> Reply<'a> {
     pub(super) fn say(&self, output: &mut Messages) {
         let reason = self.stop_reason.as_ref().map(|reason| reason.0.as_ref());
         for choice in self.choices.iter().flatten() {
-            write_choice(&choice.0, output);
+            write_choice(choice, output);
         }
         if let Some(items) = self.output {
             output.message("assistant", None, |output| {

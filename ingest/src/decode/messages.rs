@@ -48,7 +48,15 @@ pub(super) struct Item<'a> {
     tool_call_id: Option<Json<'a>>,
     pub(super) reasoning_content: Option<Json<'a>>,
     pub(super) reasoning: Option<Json<'a>>,
+    /// Ollama's word for reasoning, and what Cohere plans to do with its tools.
+    thinking: Option<Json<'a>>,
+    tool_plan: Option<Json<'a>>,
+    /// OpenRouter's reasoning in parts, beside its text.
+    reasoning_details: Option<Json<'a>>,
+    /// What Cohere's older conversations have as content.
+    message: Option<Json<'a>>,
     thinking_blocks: Option<Json<'a>>,
+    citations: Option<Json<'a>>,
     annotations: Option<Json<'a>>,
     finish_reason: Option<Json<'a>>,
     cache_control: Option<Json<'a>>,
@@ -57,7 +65,7 @@ pub(super) struct Item<'a> {
 impl Item<'_> {
     /// The annotations, if the message cites something.
     pub(super) fn is_cited(&self) -> bool {
-        self.annotations.is_some_and(|list| list.get() != "[]")
+        [self.annotations, self.citations].into_iter().flatten().any(|list| list.get() != "[]")
     }
 }
 
@@ -158,7 +166,8 @@ impl Messages {
         let kind = item.kind.as_ref().map(|kind| kind.0.as_ref());
         let own_reason = item.finish_reason.and_then(|reason| serde_json::from_str::<Text<'_>>(reason.get()).ok());
         let finish_reason = finish_reason.or(own_reason.as_ref().map(|reason| reason.0.as_ref()));
-        let says_something = item.content.is_some() || item.parts.is_some() || item.tool_calls.is_some();
+        let says_something =
+            item.content.or(item.message).is_some() || item.parts.is_some() || item.tool_calls.is_some();
         if item.role.is_some() || says_something && matches!(kind, None | Some("message")) {
             let role = item.role.as_ref().map_or(self.default_role(), |role| role.0.as_ref());
             self.named_message((role, item.name), finish_reason, |messages| messages.spoken(role, item));
@@ -187,7 +196,7 @@ impl Messages {
         if let Some(parts) = item.parts {
             self.content(parts);
         }
-        match item.content {
+        match item.content.or(item.message) {
             Some(content) if matches!(role, "tool" | "function") => {
                 self.tool_result(item.tool_call_id.or(item.name), content);
             }
@@ -197,8 +206,8 @@ impl Messages {
         if let Some(refusal) = item.refusal.filter(|refusal| is_string(refusal)) {
             self.typed("refusal", refusal);
         }
-        for images in item.images.into_iter().flat_map(elements) {
-            self.part(images);
+        for image in item.images.into_iter().flat_map(elements) {
+            if is_string(image) { self.bare_image(image) } else { self.part(image) }
         }
         if let Some(audio) = item.audio {
             self.audio(audio, None);
@@ -214,8 +223,12 @@ impl Messages {
 
     fn reasoning(&mut self, item: &Item<'_>) {
         let blocks = item.thinking_blocks.map(elements).unwrap_or_default();
-        match item.reasoning_content.or(item.reasoning).filter(|text| is_string(text) && blocks.is_empty()) {
+        let text = item.reasoning_content.or(item.reasoning).or(item.thinking).or(item.tool_plan);
+        match text.filter(|text| is_string(text) && blocks.is_empty()) {
             Some(text) => self.typed("reasoning", text),
+            None if blocks.is_empty() => {
+                item.reasoning_details.into_iter().flat_map(elements).for_each(|detail| self.part(detail));
+            }
             None => blocks.into_iter().for_each(|block| self.part(block)),
         }
     }

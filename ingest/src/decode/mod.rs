@@ -18,10 +18,14 @@ mod bedrock_reply;
 mod bedrock_stream;
 mod bedrock_usage;
 mod capture;
+mod captured;
 mod chat_stream;
 mod cloudevents;
 mod cloudflare;
+mod cohere;
+mod cohere_stream;
 mod copilot;
+mod dialect;
 mod envoy;
 mod error;
 mod exchange;
@@ -39,9 +43,19 @@ mod langfuse_usage;
 mod litellm;
 mod litellm_response;
 mod messages;
+mod mistral;
 mod object;
+mod ollama;
+mod openai;
+mod openai_about;
+mod openai_audio;
+mod openai_batch;
 mod openai_chat;
+mod openai_embeddings;
+mod openai_images;
+mod openai_realtime;
 mod openai_responses;
+mod openrouter;
 mod otel;
 mod otel_call;
 mod otel_indexed;
@@ -57,7 +71,9 @@ mod quoted;
 mod request;
 mod responses_stream;
 mod scalar;
+mod settle;
 mod sniff;
+mod sniff_openai;
 mod source;
 mod spend_logs;
 mod text;
@@ -86,6 +102,30 @@ pub enum Format {
     OpenAiChat,
     /// Captured calls of OpenAI's Responses.
     OpenAiResponses,
+    /// Captured calls of OpenAI's Embeddings.
+    OpenAiEmbeddings,
+    /// Lines of results of OpenAI's Batch.
+    OpenAiBatch,
+    /// Captured calls of OpenAI's transcription, speech, images and Realtime.
+    OpenAiAudioImage,
+    /// Captured calls of Azure OpenAI.
+    AzureOpenAi,
+    /// Captured calls of Mistral.
+    Mistral,
+    /// Captured calls of Cohere.
+    Cohere,
+    /// Captured calls of DeepSeek.
+    DeepSeek,
+    /// Captured calls of xAI.
+    Xai,
+    /// Captured calls of Groq.
+    Groq,
+    /// Captured calls of OpenRouter, and its accounts of them.
+    OpenRouter,
+    /// Captured calls of Ollama.
+    Ollama,
+    /// Captured calls of vLLM, or of another server of one's own that speaks OpenAI's APIs.
+    Vllm,
     /// Captured calls of Anthropic's Messages, and lines of its batch results.
     AnthropicMessages,
     /// LiteLLM's StandardLoggingPayload.
@@ -125,6 +165,18 @@ impl Format {
     pub const ALL: &'static [Self] = &[
         Self::OpenAiChat,
         Self::OpenAiResponses,
+        Self::OpenAiEmbeddings,
+        Self::OpenAiBatch,
+        Self::OpenAiAudioImage,
+        Self::AzureOpenAi,
+        Self::Mistral,
+        Self::Cohere,
+        Self::DeepSeek,
+        Self::Xai,
+        Self::Groq,
+        Self::OpenRouter,
+        Self::Ollama,
+        Self::Vllm,
         Self::AnthropicMessages,
         Self::LiteLlm,
         Self::OtelGenAi,
@@ -148,6 +200,18 @@ impl Format {
         match self {
             Self::OpenAiChat => "openai-chat",
             Self::OpenAiResponses => "openai-responses",
+            Self::OpenAiEmbeddings => "openai-embeddings",
+            Self::OpenAiBatch => "openai-batch",
+            Self::OpenAiAudioImage => "openai-audio-image",
+            Self::AzureOpenAi => "azure-openai",
+            Self::Mistral => "mistral",
+            Self::Cohere => "cohere",
+            Self::DeepSeek => "deepseek",
+            Self::Xai => "xai",
+            Self::Groq => "groq",
+            Self::OpenRouter => "openrouter",
+            Self::Ollama => "ollama",
+            Self::Vllm => "vllm",
             Self::AnthropicMessages => "anthropic",
             Self::LiteLlm => "litellm-standard",
             Self::OtelGenAi => "otel-genai",
@@ -167,10 +231,43 @@ impl Format {
         }
     }
 
+    /// Whether it is one of the formats around OpenAI's APIs.
+    const fn speaks_openai(self) -> bool {
+        matches!(
+            self,
+            Self::OpenAiChat
+                | Self::OpenAiResponses
+                | Self::OpenAiEmbeddings
+                | Self::OpenAiBatch
+                | Self::OpenAiAudioImage
+                | Self::AzureOpenAi
+                | Self::Mistral
+                | Self::Cohere
+                | Self::DeepSeek
+                | Self::Xai
+                | Self::Groq
+                | Self::OpenRouter
+                | Self::Ollama
+                | Self::Vllm
+        )
+    }
+
     /// How each source is read, in the order of docs/sources.md.
     pub const ABOUT: &'static [About] = &[
         openai_chat::ABOUT,
         openai_responses::ABOUT,
+        openai_about::EMBEDDINGS,
+        openai_batch::ABOUT,
+        openai_about::AUDIO_IMAGE,
+        openai_about::AZURE,
+        mistral::ABOUT,
+        cohere::ABOUT,
+        openai_about::DEEPSEEK,
+        openai_about::XAI,
+        openai_about::GROQ,
+        openrouter::ABOUT,
+        ollama::ABOUT,
+        openai_about::VLLM,
         anthropic::ABOUT,
         litellm::ABOUT,
         otel::ABOUT,
@@ -333,8 +430,22 @@ fn read_as<'a>(
 ) -> Result<(), DecodeError> {
     let (raw, options) = (source.text().as_bytes(), inside.options);
     match format {
-        Format::OpenAiChat => sink(openai_chat::decode(source, raw, options)?),
-        Format::OpenAiResponses => sink(openai_responses::decode(source, raw, options)?),
+        Format::OpenAiChat
+        | Format::OpenAiResponses
+        | Format::OpenAiEmbeddings
+        | Format::OpenAiBatch
+        | Format::OpenAiAudioImage
+        | Format::AzureOpenAi
+        | Format::Mistral
+        | Format::Cohere
+        | Format::DeepSeek
+        | Format::Xai
+        | Format::Groq
+        | Format::OpenRouter
+        | Format::Ollama
+        | Format::Vllm => {
+            openai::decode(format, (source, raw), options, sink)?;
+        }
         Format::AnthropicMessages => sink(anthropic::decode(source, raw, options)?),
         Format::LiteLlm => sink(litellm::decode(source, raw, options)?),
         Format::BedrockConverse => sink(bedrock_converse::decode(source, raw, options)?),

@@ -1,21 +1,22 @@
-//! OpenAI Chat Completions: an answer in one piece or as a stream of chunks.
+//! Chat Completions of OpenAI and of every vendor that speaks them: an answer in one piece or as a stream of chunks.
 
 use std::borrow::Cow;
 
-use daybook_ledger::{Entry, Feature, Operation, Tokens};
-use serde::Deserialize;
+use daybook_ledger::{Entry, Feature, Operation};
 
+use super::DecodeError;
 use super::about::About;
-use super::capture::{Call, Envelope, Failure, Outcome, add_features, note_modalities};
+use super::capture::{Failure, Outcome};
+use super::captured::{Answer, Captured};
 use super::chat_stream::ChatStream;
 use super::extra::Extra;
-use super::messages::{Item, Messages, shape};
+use super::messages::{Item, Messages, elements, shape};
 use super::object::object;
-use super::request::{Request, both_directions};
-use super::scalar::{Count, Object, Text, count, present};
-use super::source::{Json, Source};
-use super::usage::{Usage, openai_lifetime};
-use super::{DecodeError, DecodeOptions, Format};
+use super::parts::hosted;
+use super::request::members;
+use super::scalar::{Count, Text, count, present};
+use super::source::Json;
+use super::usage::Usage;
 
 pub(super) const ABOUT: About = About {
     format: "openai-chat",
@@ -52,132 +53,209 @@ object! {
         pub object: Text<'a> = "object",
         pub model: Text<'a> = "model",
         pub created: Json<'a> = "created",
-        pub choices: Vec<Object<Choice<'a>>> = "choices",
+        pub choices: Vec<Choice<'a>> = "choices",
         pub usage: Usage<'a> = "usage",
         pub service_tier: Text<'a> = "service_tier",
         pub error: Json<'a> = "error",
+        /// Stands beside an error that is only a sentence (xAI).
+        pub code: Text<'a> = "code",
         pub moderation: Json<'a> = "moderation",
+        /// Azure's filters on the prompt.
+        pub prompt_filter_results: Json<'a> = "prompt_filter_results" | "prompt_annotations",
+        /// Groq's part of a chunk.
+        pub x_groq: Box<XGroq<'a>> = "x_groq",
+        /// vLLM's log probabilities of the prompt.
+        pub prompt_logprobs: Json<'a> = "prompt_logprobs",
+        pub citations: Json<'a> = "citations",
+        pub search_results: Json<'a> = "search_results",
     }
     // Padding against traffic analysis says nothing.
     ignoring ["obfuscation"]
 }
 
-/// One answer of several, or what a chunk adds to it.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Choice<'a> {
-    pub index: Option<Count>,
-    #[serde(borrow)]
-    pub message: Option<Json<'a>>,
-    pub delta: Option<Json<'a>>,
-    /// The older Completions API answers with text.
-    pub text: Option<Json<'a>>,
-    pub finish_reason: Option<Text<'a>>,
-    pub logprobs: Option<Json<'a>>,
-    pub error: Option<Json<'a>>,
+object! {
+    /// What Groq says of a call, in its first and last chunk.
+    pub(super) struct XGroq<'a> {
+        pub usage: Usage<'a> = "usage",
+        pub error: Json<'a> = "error",
+    }
+}
+
+object! {
+    /// One answer of several, or what a chunk adds to it.
+    pub(super) struct Choice<'a> {
+        pub index: Count = "index",
+        pub message: Json<'a> = "message",
+        /// Mistral's answer in several messages, when its tools ran in between.
+        pub messages: Json<'a> = "messages",
+        pub delta: Json<'a> = "delta",
+        /// The older Completions API answers with text.
+        pub text: Json<'a> = "text",
+        pub finish_reason: Text<'a> = "finish_reason",
+        pub logprobs: Json<'a> = "logprobs",
+        pub error: Json<'a> = "error",
+        /// Azure's filters on the answer.
+        pub content_filter_results: Json<'a> = "content_filter_results",
+    }
 }
 
 /// Decodes one captured call.
-pub(super) fn decode<'a>(
-    source: &Source<'a>,
-    raw: &'a [u8],
-    options: &DecodeOptions,
-) -> Result<Entry<'a>, DecodeError> {
-    let envelope = Envelope::read(source, Format::OpenAiChat, "chat.completion")?;
-    let mut request: Request<'a> = match envelope.request {
-        Some(request) => source.object(request)?,
-        None => Request::default(),
-    };
-    let (mut input, mut output) = both_directions(options.bodies);
-    request.say(&mut input);
-    let answer = match (envelope.response, envelope.stream) {
-        (_, Some(stream)) => ChatStream::read(source, stream)?.answer(&mut output),
-        (Some(response), None) => Answer::read(source, response, &mut output)?,
+pub(super) fn decode<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>, DecodeError> {
+    let (request, input, mut output) = captured.asked()?;
+    let answer = match (captured.envelope.response, captured.envelope.stream) {
+        (_, Some(stream)) => ChatStream::read(&captured, stream)?.answer(&mut output),
+        (Some(response), None) => read(&captured, response, &mut output)?,
         (None, None) => Answer::default(),
     };
-    let Answer { mut outcome, usage, created } = answer;
-    outcome.pending = envelope.is_pending();
-    outcome.extra.add("", &envelope.unknown);
-    if let Some(usage) = &usage {
-        outcome.tokens = usage.tokens();
-        usage.note_unknown("usage", &mut outcome.extra);
-    }
-
-    let call = Call { source, raw, family: "openai", operation: Operation::Chat, provider: "openai" };
-    let mut entry = call.entry(envelope.capture, &mut request, outcome)?;
-    openai_lifetime(&mut entry, request.cache_ttl().as_deref());
-    if envelope.stream.is_some() {
-        entry.streamed = Some(true);
-    } else if envelope.request.is_some() {
-        entry.streamed = entry.streamed.or(Some(false));
-    }
-    if entry.started_at.is_none() {
-        entry.started_at = source.instant(created)?;
-    }
-    if let Some(usage) = usage.filter(|_| entry.tokens != Tokens::default()) {
-        usage.meters(&mut entry.meters);
-    }
-    note_modalities(&mut entry);
-    add_features(&mut entry, input.features);
-    add_features(&mut entry, output.features);
-    if options.bodies {
-        entry.body = request.body(envelope.request, input, output);
-    }
-    Ok(entry)
+    captured.conclude(Operation::Chat, (request, input, output), answer)
 }
 
-/// What an answer says, however it came.
-#[derive(Debug, Default)]
-pub(super) struct Answer<'a> {
-    pub outcome: Outcome<'a>,
-    pub usage: Option<Usage<'a>>,
-    pub created: Option<Json<'a>>,
+/// Reads an answer in one piece, or the one chunk that is there.
+fn read<'a>(captured: &Captured<'_, 'a>, response: Json<'a>, output: &mut Messages) -> Result<Answer<'a>, DecodeError> {
+    let mut completion: Completion<'a> = captured.source.object(response)?;
+    match completion.object.as_ref().map(|object| object.0.as_ref()) {
+        Some("chat.completion.chunk") => return Ok(ChatStream::of_chunk(captured, completion)?.answer(output)),
+        // Some servers send the error's members without the object around them.
+        Some("error") => completion.error = Some(response),
+        _ => {}
+    }
+    let extra = completion.extra();
+    completion.note_features(output);
+    let (usage, error) = (completion.take_usage(), completion.error());
+    let mut choices = completion.choices.unwrap_or_default();
+    choices.sort_by_key(|choice| count(choice.index));
+    output.features.insert_if(choices.len() > 1, Feature::MultipleChoices);
+    choices.iter().for_each(|choice| write_choice(choice, output));
+    let error = error.or(choices.iter().find_map(|choice| choice.error));
+    let reason = |choice: &Choice<'a>| choice.finish_reason.as_ref().map(|reason| reason.0.clone());
+    let failure = match error {
+        Some(error) => Some(captured.failure(error, present(completion.code))?),
+        None => choices.iter().any(|choice| is_failure(reason(choice).as_deref())).then(Failure::default),
+    };
+    let cut = choices.iter().any(|choice| is_cut(reason(choice).as_deref()));
+    let outcome = Outcome {
+        id: present(completion.id),
+        model: present(completion.model),
+        service_tier: present(completion.service_tier),
+        finished: !cut && (!choices.is_empty() || usage.is_some()),
+        finish_reason: choices.into_iter().next().and_then(|choice| present(choice.finish_reason)),
+        failure,
+        extra,
+        ..Outcome::default()
+    };
+    Ok(Answer { outcome, usage, created: completion.created, ..Answer::default() })
 }
 
-impl<'a> Answer<'a> {
-    fn read(source: &Source<'a>, response: Json<'a>, output: &mut Messages) -> Result<Self, DecodeError> {
-        let completion: Completion<'a> = source.object(response)?;
-        let error = match completion.object.as_ref().map(|object| object.0.as_ref()) {
-            // Some servers send the error's members without the object around them.
-            Some("error") => Some(response),
-            _ => completion.error,
-        };
-        let mut choices = completion.choices.unwrap_or_default().into_iter().map(|choice| choice.0).collect::<Vec<_>>();
-        choices.sort_by_key(|choice| count(choice.index));
-        let error = error.or(choices.iter().find_map(|choice| choice.error));
-        output.features.insert_if(choices.len() > 1, Feature::MultipleChoices);
-        output.features.insert_if(completion.moderation.is_some(), Feature::Guardrails);
-        output.features.insert_if(choices.iter().any(|choice| choice.logprobs.is_some()), Feature::Logprobs);
-        let finished = !choices.is_empty() || completion.usage.is_some();
-        choices.iter().for_each(|choice| write_choice(choice, output));
-        let ends_in_error =
-            choices.iter().any(|choice| choice.finish_reason.as_ref().is_some_and(|why| why.0 == "error"));
-        let failure = match error {
-            Some(error) => Some(Failure::read(source, error)?),
-            None => ends_in_error.then(Failure::default),
-        };
+/// Whether an answer that ended for `reason` failed.
+pub(super) fn is_failure(reason: Option<&str>) -> bool {
+    reason == Some("error")
+}
+
+/// Whether the vendor ran out of something and broke the answer off: DeepSeek has a word for it.
+pub(super) fn is_cut(reason: Option<&str>) -> bool {
+    reason == Some("insufficient_system_resource")
+}
+
+impl<'a> Completion<'a> {
+    /// The usage, wherever this vendor puts it. Groq sends it twice where a stream is asked for it.
+    pub(super) fn take_usage(&mut self) -> Option<Usage<'a>> {
+        let of_groq = self.x_groq.as_mut().and_then(|groq| groq.usage.take());
+        self.usage.take().or(of_groq)
+    }
+
+    /// The error outside of the choices.
+    pub(super) fn error(&self) -> Option<Json<'a>> {
+        self.error.or_else(|| self.x_groq.as_ref()?.error)
+    }
+
+    /// What of it no column has.
+    pub(super) fn extra(&self) -> Extra<'a> {
         let mut extra = Extra::default();
-        extra.add("", &completion.unknown);
-        let outcome = Outcome {
-            extra,
-            id: present(completion.id),
-            model: present(completion.model),
-            service_tier: present(completion.service_tier),
-            finish_reason: choices.into_iter().next().and_then(|choice| present(choice.finish_reason)),
-            failure,
-            finished,
-            ..Outcome::default()
-        };
-        Ok(Self { outcome, usage: completion.usage, created: completion.created })
+        extra.add("", &self.unknown);
+        if let Some(groq) = &self.x_groq {
+            extra.add("x_groq", &groq.unknown);
+        }
+        if let Some(choice) = self.choices.as_ref().and_then(|choices| choices.first()) {
+            extra.add("choices.0", &choice.unknown);
+        }
+        extra
     }
+
+    /// What the answer, its messages aside, shows of what the call leaned on.
+    pub(super) fn note_features(&self, output: &mut Messages) {
+        let choices = || self.choices.iter().flatten();
+        let filters = self.prompt_filter_results.into_iter().flat_map(elements).filter_map(prompt_filters);
+        let filters = filters.chain(choices().filter_map(|choice| choice.content_filter_results));
+        let filtered = filters.into_iter().any(acted);
+        output.features.insert_if(self.moderation.is_some() || filtered, Feature::Guardrails);
+        let logprobs = choices().any(|choice| choice.logprobs.is_some()) || self.prompt_logprobs.is_some();
+        output.features.insert_if(logprobs, Feature::Logprobs);
+        let sources = [self.citations, self.search_results].into_iter().flatten();
+        output.features.insert_if(sources.into_iter().any(|list| !elements(list).is_empty()), Feature::Citations);
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct PromptFilter<'a> {
+    #[serde(borrow)]
+    content_filter_results: Option<Json<'a>>,
+}
+
+fn prompt_filters(result: Json<'_>) -> Option<Json<'_>> {
+    shape::<PromptFilter<'_>>(result)?.content_filter_results
+}
+
+/// Whether a filter of Azure's did more than look: every call passes through them.
+fn acted(filters: Json<'_>) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Filter {
+        filtered: Option<bool>,
+        detected: Option<bool>,
+    }
+    members(filters).into_iter().any(|(_, filter)| {
+        shape::<Filter>(filter).is_some_and(|filter| filter.filtered == Some(true) || filter.detected == Some(true))
+    })
 }
 
 /// Writes one answer.
 pub(super) fn write_choice(choice: &Choice<'_>, output: &mut Messages) {
     let reason = choice.finish_reason.as_ref().map(|reason| reason.0.as_ref());
-    match (choice.message, choice.text) {
-        (Some(message), _) => output.item(message, reason),
-        (None, Some(text)) => output.message("assistant", reason, |output| output.text(text)),
-        (None, None) => {}
+    match (choice.message, choice.messages, choice.text) {
+        (Some(message), _, _) => {
+            note_executed_tools(message, output);
+            output.item(message, reason);
+        }
+        (None, Some(messages), _) => elements(messages).into_iter().for_each(|message| output.item(message, reason)),
+        (None, None, Some(text)) => output.message("assistant", reason, |output| output.text(text)),
+        (None, None, None) => {}
+    }
+}
+
+/// Tools that ran at the vendor before it answered, as Groq's compound systems list them.
+pub(super) fn note_executed_tools(message: Json<'_>, output: &mut Messages) {
+    #[derive(serde::Deserialize)]
+    struct Executed<'a> {
+        #[serde(borrow)]
+        executed_tools: Option<Json<'a>>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Tool<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Option<Text<'a>>,
+    }
+    if !message.get().contains("\"executed_tools\"") {
+        return;
+    }
+    let tools = shape::<Executed<'_>>(message).and_then(|executed| executed.executed_tools);
+    for tool in tools.into_iter().flat_map(elements) {
+        let kind = shape::<Tool<'_>>(tool).and_then(|tool| tool.kind);
+        let feature = kind.and_then(|kind| match kind.0.as_ref() {
+            "search" | "visit" | "browser_search" => Some(Feature::WebSearch),
+            "python" => Some(Feature::CodeExecution),
+            "browser_automation" => Some(Feature::ComputerUse),
+            kind => hosted(kind),
+        });
+        feature.into_iter().for_each(|feature| output.features.insert(feature));
     }
 }
 

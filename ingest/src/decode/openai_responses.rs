@@ -3,16 +3,17 @@
 use daybook_ledger::{Entry, Operation, Usd};
 use serde::Deserialize;
 
+use super::DecodeError;
 use super::about::About;
-use super::capture::{Call, Capture, Envelope, Failure, Outcome, add_features, note_modalities};
+use super::capture::{Failure, Outcome, note_modalities};
+use super::captured::{Answer as Concluded, Captured};
 use super::messages::{Messages, elements, shape};
 use super::object::object;
 use super::request::{Request, both_directions};
 use super::responses_stream::ResponseStream;
 use super::scalar::{Object, Text, present};
-use super::source::{Json, Source};
-use super::usage::{Usage, meter, openai_lifetime};
-use super::{DecodeError, DecodeOptions, Format};
+use super::source::Json;
+use super::usage::{Usage, meter};
 
 pub(super) const ABOUT: About = About {
     format: "openai-responses",
@@ -45,6 +46,8 @@ object! {
         created_at: Json<'a> = "created_at",
         completed_at: Json<'a> = "completed_at",
         error: Json<'a> = "error",
+        /// Stands beside an error that is only a sentence (xAI).
+        code: Text<'a> = "code",
         incomplete_details: Object<IncompleteDetails<'a>> = "incomplete_details",
         pub(super) output: Json<'a> = "output",
         service_tier: Text<'a> = "service_tier",
@@ -89,15 +92,10 @@ pub(super) struct Answer<'a> {
 }
 
 /// Decodes one captured call.
-pub(super) fn decode<'a>(
-    source: &Source<'a>,
-    raw: &'a [u8],
-    options: &DecodeOptions,
-) -> Result<Entry<'a>, DecodeError> {
-    let envelope = Envelope::read(source, Format::OpenAiResponses, "response")?;
-    let pending = envelope.is_pending();
-    let mut answer = match (envelope.response, envelope.stream) {
-        (_, Some(stream)) => ResponseStream::read(source, stream)?.answer(options.bodies),
+pub(super) fn decode<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>, DecodeError> {
+    let source = captured.source;
+    let mut answer = match (captured.envelope.response, captured.envelope.stream) {
+        (_, Some(stream)) => ResponseStream::read(source, stream)?.answer(captured.bodies),
         (response, None) => Answer { response, ..Answer::default() },
     };
     let response: Response<'a> = match answer.response {
@@ -105,42 +103,33 @@ pub(super) fn decode<'a>(
         None => Response::default(),
     };
     // A background response arrives long after its request: what it repeats of the request stands in for it.
-    let mut request: Request<'a> = match (envelope.request, answer.response) {
-        (Some(request), _) => source.object(request)?,
+    let request: Request<'a> = match (captured.envelope.request, answer.response) {
         (None, Some(response)) => source.object::<Request<'a>>(response)?.echoed(),
-        (None, None) => Request::default(),
+        _ => captured.request()?,
     };
-    let (mut input, mut output) = both_directions(options.bodies);
-    if envelope.request.is_some() {
+    let (mut input, mut output) = both_directions(captured.bodies);
+    if captured.envelope.request.is_some() {
         request.say(&mut input);
     }
     let items = items(&response, &mut answer);
     write_items(&items, &answer, &response, &mut output);
 
-    let mut outcome = outcome(source, &response, &answer)?;
-    outcome.pending |= pending;
-    outcome.extra.add("", &envelope.unknown);
+    let mut outcome = outcome(&captured, &response, &answer)?;
     outcome.extra.add("", &response.unknown);
-    if let Some(usage) = &response.usage {
-        usage.note_unknown("usage", &mut outcome.extra);
-    }
-    let ttl = response.prompt_cache_options.as_ref().and_then(|options| options.0.ttl.as_ref());
-    let ttl = ttl.map(|ttl| ttl.0.clone()).or_else(|| request.cache_ttl());
-    let streamed = envelope.stream.is_some();
-    let mut entry = entry(source, raw, envelope.capture, &mut request, (&response, outcome))?;
-    entry.streamed = if streamed { Some(true) } else { entry.streamed.or(envelope.request.map(|_| false)) };
-    openai_lifetime(&mut entry, ttl.as_deref());
-    entry.session_id = request.conversation();
-    count_hosted_calls(&items, &mut entry.meters);
-    if let Some(usage) = response.usage {
-        usage.meters(&mut entry.meters);
-    }
+    let mut meters = Vec::new();
+    count_hosted_calls(&items, &mut meters);
+    let ttl = response.prompt_cache_options.and_then(|options| present(options.0.ttl));
+    let (created, completed) = (source.instant(response.created_at)?, source.instant(response.completed_at)?);
+    let answer = Concluded { outcome, usage: response.usage, cache_ttl: ttl, ..Concluded::default() };
+    let mut entry = captured.conclude(Operation::Responses, (request, input, output), answer)?;
+    // Who counts the calls of tools in `usage` lists them in `output` too.
+    meters.retain(|(name, _)| !entry.meters.iter().any(|(counted, _)| counted == name));
+    entry.meters.extend(meters);
     note_modalities(&mut entry);
-    add_features(&mut entry, input.features);
-    add_features(&mut entry, output.features);
-    if options.bodies {
-        entry.body = request.body(envelope.request, input, output);
-    }
+    entry.started_at = entry.started_at.or(created);
+    entry.completed_at = entry.completed_at.or(completed);
+    let whole = created.zip(completed).map(|(created, completed)| completed.millis_since(created));
+    entry.latency_ms = entry.latency_ms.or(whole);
     Ok(entry)
 }
 
@@ -171,12 +160,16 @@ struct OutputItem<'a> {
     kind: Option<Text<'a>>,
 }
 
-fn outcome<'a>(source: &Source<'a>, response: &Response<'a>, answer: &Answer<'a>) -> Result<Outcome<'a>, DecodeError> {
+fn outcome<'a>(
+    captured: &Captured<'_, 'a>,
+    response: &Response<'a>,
+    answer: &Answer<'a>,
+) -> Result<Outcome<'a>, DecodeError> {
     let text = |field: &Option<Text<'a>>| present(field.clone());
     let status = response.status.as_ref().map_or("", |status| status.0.as_ref());
     let reason = response.incomplete_details.as_ref().and_then(|details| text(&details.0.reason));
     let failure = match answer.error.or(response.error) {
-        Some(error) => Some(Failure::read(source, error)?),
+        Some(error) => Some(captured.failure(error, text(&response.code))?),
         None => (status == "failed").then(Failure::default),
     };
     let finished = match status {
@@ -194,26 +187,8 @@ fn outcome<'a>(source: &Source<'a>, response: &Response<'a>, answer: &Answer<'a>
         failure,
         pending: matches!(status, "queued" | "in_progress") && !answer.cut,
         finished: finished && !answer.cut,
-        tokens: response.usage.as_ref().map(|usage| usage.tokens()).unwrap_or_default(),
         ..Outcome::default()
     })
-}
-
-fn entry<'a>(
-    source: &Source<'a>,
-    raw: &'a [u8],
-    capture: Option<Capture<'a>>,
-    request: &mut Request<'a>,
-    (response, outcome): (&Response<'a>, Outcome<'a>),
-) -> Result<Entry<'a>, DecodeError> {
-    let call = Call { source, raw, family: "openai", operation: Operation::Responses, provider: "openai" };
-    let mut entry = call.entry(capture, request, outcome)?;
-    let (created, completed) = (source.instant(response.created_at)?, source.instant(response.completed_at)?);
-    entry.started_at = entry.started_at.or(created);
-    entry.completed_at = entry.completed_at.or(completed);
-    let whole = created.zip(completed).map(|(created, completed)| completed.millis_since(created));
-    entry.latency_ms = entry.latency_ms.or(whole);
-    Ok(entry)
 }
 
 /// Hosted tools are billed by the call, apart from tokens.

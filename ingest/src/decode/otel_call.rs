@@ -349,7 +349,7 @@ impl<'a> Attributed<'a> {
         if matches!(entry.status, Status::Error | Status::Filtered) {
             drop_placeholders(&mut entry.tokens);
         }
-        if entry.operation == Operation::Embeddings && entry.tokens.input.is_some() {
+        if entry.operation == Some(Operation::Embeddings) && entry.tokens.input.is_some() {
             entry.tokens.output = entry.tokens.output.or(Some(0));
         }
         entry.usage_source = if entry.tokens.is_absent() { UsageSource::Absent } else { UsageSource::Provider };

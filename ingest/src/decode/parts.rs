@@ -19,6 +19,7 @@ pub(super) struct Part<'a> {
     modality: Option<Text<'a>>,
     image_url: Option<Json<'a>>,
     video_url: Option<Json<'a>>,
+    document_url: Option<Json<'a>>,
     input_audio: Option<Json<'a>>,
     audio: Option<Json<'a>>,
     file: Option<Json<'a>>,
@@ -50,7 +51,11 @@ pub(super) enum PartKind {
     Refusal,
     Reasoning,
     Thinking,
+    /// OpenRouter's words for a piece of reasoning.
+    ReasoningDetail,
     Image,
+    /// Mistral's document behind a URL.
+    Linked,
     Video,
     Audio,
     File,
@@ -63,7 +68,14 @@ pub(super) enum PartKind {
 }
 
 /// Tools that run at the vendor, by the word their calls begin with.
-const HOSTED: [(&str, Feature); 12] = [
+const HOSTED: [(&str, Feature); 19] = [
+    ("openrouter:web", Feature::WebSearch),
+    ("x_search", Feature::WebSearch),
+    ("live_search", Feature::WebSearch),
+    ("browser_search", Feature::WebSearch),
+    ("document_library", Feature::HostedVectorStore),
+    ("collections_search", Feature::HostedVectorStore),
+    ("connector", Feature::RemoteMcp),
     ("web_search", Feature::WebSearch),
     ("web_fetch", Feature::WebSearch),
     ("google_search", Feature::WebSearch),
@@ -96,8 +108,10 @@ impl PartKind {
             "thinking" => Self::Thinking,
             "image_url" | "input_image" => Self::Image,
             "video_url" | "input_video" => Self::Video,
-            "input_audio" | "audio" => Self::Audio,
+            "input_audio" | "audio" | "output_audio" => Self::Audio,
             "file" | "input_file" if part.modality.is_none() => Self::File,
+            "reasoning.text" | "reasoning.summary" => Self::ReasoningDetail,
+            "document_url" => Self::Linked,
             "image" | "document" | "container_upload" => Self::Sourced,
             "tool_use" | "function_call" | "custom_tool_call" | "computer_call" | "local_shell_call" | "shell_call"
             | "apply_patch_call" => Self::ToolCall,
@@ -169,6 +183,11 @@ impl Messages {
             PartKind::Refusal => part.refusal.into_iter().for_each(|text| self.typed("refusal", text)),
             PartKind::Reasoning => self.reasoning_part(json, part),
             PartKind::Thinking => self.thinking(json, part),
+            PartKind::ReasoningDetail => {
+                let text = part.text.or(part.summary).filter(|text| is_string(text));
+                text.into_iter().for_each(|text| self.typed("reasoning", text));
+            }
+            PartKind::Linked => self.linked(json, part, "document", part.document_url),
             PartKind::Image => self.linked(json, part, "image", part.image_url),
             PartKind::Video => self.linked(json, part, "video", part.video_url),
             PartKind::Audio => match part.input_audio.or(part.audio) {
@@ -213,6 +232,11 @@ impl Messages {
 
     fn thinking(&mut self, json: Json<'_>, part: &Part<'_>) {
         let Some(thinking) = part.thinking else { return self.copy(json) };
+        if thinking.get().starts_with('[') {
+            // Mistral thinks in parts.
+            let texts = elements(thinking).into_iter().filter_map(|inner| shape::<Part<'_>>(inner)?.text);
+            return texts.for_each(|text| self.typed("reasoning", text));
+        }
         self.begin("reasoning");
         self.member("content", Some(thinking));
         self.member("signature", part.signature);
@@ -228,6 +252,12 @@ impl Messages {
             (None, Some(id)) => self.stored(modality, id),
             (None, None) => self.copy(json),
         }
+    }
+
+    /// A picture that is nothing but its bytes, as Ollama takes them.
+    pub(super) fn bare_image(&mut self, bytes: Json<'_>) {
+        self.note_modality("image");
+        self.media("blob", "image", None, "content", bytes);
     }
 
     /// A URL; a `data:` URL is the bytes it holds.
@@ -389,6 +419,10 @@ impl Messages {
                 feature.into_iter().for_each(|feature| self.features.insert(feature));
             }
             Some("file") => self.features.insert(Feature::HostedFiles),
+            // Mistral's marks of what an answer leans on.
+            Some("reference" | "tool_reference") => {
+                self.features.insert_if(self.direction == Direction::Output, Feature::Citations);
+            }
             _ => {}
         }
         if let Some(modality) = &part.modality {

@@ -1,6 +1,7 @@
 //! Who serves and bills: one name per provider, whatever a source calls it.
 
 use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The ledger's name for a provider known by several; `None` for a name not known here.
 pub(super) fn known(name: &str) -> Option<&'static str> {
@@ -59,6 +60,9 @@ impl<'a> Host<'a> {
         if is("api.openai.com") {
             // Regional hosts carry their region in front: `eu.api.openai.com`.
             Self { provider: Some("openai"), region: Some(label).filter(|label| *label != "api") }
+        } else if is("api.cognitive.microsoft.com") {
+            // Resources without a name of their own are reached by their region.
+            Self { provider: Some("azure"), region: Some(label).filter(|label| *label != "api") }
         } else if name.starts_with("bedrock") && is("amazonaws.com") {
             Self { provider: Some("bedrock"), region: name.split('.').nth(1) }
         } else if let Some(region) = label.strip_suffix("-aiplatform").filter(|_| is("googleapis.com")) {
@@ -71,12 +75,13 @@ impl<'a> Host<'a> {
 }
 
 /// Domains of providers that carry no region.
-const DOMAINS: [(&str, &str); 18] = [
+const DOMAINS: [(&str, &str); 19] = [
     ("openai.azure.com", "azure"),
     ("cognitiveservices.azure.com", "azure"),
     ("services.ai.azure.com", "azure"),
     ("models.ai.azure.com", "azure"),
     ("inference.ai.azure.com", "azure"),
+    ("openai.azure.us", "azure"),
     ("api.anthropic.com", "anthropic"),
     ("aiplatform.googleapis.com", "vertex_ai"),
     ("generativelanguage.googleapis.com", "gemini"),
@@ -94,10 +99,39 @@ const DOMAINS: [(&str, &str); 18] = [
 
 /// The host of a URL without scheme, user, port and path.
 fn host_name(endpoint: &str) -> &str {
+    let host = host_and_port(endpoint);
+    host.split(':').next().unwrap_or_default()
+}
+
+fn host_and_port(endpoint: &str) -> &str {
     let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    host.split(':').next().unwrap_or_default()
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// The port a URL names.
+pub(super) fn port_of(endpoint: &str) -> Option<&str> {
+    let (_, port) = host_and_port(endpoint).rsplit_once(':')?;
+    Some(port).filter(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether the endpoint is in a network of the caller's own: what answers there is no vendor.
+pub(super) fn serves_itself(endpoint: &str) -> bool {
+    const ZONES: [&str; 9] =
+        [".local", ".internal", ".svc", ".lan", ".corp", ".intranet", ".localdomain", ".home", ".home.arpa"];
+    let authority = host_and_port(endpoint);
+    if let Some(address) = authority.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+        return address.parse::<Ipv6Addr>().is_ok_and(|address| {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        });
+    }
+    let name = host_name(endpoint);
+    if let Ok(address) = name.parse::<Ipv4Addr>() {
+        // 100.64.0.0/10 is what carriers and overlay networks hand out.
+        let shared = matches!(address.octets(), [100, 64..128, _, _]);
+        return address.is_private() || address.is_loopback() || address.is_link_local() || shared;
+    }
+    !name.is_empty() && (!name.contains('.') || ZONES.iter().any(|zone| name.ends_with(zone)))
 }
 
 /// The deployment an Azure URL addresses: `/openai/deployments/{name}/...`.
@@ -237,6 +271,7 @@ mod tests {
             ("https://api.openai.com/v1/responses", Some("openai"), None),
             ("https://eu.api.openai.com/v1/responses", Some("openai"), Some("eu")),
             ("https://hl-prod.openai.azure.com/openai/deployments/x", Some("azure"), None),
+            ("https://eastus2.api.cognitive.microsoft.com/openai", Some("azure"), Some("eastus2")),
             ("https://bedrock-runtime.eu-west-1.amazonaws.com", Some("bedrock"), Some("eu-west-1")),
             ("https://europe-west4-aiplatform.googleapis.com/v1", Some("vertex_ai"), Some("europe-west4")),
             ("https://generativelanguage.googleapis.com", Some("gemini"), None),
@@ -280,6 +315,30 @@ mod tests {
             assert_eq!(url_model(&endpoint).as_deref(), model, "{endpoint}");
         }
         assert_eq!(percent_decoded("a%2Fb%zz%"), "a/b%zz%");
+    }
+
+    #[test]
+    fn a_private_host_is_told_from_a_public_one() {
+        for (endpoint, private) in [
+            ("http://10.0.4.7:8000/v1/chat/completions", true),
+            ("http://127.0.0.1:11434/api/chat", true),
+            ("http://172.31.255.1", true),
+            ("http://172.32.0.1", false),
+            ("http://100.64.0.1:8000", true),
+            ("http://[::1]:8000/v1", true),
+            ("http://[fd00::7]/v1", true),
+            ("http://[2606:4700::1]/v1", false),
+            ("http://vllm:8000/v1", true),
+            ("http://llm.ml.svc.cluster.local/v1", true),
+            ("https://8.8.8.8/v1", false),
+            ("https://gateway.example.org/v1", false),
+            ("", false),
+        ] {
+            assert_eq!(serves_itself(endpoint), private, "{endpoint}");
+        }
+        assert_eq!(port_of("http://[::1]:8000/v1"), Some("8000"));
+        assert_eq!(port_of("https://api.openai.com/v1:x"), None);
+        assert_eq!(port_of("http://[::1]/v1"), None);
     }
 
     #[test]

@@ -58,13 +58,46 @@ pub(super) struct Request<'a> {
     background: Option<Json<'a>>,
     moderation: Option<Json<'a>>,
     guardrails: Option<Json<'a>>,
+    // What vendors add to OpenAI's words, or say in their own.
+    inputs: Option<Json<'a>>,
+    query: Option<Json<'a>>,
+    texts: Option<Json<'a>>,
+    message: Option<Json<'a>>,
+    preamble: Option<Json<'a>>,
+    chat_history: Option<Json<'a>>,
+    data_sources: Option<Json<'a>>,
+    plugins: Option<Json<'a>>,
+    search_parameters: Option<Json<'a>>,
+    search_settings: Option<Json<'a>>,
+    connectors: Option<Json<'a>>,
+    documents: Option<Json<'a>>,
+    citation_options: Option<Json<'a>>,
+    agent_id: Option<Json<'a>>,
+    conversation_id: Option<Text<'a>>,
+    deferred: Option<Json<'a>>,
+    safe_prompt: Option<Json<'a>>,
+    safety_mode: Option<Text<'a>>,
+    format: Option<Json<'a>>,
+    think: Option<Json<'a>>,
+    prompt_logprobs: Option<Json<'a>>,
+    guided_json: Option<Json<'a>>,
+    guided_regex: Option<Json<'a>>,
+    guided_choice: Option<Json<'a>>,
+    guided_grammar: Option<Json<'a>>,
+    structured_outputs: Option<Json<'a>>,
 }
 
 /// Members that are messages or tools, or stand in columns of their own.
-const NOT_PARAMETERS: [&str; 10] = [
+const NOT_PARAMETERS: [&str; 16] = [
     "messages",
     "input",
+    "inputs",
     "prompt",
+    "query",
+    "texts",
+    "message",
+    "preamble",
+    "chat_history",
     "system",
     "instructions",
     "system_instruction",
@@ -81,6 +114,9 @@ struct Kind<'a> {
     format: Option<Json<'a>>,
     effort: Option<Json<'a>>,
     summary: Option<Json<'a>>,
+    max_tokens: Option<Json<'a>>,
+    enabled: Option<Json<'a>>,
+    mode: Option<Json<'a>>,
     ttl: Option<Text<'a>>,
     user_id: Option<Text<'a>>,
     id: Option<Json<'a>>,
@@ -160,7 +196,7 @@ impl<'a> Request<'a> {
 
     /// The stored conversation the call continues: its id, or an object with it.
     pub(super) fn conversation(&self) -> Option<Cow<'a, str>> {
-        let conversation = self.conversation?;
+        let Some(conversation) = self.conversation else { return present(self.conversation_id.clone()) };
         let id = if is_string(conversation) { conversation } else { shape::<Kind<'a>>(conversation)?.id? };
         present(serde_json::from_str(id.get()).ok())
     }
@@ -178,9 +214,12 @@ impl<'a> Request<'a> {
             Some(json) if json.get().starts_with('[') => input.list(self.instructions),
             _ => input.system(self.instructions),
         }
+        input.system(self.preamble);
         // The `prompt` of Responses names a stored template; the older Completions API has text there.
         let prompt = self.prompt.filter(|prompt| !prompt.get().starts_with('{'));
-        for said in [self.messages, self.input, prompt] {
+        // Documents to be put in order are not said to a model; what they are put in order by is.
+        let said = [self.messages, self.input, self.inputs, prompt, self.texts, self.query, self.chat_history];
+        for said in said.into_iter().chain([self.message]) {
             input.list(said);
         }
     }
@@ -192,7 +231,10 @@ impl<'a> Request<'a> {
         let mut note = |condition, feature| features.insert_if(condition, feature);
         let kind = |json: Json<'a>| shape::<Kind<'a>>(json);
         let format = |json: Json<'a>| kind(json)?.format;
-        let effort = self.reasoning.and_then(kind).is_some_and(|ask| ask.effort.is_some() || ask.summary.is_some());
+        let effort = self.reasoning.and_then(kind).is_some_and(|ask| {
+            let asked = [ask.effort, ask.summary, ask.max_tokens, ask.enabled];
+            asked.into_iter().flatten().any(says_something)
+        });
         let output_effort = self.output_config.and_then(kind).is_some_and(|ask| ask.effort.is_some());
         let formats = [self.response_format, self.output_format, self.text.and_then(format)];
         let formats = formats.into_iter().chain([self.output_config.and_then(format)]).flatten();
@@ -219,7 +261,43 @@ impl<'a> Request<'a> {
         note(state.into_iter().flatten().any(says_something), Feature::HostedState);
         note(self.background.is_some_and(says_something), Feature::Background);
         note([self.moderation, self.guardrails].into_iter().flatten().any(says_something), Feature::Guardrails);
+        self.note_dialects(&mut features);
         features
+    }
+
+    /// What vendors other than OpenAI and Anthropic have words of their own for.
+    fn note_dialects(&self, features: &mut Features) {
+        let mut note = |asked: &[Option<Json<'a>>], feature| {
+            features.insert_if(asked.iter().flatten().any(|asked| says_something(asked)), feature);
+        };
+        note(&[self.guided_json, self.guided_regex, self.guided_choice], Feature::StructuredOutput);
+        note(&[self.guided_grammar, self.structured_outputs, self.format], Feature::StructuredOutput);
+        note(&[self.prompt_logprobs], Feature::Logprobs);
+        note(&[self.think], Feature::ReasoningControl);
+        note(&[self.agent_id], Feature::HostedState);
+        note(&[self.deferred], Feature::Background);
+        note(&[self.safe_prompt], Feature::Guardrails);
+        note(&[self.documents.filter(|_| self.query.is_none()), self.citation_options], Feature::Citations);
+        note(&[self.data_sources], Feature::HostedVectorStore);
+        note(&[self.search_settings], Feature::WebSearch);
+        let off = |json: Json<'a>| {
+            shape::<Kind<'a>>(json).and_then(|ask| ask.mode).is_some_and(|mode| mode.get() == "\"off\"")
+        };
+        features.insert_if(self.search_parameters.is_some_and(|asked| !off(asked)), Feature::WebSearch);
+        let names = [self.plugins, self.connectors].into_iter().flatten().flat_map(elements);
+        let ids = names.filter_map(|plugin| shape::<Kind<'a>>(plugin)?.id).collect::<Vec<_>>();
+        let searches = ids.iter().any(|id| matches!(id.get(), "\"web\"" | "\"web-search\""));
+        let online = self.model.as_ref().is_some_and(|model| model.0.ends_with(":online"));
+        features.insert_if(searches || online, Feature::WebSearch);
+        features.insert_if(present(self.conversation_id.clone()).is_some(), Feature::HostedState);
+        let safety = self.safety_mode.as_ref().is_some_and(|mode| !matches!(mode.0.as_ref(), "NONE" | "OFF" | ""));
+        features.insert_if(safety, Feature::Guardrails);
+    }
+
+    /// How many characters there are to be spoken.
+    pub(super) fn characters(&self) -> Option<i64> {
+        let text = serde_json::from_str::<Text<'_>>(self.input.filter(|input| is_string(input))?.get()).ok()?;
+        i64::try_from(text.0.chars().count()).ok()
     }
 
     /// The body of a call, if something was said. `request` is this request's JSON.
@@ -250,7 +328,25 @@ pub(super) fn says_something(json: Json<'_>) -> bool {
 /// Whether an answer's format is JSON: by type, or the name of a class as LiteLLM logs it.
 fn is_structured(format: Json<'_>) -> bool {
     if is_string(format) {
-        return !matches!(format.get(), "\"\"" | "\"text\"");
+        // Names of how sound, transcripts and pictures are to come are none of how an answer is built.
+        const PLAIN: [&str; 15] = [
+            "",
+            "text",
+            "json",
+            "verbose_json",
+            "diarized_json",
+            "srt",
+            "vtt",
+            "mp3",
+            "opus",
+            "aac",
+            "flac",
+            "wav",
+            "pcm",
+            "url",
+            "b64_json",
+        ];
+        return !PLAIN.contains(&format.get().trim_matches('"'));
     }
     let kind = shape::<Kind<'_>>(format).and_then(|format| format.kind);
     kind.is_some_and(|kind| matches!(kind.0.as_ref(), "json_object" | "json_schema" | "grammar"))

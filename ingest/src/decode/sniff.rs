@@ -1,12 +1,14 @@
 //! Telling formats apart by their top-level keys, without reading the event.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserializer as _;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 
 use super::Format;
-use super::scalar::{Object, Text, present};
+use super::scalar::{Object, Text};
+use super::sniff_openai::{Bare, by_capture, by_event};
 use super::source::Json;
 
 /// The format `value` looks like; `None` if it looks like none. Reads no further than it must. A list is what its first
@@ -135,13 +137,15 @@ impl<'de> Visitor<'de> for KeysVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut seen = Seen::default();
+        let mut bare = Bare::default();
         while let Some(key) = map.next_key::<Text<'de>>()? {
             let key = key.0.as_ref();
             let found = match key {
                 "capture" => {
-                    let api = present(map.next_value::<Object<Api<'de>>>()?.0.api);
-                    let api = api.unwrap_or_default();
-                    *self.look = by_api(&api).map_or_else(|| Look::Capture(api.to_string()), Look::Format);
+                    let Api { api, endpoint } = map.next_value::<Object<Api<'de>>>()?.0;
+                    let api = api.unwrap_or(Text(Cow::Borrowed("")));
+                    let format = by_api(&api.0).or_else(|| by_capture(&api, endpoint.as_ref()));
+                    *self.look = format.map_or_else(|| Look::Capture(api.0.into_owned()), Look::Format);
                     return Err(de::Error::custom("decided"));
                 }
                 "resourceSpans" | "resourceLogs" | "resourceMetrics" => Some(Format::OtelGenAi),
@@ -151,9 +155,14 @@ impl<'de> Visitor<'de> for KeysVisitor<'_> {
                 }
                 "CopilotEventData" | "AuditData" | "auditData" => Some(Format::Copilot),
                 "stopReason" => Some(Format::BedrockConverse),
-                "object" | "type" | "schemaType" => by_mark(map.next_value::<Json<'de>>()?),
+                "type" | "schemaType" => by_mark(map.next_value::<Json<'de>>()?),
+                _ if Bare::wants(key) => {
+                    bare.value(key, map.next_value()?);
+                    seen.take(key)
+                }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
+                    bare.key(key);
                     seen.take(key)
                 }
             };
@@ -161,6 +170,9 @@ impl<'de> Visitor<'de> for KeysVisitor<'_> {
                 *self.look = Look::Format(format);
                 return Err(de::Error::custom("decided"));
             }
+        }
+        if let Some(format) = bare.format() {
+            *self.look = Look::Format(format);
         }
         Ok(())
     }
@@ -170,24 +182,21 @@ impl<'de> Visitor<'de> for KeysVisitor<'_> {
 struct Api<'a> {
     #[serde(borrow)]
     api: Option<Text<'a>>,
+    endpoint: Option<Text<'a>>,
 }
 
-/// What a bare response says it is, in `object` or `type`.
+/// What a bare object says it is in `type`.
 fn by_mark(mark: Json<'_>) -> Option<Format> {
     match mark.get() {
-        "\"chat.completion\"" => Some(Format::OpenAiChat),
-        "\"response\"" => Some(Format::OpenAiResponses),
         "\"message\"" => Some(Format::AnthropicMessages),
         "\"interaction\"" => Some(Format::Gemini),
         "\"ModelInvocationLog\"" => Some(Format::BedrockLog),
-        _ => None,
+        mark => by_event(mark.trim_matches('"')),
     }
 }
 
 fn by_api(api: &str) -> Option<Format> {
     match api {
-        "openai.chat.completions" | "azure.chat.completions" => Some(Format::OpenAiChat),
-        "openai.responses" | "azure.responses" => Some(Format::OpenAiResponses),
         "anthropic.messages" => Some(Format::AnthropicMessages),
         // Models of other vendors at Google speak their vendor's dialect.
         _ if api.starts_with("vertex.") && (api.contains("anthropic") || api.contains("raw_predict")) => {

@@ -354,7 +354,7 @@ fn note_bodies<'a>(row: &Row<'a>, options: &DecodeOptions, entry: &mut Entry<'a>
     let request = with_messages(request, said);
     let request: Option<Json<'_>> = request.as_deref().and_then(|request| serde_json::from_str(request).ok());
     let path = match entry.operation {
-        Operation::Responses => Some("/responses"),
+        Some(Operation::Responses) => Some("/responses"),
         _ => None,
     };
     let mut exchange = Exchange::read((request, row.response.filter(told)), path, options);

@@ -3,9 +3,12 @@
 use daybook_ledger::{Entry, Tokens, Usd};
 use serde::Deserialize;
 
+use super::DecodeError;
 use super::extra::Extra;
 use super::object::object;
 use super::scalar::{Count, Object, count};
+use super::settle::{fit_modalities, settle};
+use super::source::{Json, Source};
 
 object! {
     /// `usage` of Chat Completions (`prompt_tokens`), of Responses (`input_tokens`) and of gateways that mix both.
@@ -19,13 +22,32 @@ object! {
         output_tokens: Count = "output_tokens",
         total_tokens: Count = "total_tokens",
         prompt_tokens_details: Box<InputDetails<'a>> = "prompt_tokens_details",
-        input_tokens_details: Box<InputDetails<'a>> = "input_tokens_details",
+        input_tokens_details: Box<InputDetails<'a>> = "input_tokens_details" | "input_token_details",
         completion_tokens_details: Box<OutputDetails<'a>> = "completion_tokens_details",
-        output_tokens_details: Box<OutputDetails<'a>> = "output_tokens_details",
+        output_tokens_details: Box<OutputDetails<'a>> = "output_tokens_details" | "output_token_details",
         cache_read_input_tokens: Count = "cache_read_input_tokens",
         cache_creation_input_tokens: Count = "cache_creation_input_tokens",
+        /// DeepSeek's two halves of the prompt.
+        prompt_cache_hit_tokens: Count = "prompt_cache_hit_tokens",
+        prompt_cache_miss_tokens: Count = "prompt_cache_miss_tokens",
+        /// Mistral's and Moonshot's spellings of cached tokens.
+        num_cached_tokens: Count = "num_cached_tokens",
+        cached_tokens: Count = "cached_tokens",
+        /// What Mistral's tools put before the model, beside `prompt_tokens`.
+        connector_tokens: Count = "connector_tokens",
+        connectors: Json<'a> = "connectors",
+        prompt_audio_seconds: Json<'a> = "prompt_audio_seconds",
+        /// What a transcription is billed by when it is not billed by tokens.
+        seconds: Json<'a> = "seconds",
+        pub(super) cost: Json<'a> = "cost",
+        pub(super) cost_in_usd_ticks: Json<'a> = "cost_in_usd_ticks",
+        num_sources_used: Count = "num_sources_used",
         server_tool_use: Box<ServerToolUse<'a>> = "server_tool_use",
+        server_tool_use_details: Box<ServerToolUse<'a>> = "server_tool_use_details",
+        server_side_tool_usage_details: Box<ServerSideTools<'a>> = "server_side_tool_usage_details",
     }
+    // `tokens` or `duration`: which of the two members of the union stand here.
+    ignoring ["type"]
 }
 
 object! {
@@ -76,6 +98,18 @@ object! {
     }
 }
 
+object! {
+    /// Calls of xAI's own tools.
+    struct ServerSideTools<'a> {
+        web_search_calls: Count = "web_search_calls",
+        x_search_calls: Count = "x_search_calls",
+        code_interpreter_calls: Count = "code_interpreter_calls" | "code_execution_calls",
+        file_search_calls: Count = "file_search_calls" | "collections_search_calls",
+        document_search_calls: Count = "document_search_calls",
+        mcp_calls: Count = "mcp_calls",
+    }
+}
+
 impl<'a> Usage<'a> {
     /// The counts in the ledger's convention. A count the source spells twice is taken once.
     pub(super) fn tokens(&self) -> Tokens {
@@ -92,9 +126,16 @@ impl<'a> Usage<'a> {
             .or(count(input.cache_creation_tokens))
             .or(count(self.cache_creation_input_tokens))
             .or_else(|| sum(&[cache_write_5m, cache_write_30m, cache_write_1h, cache_write_12h]));
-        Tokens {
-            input: count(self.prompt_tokens).or(count(self.input_tokens)),
-            cache_read: count(input.cached_tokens).or(count(self.cache_read_input_tokens)),
+        let halves = count(self.prompt_cache_hit_tokens).zip(count(self.prompt_cache_miss_tokens));
+        let mut tokens = Tokens {
+            input: count(self.prompt_tokens)
+                .or(count(self.input_tokens))
+                .or(halves.map(|(hit, miss)| hit.saturating_add(miss))),
+            cache_read: count(input.cached_tokens)
+                .or(count(self.cache_read_input_tokens))
+                .or(count(self.prompt_cache_hit_tokens))
+                .or(count(self.num_cached_tokens))
+                .or(count(self.cached_tokens)),
             cache_write,
             cache_write_5m,
             cache_write_30m,
@@ -107,6 +148,24 @@ impl<'a> Usage<'a> {
             output_audio: count(output.audio_tokens),
             output_image: count(output.image_tokens),
             total: count(self.total_tokens),
+        };
+        self.add_connectors(&mut tokens);
+        settle(&mut tokens);
+        if input.cached_tokens_details.is_none() {
+            fit_modalities(&mut tokens);
+        }
+        tokens
+    }
+
+    /// What tools put before the model is input too. Mistral counts it beside the prompt: the total tells.
+    fn add_connectors(&self, tokens: &mut Tokens) {
+        let (Some(input), Some(output), Some(total), Some(connectors)) =
+            (tokens.input, tokens.output, tokens.total, count(self.connector_tokens))
+        else {
+            return;
+        };
+        if connectors > 0 && input.saturating_add(output).saturating_add(connectors) == total {
+            tokens.input = Some(input.saturating_add(connectors));
         }
     }
 
@@ -115,16 +174,48 @@ impl<'a> Usage<'a> {
         let (no_input, no_output) = Default::default();
         let input = self.input_details().unwrap_or(&no_input);
         let output = self.output_details().unwrap_or(&no_output);
-        let (searches, fetches) = match &self.server_tool_use {
-            Some(server) => (count(server.web_search_requests), count(server.web_fetch_requests)),
-            None => (None, None),
-        };
-        meter(meters, "web_search_requests", count(input.web_search_requests).or(searches));
-        meter(meters, "web_fetch_requests", fetches);
-        meter(meters, "input_tool_use_tokens", count(input.tool_use_tokens));
-        meter(meters, "input_video_tokens", count(input.video_tokens));
-        meter(meters, "accepted_prediction_tokens", count(output.accepted_prediction_tokens));
-        meter(meters, "rejected_prediction_tokens", count(output.rejected_prediction_tokens));
+        let server = self.server_tool_use.as_deref().or(self.server_tool_use_details.as_deref());
+        let own = self.server_side_tool_usage_details.as_deref();
+        let of_server = |read: fn(&ServerToolUse<'a>) -> Option<Count>| server.and_then(|tools| count(read(tools)));
+        let of_own = |read: fn(&ServerSideTools<'a>) -> Option<Count>| own.and_then(|tools| count(read(tools)));
+        let searches = count(input.web_search_requests)
+            .or(of_server(|tools| tools.web_search_requests))
+            .or(of_own(|tools| tools.web_search_calls));
+        let connected = count(self.connector_tokens).or(count(input.tool_use_tokens));
+        for (name, quantity) in [
+            ("web_search_requests", searches),
+            ("web_fetch_requests", of_server(|tools| tools.web_fetch_requests)),
+            ("x_search_requests", of_own(|tools| tools.x_search_calls)),
+            ("search_sources", count(self.num_sources_used)),
+            ("file_search_requests", of_own(|tools| tools.file_search_calls)),
+            ("document_search_requests", of_own(|tools| tools.document_search_calls)),
+            ("code_interpreter_calls", of_own(|tools| tools.code_interpreter_calls)),
+            ("mcp_calls", of_own(|tools| tools.mcp_calls)),
+            ("input_tool_use_tokens", connected),
+            ("input_video_tokens", count(input.video_tokens)),
+            ("cache_read_audio_tokens", self.cached(|cached| cached.audio_tokens)),
+            ("cache_read_image_tokens", self.cached(|cached| cached.image_tokens)),
+            ("accepted_prediction_tokens", count(output.accepted_prediction_tokens)),
+            ("rejected_prediction_tokens", count(output.rejected_prediction_tokens)),
+        ] {
+            meter(meters, name, quantity);
+        }
+    }
+
+    /// Seconds of sound, which some models are billed by.
+    pub(super) fn audio_seconds(&self, source: &Source<'a>) -> Result<Option<Usd>, DecodeError> {
+        source.decimal(self.seconds.or(self.prompt_audio_seconds))
+    }
+
+    /// What tools of the vendor's were called, and how often.
+    pub(super) const fn connectors(&self) -> Option<Json<'a>> {
+        self.connectors
+    }
+
+    /// The part of the cached tokens that was of one modality.
+    fn cached(&self, modality: fn(&Modalities) -> Option<Count>) -> Option<i64> {
+        let cached = self.input_details()?.cached_tokens_details.as_ref()?;
+        count(modality(&cached.0))
     }
 
     /// What it counts that nobody declared.
@@ -136,8 +227,11 @@ impl<'a> Usage<'a> {
         if let Some(output) = self.output_details() {
             extra.add(&format!("{path}.output"), &output.unknown);
         }
-        if let Some(server) = &self.server_tool_use {
+        for server in [&self.server_tool_use, &self.server_tool_use_details].into_iter().flatten() {
             extra.add(&format!("{path}.server_tool_use"), &server.unknown);
+        }
+        if let Some(own) = &self.server_side_tool_usage_details {
+            extra.add(&format!("{path}.server_side_tool_usage_details"), &own.unknown);
         }
     }
 

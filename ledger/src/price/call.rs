@@ -48,7 +48,8 @@ impl<'a> Call<'a> {
             service_tier: entry.service_tier.as_deref(),
             region: entry.region.as_deref(),
             at,
-            operation: entry.operation,
+            // What is not known is held to the strictest rule.
+            operation: entry.operation.unwrap_or(Operation::Chat),
             tokens: &entry.tokens,
             buckets,
             meters: &entry.meters,
@@ -85,7 +86,7 @@ impl<'a> Call<'a> {
                 tokens.input.is_some() && tokens.output.is_some()
             }
             Operation::Embeddings => tokens.input.is_some(),
-            Operation::Rerank | Operation::Transcription | Operation::Speech | Operation::Image => {
+            Operation::Rerank | Operation::Transcription | Operation::Speech | Operation::Image | Operation::Ocr => {
                 !tokens.is_absent() || !self.meters.is_empty()
             }
         };

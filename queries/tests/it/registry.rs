@@ -154,7 +154,7 @@ proptest! {
                 entry.request_model = None;
                 entry.tags = tag.iter().map(|tag| ("t".into(), tag.as_str().into())).collect();
                 entry.tags.push(("u".into(), "a".into()));
-                entry.operation = Operation::Chat;
+                entry.operation = Some(Operation::Chat);
                 (entry, None)
             });
             append(&ledger, "b", &entries.collect::<Vec<_>>()).await;

@@ -94,7 +94,7 @@ fn providers_have_one_name_and_models_lose_the_routes_prefix() {
         let log =
             log(r#""tokens_in":1"#).replace("\"openai\"", &format!("\"{provider}\"")).replace("gpt-4.1-mini", model);
         let entry = entry(&log);
-        assert_eq!((entry.provider.as_deref().unwrap(), entry.model().unwrap()), expected);
+        assert_eq!((entry.provider.as_deref().unwrap(), entry.request_model.as_deref().unwrap()), expected);
     }
 }
 

@@ -218,7 +218,7 @@ fn embeddings_count_every_text_or_nothing() {
         entry(&capture("vertex.predict", url, request, &response))
     };
     let counted = call(r#"{"token_count":3,"truncated":false}"#, r#"{"token_count":4.0}"#);
-    assert_eq!(counted.operation.as_str(), "embeddings");
+    assert_eq!(counted.operation, Some(Operation::Embeddings));
     assert_eq!((counted.tokens.input, counted.tokens.output), (Some(7), Some(0)));
     assert_eq!(features(&counted), ["proprietary_embedding"]);
     assert_eq!(said(&counted).0.as_deref(), Some("eins\nzwei"));
@@ -226,7 +226,10 @@ fn embeddings_count_every_text_or_nothing() {
     let unknown = call(r#"{"token_count":3}"#, r#"{"tokens":4}"#);
     assert_eq!((unknown.tokens.input, unknown.usage_source), (None, UsageSource::Absent));
     let silent = gemini("{}", r#"{"embedding":{"values":[0.1]}}"#);
-    assert_eq!((silent.operation.as_str(), silent.tokens.input, silent.status), ("embeddings", None, Status::Success));
+    assert_eq!(
+        (silent.operation, silent.tokens.input, silent.status),
+        (Some(Operation::Embeddings), None, Status::Success)
+    );
 }
 
 #[test]
@@ -240,7 +243,7 @@ fn a_live_turn_is_realtime() {
         "totalTokenCount":42,"promptTokensDetails":[{"modality":"AUDIO","tokenCount":30}],
         "responseTokensDetails":[{"modality":"AUDIO","tokenCount":12}]}}]}"#;
     let entry = entry(event);
-    assert_eq!((entry.operation.as_str(), entry.status), ("realtime", Status::Success));
+    assert_eq!((entry.operation, entry.status), (Some(Operation::Realtime), Status::Success));
     assert_eq!(
         (entry.tokens.input, entry.tokens.input_audio, entry.tokens.output_audio),
         (Some(30), Some(30), Some(12))

@@ -39,7 +39,7 @@ fn garbage_is_refused_with_a_code_of_its_own() {
     assert_eq!(code(b"12"), "DECODE-005");
     assert_eq!(code(b"{}"), "DECODE-006");
     assert_eq!(code(b"{\"id\":42,\"prompt_tokens\":\"many\"}"), "DECODE-006");
-    assert_eq!(code(b"{\"capture\":{\"api\":\"ollama\"},\"request\":{}}"), "DECODE-008");
+    assert_eq!(code(b"{\"capture\":{\"api\":\"acme.llm\"},\"request\":{}}"), "DECODE-008");
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn only_generations_and_embeddings_are_calls() {
         assert_eq!(entries(&event).unwrap().len(), calls, "{kind}");
     }
     let embedding = entry(&seen(r#""usageDetails":{"input":9}"#).replace("GENERATION", "EMBEDDING"));
-    assert_eq!((embedding.operation.as_str(), embedding.tokens.output), ("embeddings", Some(0)));
+    assert_eq!((embedding.operation.map(Operation::as_str), embedding.tokens.output), (Some("embeddings"), Some(0)));
 }
 
 #[test]

@@ -25,7 +25,7 @@ mod spend_logs;
 
 use std::path::PathBuf;
 
-use daybook_ledger::{Body, Feature, Status, UsageSource, Usd};
+use daybook_ledger::{Body, Feature, Operation, Status, UsageSource, Usd};
 
 use super::*;
 

@@ -192,7 +192,7 @@ async fn a_stored_call_is_priced_as_the_entry_was() {
         with("half", "openai", "gpt-4o", &|entry| entry.tokens.output = None),
         with("unknown", "openai", "gpt-4o", &|entry| entry.meters = vec![("tea_cups", usd("0.5"))]),
         with("sound", "openai", "whisper-1", &|entry| {
-            entry.operation = Operation::Transcription;
+            entry.operation = Some(Operation::Transcription);
             entry.tokens = Tokens::default();
             entry.meters = vec![("input_seconds", usd("12.345"))];
         }),

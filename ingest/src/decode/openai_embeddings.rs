@@ -1,0 +1,25 @@
+//! Vectors for texts, and documents put in order, in OpenAI's shape.
+
+use daybook_ledger::{Entry, Operation};
+
+use super::DecodeError;
+use super::captured::{Answer, Captured};
+
+/// Decodes one captured call. The vectors themselves stay in the event's bytes.
+pub(super) fn decode<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>, DecodeError> {
+    decode_as(Operation::Embeddings, captured)
+}
+
+/// Decodes a call that put documents in order.
+pub(super) fn decode_rerank<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>, DecodeError> {
+    decode_as(Operation::Rerank, captured)
+}
+
+fn decode_as<'a>(operation: Operation, captured: Captured<'_, 'a>) -> Result<Entry<'a>, DecodeError> {
+    let asked = captured.asked()?;
+    let answer = match captured.envelope.response {
+        Some(response) => captured.plain(response, |_| true)?.0,
+        None => Answer::default(),
+    };
+    captured.conclude(operation, asked, answer)
+}
