@@ -12,6 +12,27 @@ die() { say "error: $*"; exit 1; }
 # need COMMAND PACKAGE: stops with the package to install when a command is missing.
 need() { command -v "$1" >/dev/null || die "$1 is missing; on Debian: apt-get install $2"; }
 
+# quietly NAME COMMAND...: its output goes to a log and is shown only if it fails.
+quietly() {
+    local log=$logs/$1.log
+    "${@:2}" >"$log" 2>&1 || { tail -n 30 "$log" >&2; die "failed: ${*:2}"; }
+}
+
+# install_venv REQUIREMENTS: a virtual environment with these packages, in $venv.
+install_venv() {
+    need python3 python3
+    python3 -c 'import ensurepip, venv' 2>/dev/null || die "python3 cannot make a venv; on Debian: apt-get install python3-venv"
+    local key
+    key=$( (python3 --version; cat "$live/$1") | sha256sum | cut -c1-12)
+    venv=$cache/venv-$key
+    [[ -f $venv/complete ]] && return
+    say "installing the Python packages of $1 into $venv"
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    quietly pip "$venv/bin/pip" install --disable-pip-version-check --requirement "$live/$1"
+    touch "$venv/complete"
+}
+
 # A process of ours is one whose command line names our data directory: a process id alone may have been reused.
 alive() { # alive NAME
     local pid data
