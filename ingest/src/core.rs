@@ -161,6 +161,8 @@ pub struct Core {
     open: OpenBatch,
     in_flight: Option<Vec<(Partition, Range)>>,
     batches: u32,
+    /// Bytes of messages since the open batch was measured.
+    unmeasured: usize,
     paused: bool,
     draining: bool,
     totals: Totals,
@@ -175,6 +177,7 @@ impl Core {
             open: OpenBatch::default(),
             in_flight: None,
             batches: 0,
+            unmeasured: 0,
             paused: false,
             draining: false,
             totals: Totals::default(),
@@ -223,7 +226,7 @@ impl Core {
         match input {
             Input::Message(message) => {
                 self.read(now, &message);
-                self.seal_if_full(effects)
+                self.seal_if_full(message.value.map_or(0, <[u8]>::len), effects)
             }
             Input::Opened(opening) => {
                 self.open_file(opening);
@@ -231,7 +234,7 @@ impl Core {
             }
             Input::Record(record) => {
                 self.read_record(now, &record);
-                self.seal_if_full(effects)
+                self.seal_if_full(record.value.len(), effects)
             }
             Input::Assigned(partitions) => {
                 // A worker that died may have written what it never told the group.
@@ -267,10 +270,15 @@ impl Core {
         }
     }
 
-    fn seal_if_full(&mut self, effects: &mut Vec<Effect>) -> Result<(), Error> {
-        // Sizes of columns are added up now and then, not for every message.
-        let due = self.open.rows().is_multiple_of(64) && self.is_full();
-        if due { self.seal_or_pause(effects) } else { Ok(()) }
+    fn seal_if_full(&mut self, length: usize, effects: &mut Vec<Effect>) -> Result<(), Error> {
+        /// Sizes of columns are added up after so many bytes or rows, not for every message.
+        const MEASURE_BYTES: usize = 1 << 20;
+        self.unmeasured += length;
+        if self.unmeasured < MEASURE_BYTES && !self.open.rows().is_multiple_of(64) {
+            return Ok(());
+        }
+        self.unmeasured = 0;
+        if self.is_full() { self.seal_or_pause(effects) } else { Ok(()) }
     }
 
     fn is_full(&self) -> bool {

@@ -80,6 +80,7 @@ impl ImportArgs {
             limits,
             capture,
             jobs: usize::from(self.jobs),
+            is_aside: |_| false,
             from_start: self.from_start,
         }
     }

@@ -18,7 +18,7 @@ pub use dry::{Preview, Problem};
 pub use run::{preview, run};
 
 use crate::decode::Format;
-use crate::source::file::{Container, Fault};
+use crate::source::file::{Container, Fault, Input};
 use crate::{Capture, FlushLimits, Totals};
 
 /// Everything an import is told.
@@ -34,6 +34,9 @@ pub struct ImportSettings {
     pub capture: Capture,
     /// Files read at once, 1 to 64.
     pub jobs: usize,
+    /// Whether a file that starts with this record holds something else than events, a bill say. Such files are not read;
+    /// they are in [`Summary::aside`].
+    pub is_aside: fn(&[u8]) -> bool,
     /// Read every record again, those an earlier import accounted for included.
     pub from_start: bool,
 }
@@ -53,6 +56,8 @@ pub struct Summary {
     pub bytes: u64,
     /// What was written.
     pub totals: Totals,
+    /// Files that [`ImportSettings::is_aside`] wants left to another reader.
+    pub aside: Vec<Input>,
     /// Files, or rests of files, that could not be read.
     pub faults: Vec<Fault>,
     /// Told to stop before the end.

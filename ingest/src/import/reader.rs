@@ -10,7 +10,6 @@ use tokio::runtime::Handle;
 
 use super::lineage::{Chain, Known, Lease};
 use super::queue::{Budget, Queue};
-use super::sink::Claims;
 use crate::core::Opening;
 use crate::decode::Format;
 use crate::partition::{Mark, Partition, Positions};
@@ -23,8 +22,9 @@ const CHUNK_RECORDS: usize = 2_048;
 /// What every reading thread works with.
 pub(crate) struct Shared {
     pub(crate) inputs: Vec<Input>,
-    /// Which destination takes a file, by its first record, and what each knows.
-    pub(crate) destinations: Vec<(Claims, Arc<Known>)>,
+    /// Which files hold something else than events, by their first record.
+    pub(crate) is_aside: fn(&[u8]) -> bool,
+    pub(crate) known: Known,
     pub(crate) queue: Queue,
     pub(crate) budget: Budget,
     pub(crate) stop: AtomicBool,
@@ -38,7 +38,7 @@ pub(crate) struct Shared {
 /// What a reading thread tells.
 pub(crate) enum Event {
     /// A file has records that the ledger lacks.
-    Opened { file: usize, destination: usize, epoch: u64, opening: Opening },
+    Opened { file: usize, epoch: u64, opening: Opening },
     /// Some of them.
     Chunk(Chunk),
     /// A file is read.
@@ -48,8 +48,10 @@ pub(crate) enum Event {
 /// How reading a file ended.
 #[derive(Debug, Default)]
 pub(crate) struct Ending {
-    /// The file as a partition of a destination, if it has a record.
-    pub(crate) place: Option<(usize, Partition)>,
+    /// The file as a partition, if it has a record.
+    pub(crate) partition: Option<Partition>,
+    /// It holds something else than events, and was not read.
+    pub(crate) aside: bool,
     /// Of its family when reading began.
     pub(crate) epoch: u64,
     pub(crate) container: Option<Container>,
@@ -68,7 +70,6 @@ pub(crate) struct Ending {
 
 /// Records on their way.
 pub(crate) struct Chunk {
-    pub(crate) destination: usize,
     pub(crate) partition: Partition,
     pub(crate) epoch: u64,
     pub(crate) data: Vec<u8>,
@@ -143,15 +144,17 @@ impl Reader<'_> {
         let mut reading = Reading::open(self.input, self.shared)?;
         ending.container = Some(reading.container);
         let Some(first) = reading.next()? else { return Ok(()) };
-        let claims = |(claims, _): &(Claims, Arc<Known>)| claims(&first.value);
-        let destination = self.shared.destinations.iter().position(claims).unwrap_or(0);
+        if (self.shared.is_aside)(&first.value) {
+            ending.aside = true;
+            return Ok(());
+        }
         let first = (first.value.into_owned(), first.spot, first.timestamp, first.refused);
-        let Some((_, known)) = self.shared.destinations.get(destination) else { return Ok(()) };
+        let known = &self.shared.known;
         let lease = known.lease(reading.chain.name());
         let (family, epoch) = known.family(&lease.name);
         let resolved = resolve(&mut reading, &family);
         let partition = Partition { topic: Arc::clone(&lease.name), number: resolved.number };
-        ending.place = Some((destination, partition.clone()));
+        ending.partition = Some(partition.clone());
         ending.epoch = epoch;
         ending.changed = resolved.changed;
         let from = match self.shared.from_start {
@@ -163,11 +166,10 @@ impl Reader<'_> {
         let mut delivery = Delivery {
             reader: self,
             read_at: opening.read_at.micros(),
-            known,
             lease: &lease,
             epoch,
             opening: Some(opening),
-            chunk: Chunk { destination, partition, epoch, data: Vec::new(), records: Vec::new() },
+            chunk: Chunk { partition, epoch, data: Vec::new(), records: Vec::new() },
             ending,
         };
         if from == 0 && reading.count == 1 {
@@ -234,7 +236,6 @@ fn resolve(reading: &mut Reading, family: &BTreeMap<i32, Positions>) -> Resolved
 /// Hands records over, in chunks.
 struct Delivery<'d, 's> {
     reader: &'d Reader<'s>,
-    known: &'d Known,
     lease: &'d Lease<'d>,
     epoch: u64,
     /// The time of events that have none.
@@ -255,7 +256,7 @@ impl Delivery<'_, '_> {
             // What was read again changes nothing; what is new is known from now on, for copies of the file.
             if positions.usage < Some(end) {
                 let positions = Positions { usage: Some(end), mark, ..positions };
-                self.known.advance(&self.chunk.partition, positions, self.epoch);
+                self.reader.shared.known.advance(&self.chunk.partition, positions, self.epoch);
             }
         }
         delivered
@@ -300,21 +301,21 @@ impl Delivery<'_, '_> {
         if self.chunk.records.is_empty() {
             return;
         }
-        if self.known.epoch(&self.lease.name) != self.epoch {
+        if self.reader.shared.known.epoch(&self.lease.name) != self.epoch {
             self.ending.stale = true;
             return;
         }
         let data = std::mem::take(&mut self.chunk.data);
         let records = std::mem::take(&mut self.chunk.records);
-        let (destination, partition) = (self.chunk.destination, self.chunk.partition.clone());
+        let partition = self.chunk.partition.clone();
         let may_go = shared.budget.take(data.len()) && !shared.stop.load(Ordering::Relaxed);
         if !may_go {
             self.ending.stopped = true;
             return;
         }
         let file = self.reader.file;
-        let opened = self.opening.take().map(|opening| Event::Opened { file, destination, epoch: self.epoch, opening });
-        let chunk = Event::Chunk(Chunk { destination, partition, epoch: self.epoch, data, records });
+        let opened = self.opening.take().map(|opening| Event::Opened { file, epoch: self.epoch, opening });
+        let chunk = Event::Chunk(Chunk { partition, epoch: self.epoch, data, records });
         for event in opened.into_iter().chain([chunk]) {
             // Nobody takes records any more.
             self.ending.stopped |= self.reader.events.send(event).is_err();

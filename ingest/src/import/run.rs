@@ -15,7 +15,7 @@ use super::entries::Entries;
 use super::lineage::Known;
 use super::queue::{Budget, Queue};
 use super::reader::{Chunk, Ending, Event, Shared, read_files};
-use super::sink::Destination;
+use super::sink::Sink;
 use super::{ImportSettings, Summary, Watch};
 use crate::Error;
 use crate::core::{FileRecord, Rules};
@@ -51,8 +51,7 @@ pub async fn run(
         worker: rand::random(),
     };
     let (entries, files) = Entries::open(ledger, rules, Arc::clone(&clock)).await?;
-    let calls = Destination { claims: |_| true, known: Arc::new(Known::new(files)), sink: Box::new(entries) };
-    drive(settings, vec![calls], clock, control, watch).await
+    drive(settings, Box::new(entries), Known::new(files), clock, control, watch).await
 }
 
 /// Reads and decodes what [`run`] would, and counts. With a ledger, records that are imported already are left out.
@@ -72,15 +71,15 @@ pub async fn preview(
     };
     let dry = Dry::default();
     let preview = Arc::clone(&dry.preview);
-    let all = Destination { claims: |_| true, known: Arc::new(Known::new(files)), sink: Box::new(dry) };
-    let summary = drive(settings, vec![all], clock, control, watch).await?;
+    let summary = drive(settings, Box::new(dry), Known::new(files), clock, control, watch).await?;
     let preview = preview.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok((summary, preview))
 }
 
 async fn drive(
     settings: ImportSettings,
-    destinations: Vec<Destination>,
+    sink: Box<dyn Sink>,
+    known: Known,
     clock: Arc<dyn Clock>,
     control: Control,
     mut watch: Box<dyn Watch>,
@@ -91,7 +90,8 @@ async fn drive(
     let queue = Queue::default();
     (0..inputs.len()).for_each(|file| queue.push(file));
     let shared = Arc::new(Shared {
-        destinations: destinations.iter().map(|to| (to.claims, Arc::clone(&to.known))).collect(),
+        is_aside: settings.is_aside,
+        known,
         queue,
         budget: Budget::new(BUDGET_BYTES),
         stop: AtomicBool::new(false),
@@ -115,7 +115,7 @@ async fn drive(
         let mut driver = Driver {
             unread: shared.inputs.len(),
             shared: Arc::clone(&shared),
-            destinations,
+            sink,
             control,
             watch,
             waiting: BTreeMap::new(),
@@ -147,12 +147,12 @@ struct Waiting {
 
 struct Driver {
     shared: Arc<Shared>,
-    destinations: Vec<Destination>,
+    sink: Box<dyn Sink>,
     control: Control,
     watch: Box<dyn Watch>,
     /// Files not read to their end yet.
     unread: usize,
-    waiting: BTreeMap<(usize, Partition), Waiting>,
+    waiting: BTreeMap<Partition, Waiting>,
     summary: Summary,
 }
 
@@ -166,9 +166,8 @@ impl Driver {
                 self.shared.budget.close();
                 self.shared.queue.close();
             }
-            let is_ready = self.destinations.iter().all(|to| to.sink.is_ready());
             let mut ended = false;
-            match is_ready.then(|| events.recv_timeout(WAIT)) {
+            match self.sink.is_ready().then(|| events.recv_timeout(WAIT)) {
                 None => std::thread::sleep(WAIT),
                 Some(Err(RecvTimeoutError::Timeout)) => {}
                 // Every reading thread is gone, which happens when all stops.
@@ -180,35 +179,30 @@ impl Driver {
             }
             let settled: usize = self.waiting.values().filter(|waiting| waiting.reading.is_empty()).count();
             let flush = self.unread == 0 || settled >= WAITING_MAX;
-            self.turn(flush)?;
-            let now = self.commits();
+            for (partition, positions) in self.sink.turn(flush)? {
+                self.read_again(partition, positions)?;
+            }
+            let now = self.sink.totals().commits;
             if ended || now != commits {
                 commits = now;
                 self.close_landed()?;
                 self.watch_progress();
             }
-            if self.unread == 0 && self.waiting.is_empty() && self.destinations.iter().all(|to| to.sink.is_idle()) {
+            if self.unread == 0 && self.waiting.is_empty() && self.sink.is_idle() {
                 return Ok(());
             }
         }
     }
 
-    fn commits(&self) -> u64 {
-        self.destinations.iter().map(|to| to.sink.totals().commits).sum()
-    }
-
     /// Takes in what a thread tells; true when a file ended.
     fn take(&mut self, event: Event) -> Result<bool, Error> {
         match event {
-            Event::Opened { file, destination, epoch, opening } => {
-                let partition = opening.partition.clone();
-                if self.is_current(destination, &partition, epoch) {
-                    let waiting = self.waiting.entry((destination, partition)).or_default();
+            Event::Opened { file, epoch, opening } => {
+                if self.is_current(&opening.partition, epoch) {
+                    let waiting = self.waiting.entry(opening.partition.clone()).or_default();
                     waiting.files.insert(file);
                     waiting.reading.insert(file);
-                    if let Some(to) = self.destinations.get_mut(destination) {
-                        to.sink.open(opening)?;
-                    }
+                    self.sink.open(opening)?;
                 }
                 Ok(false)
             }
@@ -226,15 +220,14 @@ impl Driver {
         }
     }
 
-    fn is_current(&self, destination: usize, partition: &Partition, epoch: u64) -> bool {
-        self.destinations.get(destination).is_some_and(|to| to.known.epoch(&partition.topic) == epoch)
+    fn is_current(&self, partition: &Partition, epoch: u64) -> bool {
+        self.shared.known.epoch(&partition.topic) == epoch
     }
 
     fn take_chunk(&mut self, chunk: &Chunk) -> Result<(), Error> {
-        if !self.is_current(chunk.destination, &chunk.partition, chunk.epoch) {
+        if !self.is_current(&chunk.partition, chunk.epoch) {
             return Ok(());
         }
-        let Some(to) = self.destinations.get_mut(chunk.destination) else { return Ok(()) };
         let mut start = 0;
         for about in &chunk.records {
             let value = chunk.data.get(start..about.end).unwrap_or_default();
@@ -242,7 +235,7 @@ impl Driver {
             let (line, byte) = (about.spot.line.to_string(), about.spot.byte.map(|byte| byte.to_string()));
             let mut headers: Vec<(&str, &[u8])> = vec![("daybook-line", line.as_bytes())];
             headers.extend(byte.as_ref().map(|byte| ("daybook-byte", byte.as_bytes())));
-            to.sink.take(FileRecord {
+            self.sink.take(FileRecord {
                 partition: &chunk.partition,
                 offset: about.offset,
                 digest: about.digest,
@@ -257,9 +250,9 @@ impl Driver {
 
     fn end(&mut self, file: usize, ending: Ending) {
         let mut overtaken = ending.stale;
-        if let Some(place) = ending.place {
-            overtaken |= ending.records > 0 && !self.is_current(place.0, &place.1, ending.epoch);
-            if let Some(waiting) = self.waiting.get_mut(&place) {
+        if let Some(partition) = ending.partition {
+            overtaken |= ending.records > 0 && !self.is_current(&partition, ending.epoch);
+            if let Some(waiting) = self.waiting.get_mut(&partition) {
                 waiting.reading.remove(&file);
             }
         }
@@ -284,24 +277,11 @@ impl Driver {
         }
     }
 
-    /// Lets every destination look at the clock and the ledger's replies.
-    fn turn(&mut self, flush: bool) -> Result<(), Error> {
-        for destination in 0..self.destinations.len() {
-            let Some(to) = self.destinations.get_mut(destination) else { continue };
-            for (partition, positions) in to.sink.turn(flush)? {
-                self.read_again(destination, partition, positions)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Another import was faster with a file: what is not in the ledger is forgotten, and its copies are read again.
-    fn read_again(&mut self, destination: usize, partition: Partition, positions: Positions) -> Result<(), Error> {
-        if let Some(to) = self.destinations.get_mut(destination) {
-            to.known.overtaken(&partition, positions);
-            to.sink.close(&partition)?;
-        }
-        let waiting = self.waiting.remove(&(destination, partition)).unwrap_or_default();
+    fn read_again(&mut self, partition: Partition, positions: Positions) -> Result<(), Error> {
+        self.shared.known.overtaken(&partition, positions);
+        self.sink.close(&partition)?;
+        let waiting = self.waiting.remove(&partition).unwrap_or_default();
         // Those still being read notice by themselves.
         for file in waiting.files.difference(&waiting.reading) {
             self.unread += 1;
@@ -312,34 +292,30 @@ impl Driver {
 
     /// Forgets files that are read and in the ledger.
     fn close_landed(&mut self) -> Result<(), Error> {
-        let landed = |((destination, partition), waiting): (&(usize, Partition), &Waiting)| {
-            let holds = self.destinations.get(*destination).is_some_and(|to| to.sink.holds(partition));
-            (waiting.reading.is_empty() && !holds).then(|| (*destination, partition.clone()))
+        let landed = |(partition, waiting): (&Partition, &Waiting)| {
+            (waiting.reading.is_empty() && !self.sink.holds(partition)).then(|| partition.clone())
         };
         let landed: Vec<_> = self.waiting.iter().filter_map(landed).collect();
-        for (destination, partition) in landed {
-            if let Some(to) = self.destinations.get_mut(destination) {
-                if let Some(positions) = to.sink.positions(&partition) {
-                    to.known.advance(&partition, positions, to.known.epoch(&partition.topic));
-                }
-                to.sink.close(&partition)?;
+        for partition in landed {
+            let known = &self.shared.known;
+            if let Some(positions) = self.sink.positions(&partition) {
+                known.advance(&partition, positions, known.epoch(&partition.topic));
             }
-            self.waiting.remove(&(destination, partition));
+            self.sink.close(&partition)?;
+            self.waiting.remove(&partition);
         }
         Ok(())
     }
 
     fn watch_progress(&mut self) {
         let bytes = self.shared.bytes_read.load(Ordering::Relaxed);
-        if let Some(to) = self.destinations.first() {
-            self.watch.advance(bytes, &to.sink.totals());
-        }
+        self.watch.advance(bytes, &self.sink.totals());
     }
 
     fn finish(mut self) -> Summary {
         self.watch_progress();
         self.summary.bytes = self.shared.bytes_read.load(Ordering::Relaxed);
-        self.summary.totals = self.destinations.first().map(|to| to.sink.totals()).unwrap_or_default();
+        self.summary.totals = self.sink.totals();
         self.summary
     }
 }

@@ -1,8 +1,5 @@
-//! Where records go. Files are sorted by their first record; each kind has a destination of its own.
+//! Where records go: to the ledger, or nowhere in a dry run.
 
-use std::sync::Arc;
-
-use super::lineage::Known;
 use crate::core::{FileRecord, Opening};
 use crate::partition::{Partition, Positions};
 use crate::{Error, Totals};
@@ -28,16 +25,4 @@ pub(crate) trait Sink: Send {
     fn is_idle(&self) -> bool;
     /// What was written.
     fn totals(&self) -> Totals;
-}
-
-/// Whether a file that starts with this record is for a destination.
-pub(crate) type Claims = fn(&[u8]) -> bool;
-
-/// A destination, and which files are for it.
-pub(crate) struct Destination {
-    /// Which files are for it. The first destination that claims a file has it.
-    pub(crate) claims: Claims,
-    /// What it knows of files.
-    pub(crate) known: Arc<Known>,
-    pub(crate) sink: Box<dyn Sink>,
 }

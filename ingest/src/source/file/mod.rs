@@ -57,3 +57,6 @@ pub trait Records: Send {
     /// [`Fault`]: the file cannot be read further. Asking again is not allowed.
     fn next_record(&mut self) -> Result<Option<Record<'_>>, Fault>;
 }
+
+#[cfg(test)]
+mod tests;
