@@ -4,6 +4,7 @@
 mod cli;
 mod decode;
 mod docs;
+mod import;
 mod receive;
 mod registry;
 mod round_trip;

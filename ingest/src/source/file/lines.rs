@@ -52,6 +52,7 @@ impl Records for Lines {
                 let Some((length, with_end)) = self.find_line()? else { return Ok(None) };
                 self.given = with_end;
                 let line = self.window.text().get(..length).unwrap_or_default();
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
                 if !line.trim_ascii().is_empty() {
                     self.parts = self.unwrap.parts(line).into_iter();
                     if self.parts.len() > 0 {
