@@ -115,9 +115,9 @@ impl Read for Counted {
     }
 }
 
-/// An error of the file system or the bucket.
+/// An error of the file system or the bucket; its text names its causes already.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
+#[error("{0}")]
 struct OfTheStore(Box<dyn std::error::Error + Send + Sync>);
 
 fn tagged(error: io::Error) -> io::Error {
