@@ -50,7 +50,7 @@ impl Part {
             Some(Self::Total)
         } else if has(&["input", "prompt"]) {
             Some(match () {
-                () if has(&["cache"]) && has(&["creation", "write"]) => match () {
+                () if has(&["ephemeral"]) || has(&["cache"]) && has(&["creation", "write"]) => match () {
                     () if has(&["5m"]) => Self::CacheWrite5m,
                     () if has(&["1h"]) => Self::CacheWrite1h,
                     () => Self::CacheWrite,
@@ -99,7 +99,10 @@ impl Parts {
         let writes = [Part::CacheWrite, Part::CacheWrite5m, Part::CacheWrite1h];
         let rest_in = [Part::CacheRead, Part::InputAudio, Part::InputImage];
         let rest_out = [Part::Reasoning, Part::OutputAudio, Part::OutputImage];
-        let cache_write = self.sum_of(&writes);
+        let split = self.sum_of(&[Part::CacheWrite5m, Part::CacheWrite1h]);
+        // Anthropic's usage, flattened, has the writes and, again, their split by lifetime.
+        let restated = split.is_some() && split == self.get(Part::CacheWrite);
+        let cache_write = if restated { split } else { self.sum_of(&writes) };
         let input = sum(&[self.get(Part::Input), cache_write, self.sum_of(&rest_in)]);
         let output = sum(&[self.get(Part::Output), self.sum_of(&rest_out)]);
         let total = self.get(Part::Total);

@@ -407,19 +407,34 @@ fn decode_value<'a>(
 
 /// Reads one event of `format`.
 ///
-/// A field that cannot be what it has to be is explained best by the event being another gateway's.
+/// A field that cannot be what it has to be is explained best by the event being another gateway's. What is no log of a
+/// gateway may be a page of them.
 fn read<'a>(
     source: &Source<'a>,
     format: Format,
     inside: Inside<'_>,
     sink: &mut dyn FnMut(Entry<'a>),
 ) -> Result<(), DecodeError> {
-    read_as(source, format, inside, sink).map_err(|error| match (&error, sniff(source.text())) {
-        (DecodeError::BadValue { .. }, Some(real)) if real != format && format.is_gateway_log() => {
-            DecodeError::WrongFormat { format, missing: "fields of the types it needs", looks_like: Some(real) }
+    let Err(error) = read_as(source, format, inside, sink) else { return Ok(()) };
+    if !format.is_gateway_log() {
+        return Err(error);
+    }
+    match (&error, sniff(source.text())) {
+        (DecodeError::BadValue { .. }, Some(real)) if real != format => {
+            let missing = "fields of the types it needs";
+            Err(DecodeError::WrongFormat { format, missing, looks_like: Some(real) })
         }
-        _ => error,
-    })
+        (DecodeError::WrongFormat { .. }, None) => {
+            let Some(rows) = source.page() else { return Err(error) };
+            let mut entries = Vec::new();
+            for row in &rows {
+                read_as(row, format, inside, &mut |entry| entries.push(entry))?;
+            }
+            entries.into_iter().for_each(sink);
+            Ok(())
+        }
+        _ => Err(error),
+    }
 }
 
 fn read_as<'a>(
@@ -503,7 +518,10 @@ fn recognise(source: Option<&Source<'_>>) -> Result<Format, DecodeError> {
     let api = match look(source.text()) {
         Look::Format(format) => return Ok(format),
         Look::Capture(api) => Some(api),
-        Look::Nothing => None,
+        Look::Nothing => match page_of(source) {
+            Some(format) => return Ok(format),
+            None => None,
+        },
     };
     // What is not JSON at all is the better explanation for not being recognised.
     let event = source.parse(source.text())?;
@@ -511,6 +529,12 @@ fn recognise(source: Option<&Source<'_>>) -> Result<Format, DecodeError> {
         Some(api) => DecodeError::UnsupportedApi { api: api.chars().take(60).collect() },
         None => DecodeError::UnknownFormat { keys: first_keys(event) },
     })
+}
+
+/// The gateway whose logs the event is a page of.
+fn page_of(source: &Source<'_>) -> Option<Format> {
+    let first = source.page()?.into_iter().next()?;
+    sniff(first.text()).filter(|format| format.is_gateway_log())
 }
 
 /// The first keys of an event, for a message.

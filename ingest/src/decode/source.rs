@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::{DecodeError, Place};
+use super::request::members;
 use super::scalar::Text;
 
 /// A part of an event, unread.
@@ -39,6 +40,14 @@ impl<'a> Source<'a> {
         }
         let events: Vec<Json<'a>> = source.parse(source.whole)?;
         events.into_iter().map(|event| source.of(event.get())).collect()
+    }
+
+    /// The rows of a page, as an API answers a question for logs: `{"data": [...], ...}` or `{"result": [...], ...}`.
+    pub(super) fn page(&self) -> Option<Vec<Self>> {
+        let members = members(serde_json::from_str(self.text).ok()?);
+        let (_, rows) = members.into_iter().find(|(key, _)| key == "data" || key == "result")?;
+        let rows: Vec<Json<'a>> = serde_json::from_str(rows.get()).ok()?;
+        rows.into_iter().map(|row| self.of(row.get()).ok()).collect()
     }
 
     /// The elements of an event that is a list, and the text they are slices of.

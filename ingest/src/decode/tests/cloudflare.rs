@@ -116,3 +116,10 @@ fn what_the_gateways_guardrails_blocked_is_filtered() {
     assert_eq!((entry.status, entry.error_type.as_deref()), (Status::Filtered, Some("2016")));
     assert_eq!((features(&entry), entry.usage_source), (vec!["guardrails"], UsageSource::Absent));
 }
+
+#[test]
+fn a_page_of_the_api_is_its_logs() {
+    let row = log(r#""tokens_in":1,"tokens_out":2"#);
+    let page = format!(r#"{{"result":[{row}],"result_info":{{"count":1}},"success":true,"errors":[]}}"#);
+    assert_eq!(entry(&page).tokens.output, Some(2));
+}

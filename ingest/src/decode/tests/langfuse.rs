@@ -176,3 +176,33 @@ fn a_long_error_keeps_its_first_words_alone() {
     let long = failed(&format!("BadRequestError: {}", "prompt ".repeat(100)));
     assert_eq!((long.status, long.error_type.as_deref()), (Status::Error, Some("BadRequestError")));
 }
+
+#[test]
+fn writes_told_whole_and_split_are_counted_once() {
+    let tokens = entry(&seen(
+        r#""usageDetails":{"input":57,"cache_creation_input_tokens":2944,"ephemeral_5m_input_tokens":640,
+            "ephemeral_1h_input_tokens":2304,"output":10,"total":3011}"#,
+    ))
+    .tokens;
+    assert_eq!((tokens.input, tokens.cache_write, tokens.buckets().check), (Some(3_001), Some(2_944), None));
+    assert_eq!((tokens.cache_write_5m, tokens.cache_write_1h), (Some(640), Some(2_304)));
+}
+
+#[test]
+fn a_page_of_an_api_is_its_rows() {
+    let row = seen(r#""usageDetails":{"input":9}"#);
+    let other = row.replace("o1", "o2");
+    let page = format!(r#"{{"data":[{row},{other}],"meta":{{"page":1,"totalItems":2}}}}"#);
+    assert_eq!(entries(&page).unwrap().len(), 2);
+    let mut stated = 0;
+    let event = Event::of(page.as_bytes());
+    decode(&event, Some(Format::Langfuse), &BODIES, &mut |_| stated += 1).unwrap();
+    assert_eq!(stated, 2);
+    let broken = other.replace(r#""input":9"#, r#""input":"many""#);
+    let mut sunk = 0;
+    let page = format!(r#"{{"data":[{row},{broken}]}}"#);
+    let error = decode(&Event::of(page.as_bytes()), None, &BODIES, &mut |_| sunk += 1).unwrap_err();
+    assert!(matches!(error, DecodeError::BadValue { place, .. } if place.path == "$.data[1].usageDetails"));
+    assert_eq!(sunk, 0);
+    assert_eq!(entries(r#"{"data":[{"object":"model"}]}"#).unwrap_err().code(), "DECODE-006");
+}
