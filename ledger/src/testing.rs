@@ -3,9 +3,12 @@
 
 use arrow::array::RecordBatch;
 
+use crate::billing::{BillingLine, BillingOrigin};
 use crate::row::{Cost, Origin, Row};
-use crate::schema::{ContentBuilder, QuarantineBuilder, UsageBuilder};
-use crate::{Commit, CommitOutcome, Date, Entry, Instant, Ledger, Operation, Table, Tokens, UsageSource, Usd, file};
+use crate::schema::{BillingBuilder, ContentBuilder, QuarantineBuilder, UsageBuilder};
+use crate::{
+    Commit, CommitOutcome, Date, Entry, EntryId, Instant, Ledger, Operation, Table, Tokens, UsageSource, Usd, file,
+};
 
 /// Appends `entries` as one batch to `usage`, and their bodies to `content`; costs are as given, `None` is unpriced.
 pub async fn append(ledger: &Ledger, batch_id: &str, entries: &[(Entry<'_>, Option<Usd>)]) {
@@ -68,6 +71,37 @@ pub async fn quarantine(ledger: &Ledger, batch_id: &str, offset: i64, value: &[u
     builder.error_code.append_value("DECODE-002");
     builder.error_message.append_value("not JSON");
     commit(ledger.quarantine(), batch_id, &builder.finish().unwrap()).await;
+}
+
+/// Appends `lines` as one file of a bill to `billing`; nothing is known of lines before. Imported at the number in the
+/// batch's id, in seconds.
+pub async fn bill(ledger: &Ledger, batch_id: &str, lines: &[BillingLine]) {
+    let rows: Vec<_> = lines.iter().map(|line| (line, None)).collect();
+    add_bill(ledger, batch_id, &rows).await;
+}
+
+/// Appends `newer` in place of `older`, which is there.
+pub async fn replace(ledger: &Ledger, batch_id: &str, older: &BillingLine, newer: &BillingLine) {
+    add_bill(ledger, batch_id, &[(newer, Some(older.entry_id(older.line_id())))]).await;
+}
+
+async fn add_bill(ledger: &Ledger, batch_id: &str, rows: &[(&BillingLine, Option<EntryId>)]) {
+    let seconds: i64 = batch_id.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
+    let mut builder = BillingBuilder::default();
+    for (line, supersedes) in rows {
+        let line_id = line.line_id();
+        let origin = BillingOrigin {
+            line_id,
+            entry_id: line.entry_id(line_id),
+            supersedes: *supersedes,
+            file: "bill.csv",
+            file_sha256: "00",
+            batch_id,
+            imported_at: Instant::from_micros(1_795_200_000_000_000 + seconds * 1_000_000),
+        };
+        builder.push(line, &origin);
+    }
+    commit(ledger.billing(), batch_id, &builder.finish().unwrap()).await;
 }
 
 async fn commit(table: &Table, batch_id: &str, batch: &RecordBatch) {

@@ -48,71 +48,70 @@
 -- - `tags`: tags on the resource
 -- - `imported_at`: when the row was made
 WITH standing AS (
-    SELECT * FROM billing
+    -- Each kind of usage has a report of its own; costs have one.
+    SELECT *, CASE WHEN report = 'usage_report' THEN service END AS kind
+    FROM billing
     WHERE NOT EXISTS (SELECT 1 FROM billing AS newer WHERE newer.supersedes = billing.entry_id)
 ),
-shapes AS (
+shaped AS (
     SELECT
-        source, report, event_date, billing_account, shape,
-        -- Each kind of usage has a report of its own; costs have one.
-        CASE WHEN report = 'usage_report' THEN service END AS kind,
-        row_number() OVER (
-            PARTITION BY source, report, event_date, billing_account, CASE WHEN report = 'usage_report' THEN service END
-            ORDER BY max(period_end::bigint - period_start::bigint) DESC, max(imported_at) DESC, shape
-        ) AS preference
+        *,
+        max(period_end::bigint - period_start::bigint)
+            OVER (PARTITION BY source, report, kind, event_date, billing_account, shape) AS width,
+        max(imported_at) OVER (PARTITION BY source, report, kind, event_date, billing_account, shape) AS last_imported_at
     FROM standing
-    WHERE shape IS NOT NULL
-    GROUP BY source, report, event_date, billing_account, shape, CASE WHEN report = 'usage_report' THEN service END
+),
+chosen AS (
+    SELECT
+        *,
+        first_value(shape) OVER (
+            PARTITION BY source, report, kind, event_date, billing_account
+            ORDER BY width DESC, last_imported_at DESC, shape
+        ) AS first_shape
+    FROM shaped
 )
 SELECT
-    standing.event_date AS day,
-    standing.source,
-    standing.report,
-    standing.provider,
-    standing.period_start,
-    standing.period_end,
-    standing.model,
-    standing.reported_model,
-    standing.line_item,
-    standing.meter,
-    standing.service,
-    standing.region,
-    standing.service_tier,
-    standing.batch,
-    standing.billing_account,
-    standing.project,
-    standing.api_key,
-    standing.requests,
-    standing.input_tokens,
-    standing.uncached_input_tokens,
-    standing.cache_read_input_tokens,
-    standing.cache_write_input_tokens,
-    standing.cache_write_5m_input_tokens,
-    standing.cache_write_1h_input_tokens,
-    standing.input_audio_tokens,
-    standing.input_image_tokens,
-    standing.output_tokens,
-    standing.usage_check,
-    standing.meters,
-    standing.quantity,
-    standing.quantity_unit,
-    standing.metered_tokens,
-    standing.billed_cost,
-    standing.effective_cost,
-    standing.contracted_cost,
-    standing.list_cost,
-    standing.currency,
-    standing.charge_category,
-    standing.correction,
-    standing.description,
-    standing.tags,
-    standing.imported_at
-FROM standing
-LEFT JOIN shapes
-    ON shapes.source = standing.source
-    AND shapes.report = standing.report
-    AND shapes.event_date = standing.event_date
-    AND shapes.shape = standing.shape
-    AND shapes.billing_account IS NOT DISTINCT FROM standing.billing_account
-    AND shapes.kind IS NOT DISTINCT FROM CASE WHEN standing.report = 'usage_report' THEN standing.service END
-WHERE standing.shape IS NULL OR shapes.preference = 1
+    event_date AS day,
+    source,
+    report,
+    provider,
+    period_start,
+    period_end,
+    model,
+    reported_model,
+    line_item,
+    meter,
+    service,
+    region,
+    service_tier,
+    batch,
+    billing_account,
+    project,
+    api_key,
+    requests,
+    input_tokens,
+    uncached_input_tokens,
+    cache_read_input_tokens,
+    cache_write_input_tokens,
+    cache_write_5m_input_tokens,
+    cache_write_1h_input_tokens,
+    input_audio_tokens,
+    input_image_tokens,
+    output_tokens,
+    usage_check,
+    meters,
+    quantity,
+    quantity_unit,
+    metered_tokens,
+    billed_cost,
+    effective_cost,
+    contracted_cost,
+    list_cost,
+    currency,
+    charge_category,
+    correction,
+    description,
+    tags,
+    imported_at
+FROM chosen
+WHERE shape IS NULL OR shape = first_shape

@@ -1,7 +1,7 @@
 //! Ledgers with known rows.
 
-use daybook_ledger::testing::{append, call, quarantine};
-use daybook_ledger::{Entry, Feature, Ledger, Root, Status, UsageSource, Usd};
+use daybook_ledger::testing::{append, bill, call, quarantine, replace};
+use daybook_ledger::{BillingLine, BillingReport, Entry, Feature, Instant, Ledger, Root, Status, UsageSource, Usd};
 use daybook_queries::{Session, SessionOptions};
 
 pub(crate) fn usd(text: &str) -> Option<Usd> {
@@ -86,4 +86,33 @@ pub(crate) async fn clock_changes() -> Ledger {
         append(&ledger, batch, &calls.collect::<Vec<_>>()).await;
     }
     ledger
+}
+
+/// A company whose bills are in the ledger too: a line that was replaced, one report in three groupings, a credit.
+pub(crate) async fn billed_company() -> Ledger {
+    let ledger = company().await;
+    let cost = |pico: i128, item: &str| {
+        let mut line = line("2026-11-18T00:00:00Z", 86_400, BillingReport::Cost);
+        (line.line_item, line.billed_cost, line.currency) =
+            (Some(item.into()), Some(Usd::from_pico(pico)), Some("USD".into()));
+        line
+    };
+    let usage = |shape: &str, seconds: i64, model: Option<&str>, input: i64| {
+        let mut line = line("2026-11-18T00:00:00Z", seconds, BillingReport::Usage);
+        (line.shape, line.service, line.model) =
+            (Some(shape.into()), Some("completions".into()), model.map(String::from));
+        line.tokens.input = Some(input);
+        line
+    };
+    bill(&ledger, "m1", &[cost(3_100_000_000, "gpt-5, input"), cost(-1, "credit"), usage("1d", 86_400, None, 3_000)])
+        .await;
+    bill(&ledger, "m2", &[usage("1d by model", 86_400, Some("gpt-5"), 3_000), usage("1h", 3_600, None, 1_000)]).await;
+    replace(&ledger, "m3", &cost(3_100_000_000, "gpt-5, input"), &cost(3_200_000_000, "gpt-5, input")).await;
+    ledger
+}
+
+fn line(start: &str, seconds: i64, report: BillingReport) -> BillingLine {
+    let start = Instant::parse(start).unwrap();
+    let end = Instant::from_micros(start.micros() + seconds * 1_000_000);
+    BillingLine::new("openai-admin", report, "openai", (start, end))
 }

@@ -86,6 +86,11 @@ async fn the_registry_answers_in_sql() {
 }
 
 #[tokio::test]
+async fn bills_stand_beside_spend() {
+    check("billing.slt", &fixture::billed_company().await, "UTC").await;
+}
+
+#[tokio::test]
 async fn only_reading_is_possible() {
     check("read_only.slt", &fixture::company().await, "UTC").await;
 }

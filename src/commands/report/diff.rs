@@ -39,11 +39,11 @@ pub(crate) struct DiffArgs {
     format: Format,
 }
 
-fn dimensions() -> impl clap::builder::TypedValueParser<Value = By> {
+pub(super) fn dimensions() -> impl clap::builder::TypedValueParser<Value = By> {
     PossibleValuesParser::new(By::ALL.map(By::as_str)).try_map(|text| text.parse::<By>())
 }
 
-fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
+pub(super) fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::as_str)).try_map(|text| text.parse::<Format>())
 }
 

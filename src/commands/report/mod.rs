@@ -1,6 +1,7 @@
 //! `daybook report`: questions with a fixed form.
 
 mod diff;
+mod reconcile;
 
 use std::process::ExitCode;
 
@@ -14,11 +15,17 @@ use crate::report::Failure;
 pub(crate) enum ReportCommand {
     /// Compare two valuations of the same calls.
     Diff(diff::DiffArgs),
+    /// Compare the ledger with its providers' bills, and name the cause of each difference.
+    ///
+    /// Bills and usage reports are read by `daybook import` (docs/reconcile.md). Exit code 1 if a line differs by more than the
+    /// tolerance.
+    Reconcile(reconcile::ReconcileArgs),
 }
 
 /// Runs the report asked for.
 pub(crate) async fn run(command: ReportCommand, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     match command {
         ReportCommand::Diff(args) => diff::run(args, layers, quiet).await,
+        ReportCommand::Reconcile(args) => reconcile::run(args, layers, quiet).await,
     }
 }

@@ -1,0 +1,76 @@
+//! `daybook report reconcile`: the ledger against its providers' bills.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use daybook_ledger::price::Book;
+use daybook_ledger::{Date, Ledger};
+use daybook_queries::report::{By, ReconcileOptions, Reconciled, Tolerance, reconcile};
+use daybook_queries::{Format, Session, SessionOptions, render};
+
+use super::diff::{dimensions, formats};
+use crate::commands::prices::parse_day;
+use crate::config::Layers;
+use crate::exit;
+use crate::output;
+use crate::report::Failure;
+
+/// Flags of `daybook report reconcile`.
+#[derive(Debug, Args)]
+pub(crate) struct ReconcileArgs {
+    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
+    #[arg(short, long, value_name = "URL")]
+    ledger: Option<String>,
+    /// The first UTC day (YYYY-MM-DD) [default: that of each provider's first bill].
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
+    from: Option<Date>,
+    /// The first UTC day not to compare any more [default: the day after each provider's last bill].
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
+    to: Option<Date>,
+    /// Only this provider.
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// One line for each of these
+    #[arg(long, value_delimiter = ',', value_parser = dimensions(), default_value = "provider,model,day")]
+    by: Vec<By>,
+    /// How much a line may differ, in dollars (`0.01`) or as a share of what is billed (`0.5%`); beyond it the exit code is 1
+    #[arg(long, value_name = "AMOUNT", default_value = "0", value_parser = |text: &str| text.parse::<Tolerance>())]
+    tolerance: Tolerance,
+    /// How lines are written
+    #[arg(long, default_value = "table", value_parser = formats())]
+    format: Format,
+}
+
+pub(super) async fn run(args: ReconcileArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let session = Session::open(&ledger, SessionOptions::default()).await?;
+    let book = Book::load(&ledger).await?;
+    let options = ReconcileOptions {
+        from: args.from,
+        to: args.to,
+        provider: args.provider,
+        by: args.by,
+        tolerance: args.tolerance,
+    };
+    let reconciled = reconcile(&session, &book, &options).await?;
+    let talk = summary(&reconciled);
+    let is_within = reconciled.is_within;
+    render(reconciled.rows, args.format, u64::MAX, &mut output::data()).await?;
+    if !quiet {
+        output::say(talk);
+    }
+    Ok(if is_within { ExitCode::SUCCESS } else { ExitCode::from(exit::NO) })
+}
+
+fn summary(reconciled: &Reconciled) -> String {
+    let Reconciled { list_cost, billed_cost, unexplained, beyond, notes, .. } = reconciled;
+    let difference = *billed_cost - *list_cost;
+    let mut text = format!(
+        "ledger {list_cost} dollars, billed {billed_cost}, difference {difference}, of which unexplained {unexplained}; \
+         lines beyond the tolerance: {beyond}"
+    );
+    for note in notes {
+        text += &format!("\nnote: {note}");
+    }
+    text
+}
