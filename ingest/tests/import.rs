@@ -124,6 +124,7 @@ fn settings(folder: &FsPath, names: &[&str]) -> ImportSettings {
         jobs: 2,
         is_aside: |_| false,
         from_start: false,
+        account: None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use daybook_export::Progress;
+use daybook_ingest::billing::Imported;
 use daybook_ingest::decode::Format;
 use daybook_ingest::driver::Control;
 use daybook_ingest::import::{self, ImportSettings, Preview, Summary, Watch};
@@ -37,6 +38,9 @@ pub(crate) struct ImportArgs {
     /// Files read at once.
     #[arg(short, long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
+    /// Names the account of usage and cost reports that name none: without it those of two organisations are one.
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
     /// Read every record again, also those imported before: what could not be read then may be now.
     #[arg(long)]
     from_start: bool,
@@ -82,6 +86,7 @@ impl ImportArgs {
             jobs: usize::from(self.jobs),
             is_aside: |_| false,
             from_start: self.from_start,
+            account: self.account.clone(),
         }
     }
 }
@@ -98,7 +103,12 @@ fn exit_code(summary: Summary) -> ExitCode {
             kind
         })
         .collect();
-    match kinds.into_iter().max() {
+    let bills = summary.bills.into_iter().filter_map(|bill| bill.outcome.err()).map(|error| {
+        let kind = exit::code(error.kind());
+        exit::of(&Failure::from(error));
+        kind
+    });
+    match kinds.into_iter().chain(bills).max() {
         Some(code) => ExitCode::from(code),
         None if stopped => ExitCode::from(exit::code(Kind::Unavailable)),
         None => ExitCode::SUCCESS,
@@ -140,7 +150,22 @@ fn print(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "quarantined  {quarantined:>12}")?;
     writeln!(out, "without call {empty:>12}")?;
     writeln!(out, "commits      {commits:>12}")?;
+    print_bills(summary, out)?;
     print_time(summary, out)
+}
+
+/// One line for each bill or usage report.
+fn print_bills(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
+    for bill in &summary.bills {
+        let Ok((source, counts)) = &bill.outcome else { continue };
+        let Imported { lines, others, added, replaced, unchanged, outdated } = counts;
+        writeln!(
+            out,
+            "bill         {lines:>12}  {source} lines of {}: {added} new, {replaced} replace older numbers, {unchanged} known, {outdated} older than what is known, {others} others left out",
+            bill.name
+        )?;
+    }
+    Ok(())
 }
 
 fn print_files(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
@@ -166,6 +191,7 @@ fn print_preview(summary: &Summary, preview: &Preview, out: &mut dyn Write) -> s
     writeln!(out, "calls        {entries:>12}")?;
     writeln!(out, "unreadable   {quarantined:>12}")?;
     writeln!(out, "without call {empty:>12}")?;
+    print_bills(summary, out)?;
     print_time(summary, out)?;
     if !preview.formats.is_empty() {
         writeln!(out, "\nformats")?;

@@ -1,27 +1,31 @@
 //! A file of bills as it lies somewhere: told apart, unpacked, read line by line.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use daybook_ledger::BillingLine;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
 
 use super::error::Error;
 use super::members::Members;
 use super::table::{Failed, Header, Row, csv_rows, parquet_rows};
 use super::{Occurrences, Source, cur, focus, page};
+use crate::source::file;
 
 /// A file of pages may be this large, unpacked; tables have no limit.
 const PAGES_BYTES_MAX: u64 = 256 << 20;
 
+/// Text of a file that is looked at to tell what it is.
+const HEAD_BYTES: u64 = 64 << 10;
+
 /// Where the bytes of a file are.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// On this machine.
-    File(PathBuf),
+    /// On this machine or in a bucket; read on `Handle`'s runtime.
+    Stored(file::Input, Handle),
     /// In memory.
     Bytes(Bytes),
 }
@@ -36,8 +40,20 @@ enum Layout {
 impl Input {
     fn open(&self) -> std::io::Result<Box<dyn Read>> {
         Ok(match self {
-            Self::File(path) => Box::new(File::open(path)?),
+            Self::Stored(input, runtime) => input.bytes(runtime, &Arc::default())?,
             Self::Bytes(bytes) => Box::new(std::io::Cursor::new(bytes.clone())),
+        })
+    }
+
+    /// The names of a Parquet file's columns; `None` if it cannot be read as one.
+    fn parquet_columns(&self) -> std::io::Result<Option<Vec<String>>> {
+        fn names<R: parquet::file::reader::ChunkReader + 'static>(source: R) -> Option<Vec<String>> {
+            let builder = ParquetRecordBatchReaderBuilder::try_new(source).ok()?;
+            Some(builder.schema().fields().iter().map(|field| field.name().clone()).collect())
+        }
+        Ok(match self {
+            Self::Stored(input, runtime) => names(file::ParquetSource::open(input, runtime)?),
+            Self::Bytes(bytes) => names(bytes.clone()),
         })
     }
 
@@ -72,6 +88,45 @@ impl Input {
     }
 }
 
+/// Whether a file that begins with these bytes may be a bill: cheap, and wrong only in saying yes.
+pub(super) fn may_be_bill(head: &[u8]) -> bool {
+    let mut text = Vec::new();
+    let read = match head {
+        [b'P', b'A', b'R', b'1', ..] => return true,
+        [0x1f, 0x8b, ..] => flate2::bufread::MultiGzDecoder::new(head).take(HEAD_BYTES).read_to_end(&mut text),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            zstd::stream::read::Decoder::with_buffer(head).and_then(|zstd| zstd.take(HEAD_BYTES).read_to_end(&mut text))
+        }
+        plain => std::io::copy(&mut plain.take(HEAD_BYTES), &mut text).map(|_| 0),
+    };
+    // A head that was cut ends in the middle of its compression: what came out before is enough.
+    drop(read);
+    let text = String::from_utf8_lossy(&text);
+    let start = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    if start.starts_with(['{', '[']) {
+        let has = |word: &str| text.contains(word);
+        return has("\"data\"") && (has("\"start_time\"") || has("\"starting_at\"") || has("\"has_more\""));
+    }
+    source_of_names(text.lines().next().unwrap_or_default().split(',')).is_some()
+}
+
+/// The bytes [`may_be_bill`] needs.
+pub(super) async fn load_head(input: &file::Input) -> std::io::Result<Bytes> {
+    let most = HEAD_BYTES.min(input.size);
+    match &input.origin {
+        file::Origin::Object(object) => object.clone().load(0..most).await,
+        file::Origin::File(path) => {
+            let path = path.clone();
+            let read = tokio::task::spawn_blocking(move || {
+                let mut head = Vec::new();
+                std::fs::File::open(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+                Ok(head.into())
+            });
+            read.await.map_err(std::io::Error::other)?
+        }
+    }
+}
+
 /// What kind of bill `input` is; `None` if it is none.
 ///
 /// # Errors
@@ -86,22 +141,11 @@ pub fn recognise(file: &str, input: &Input) -> Result<Option<Source>, Error> {
             let read = BufReader::new(csv.by_ref().take(1 << 20)).read_line(&mut head);
             read.ok().and_then(|_| source_of_names(head.split(',')))
         }
-        Layout::Parquet => match input {
-            Input::File(path) => {
-                let file = File::open(path).map_err(unreadable)?;
-                ParquetRecordBatchReaderBuilder::try_new(file)
-                    .ok()
-                    .and_then(|builder| source_of_schema(builder.schema()))
-            }
-            Input::Bytes(bytes) => ParquetRecordBatchReaderBuilder::try_new(bytes.clone())
-                .ok()
-                .and_then(|builder| source_of_schema(builder.schema())),
-        },
+        Layout::Parquet => {
+            let names = input.parquet_columns().map_err(unreadable)?.unwrap_or_default();
+            source_of_names(names.iter().map(String::as_str))
+        }
     })
-}
-
-fn source_of_schema(schema: &arrow::datatypes::Schema) -> Option<Source> {
-    source_of_names(schema.fields().iter().map(|field| field.name().as_str()))
 }
 
 fn source_of_names<'n>(names: impl Iterator<Item = &'n str>) -> Option<Source> {
@@ -173,8 +217,8 @@ pub fn read(file: &str, input: &Input, sink: &mut dyn FnMut(BillingLine) -> Resu
         }
         Layout::Csv(csv) => csv_rows(csv, |header| check(source, file, header), |row| lines.row(row)),
         Layout::Parquet => match input {
-            Input::File(path) => {
-                let opened = File::open(path).map_err(unreadable)?;
+            Input::Stored(stored, runtime) => {
+                let opened = file::ParquetSource::open(stored, runtime).map_err(unreadable)?;
                 parquet_rows(opened, |header| check(source, file, header), |row| lines.row(row))
             }
             Input::Bytes(bytes) => {

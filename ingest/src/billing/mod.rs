@@ -3,9 +3,11 @@
 //! [`read`] gives the lines of a file, [`Importer`] writes them to the table `billing`, each once. A file is read whole
 //! before anything of it is written.
 
+mod about;
 mod anthropic;
 mod cur;
 mod error;
+mod files;
 mod focus;
 mod import;
 mod input;
@@ -20,7 +22,11 @@ use std::fmt;
 
 use daybook_ledger::{BillingLine, EntryId};
 
+use crate::decode::About;
+
 pub use error::{Error, Problem};
+pub use files::BillFile;
+pub(crate) use files::{count_bills, import_bills, take_bills};
 pub use import::{Imported, Importer};
 pub use input::{Held, Input, read, recognise};
 
@@ -40,6 +46,9 @@ pub enum Source {
 impl Source {
     /// Every kind.
     pub const ALL: &'static [Self] = &[Self::OpenAiAdmin, Self::AnthropicAdmin, Self::AwsCur, Self::Focus];
+
+    /// How each is read, in the order of docs/sources.md.
+    pub const ABOUT: &'static [About] = &[about::OPENAI, about::ANTHROPIC, about::CUR, about::FOCUS];
 
     /// Its name in the ledger.
     pub const fn as_str(self) -> &'static str {

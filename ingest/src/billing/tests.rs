@@ -87,7 +87,7 @@ fn every_fixture_gives_its_truth() {
         for (case, truth) in truth.as_object().unwrap() {
             let file = ["json", "csv"].map(|ending| folder.join(format!("{case}.{ending}")));
             let file = file.into_iter().find(|file| file.exists()).unwrap();
-            let input = Input::File(file);
+            let input = Input::Bytes(std::fs::read(file).unwrap().into());
             assert_eq!(recognise(case, &input).unwrap(), Some(*source), "{case}");
             let lines = lines_of(&input).unwrap();
             let records = truth["records"].as_array().unwrap();
@@ -341,8 +341,6 @@ fn what_cannot_be_read_is_refused_with_its_place() {
     let short = format!("{CUR}Usage,2026-11-19\n");
     let error = lines_of(&bytes(&short)).unwrap_err();
     assert_eq!(error.code(), "BILLING-002", "{error}");
-    let missing = lines_of(&Input::File("no/such/file".into())).unwrap_err();
-    assert_eq!((missing.code(), missing.to_string().as_str()), ("BILLING-005", "bill cannot be read"));
 }
 
 async fn importer(ledger: &Ledger, at: i64) -> Importer {

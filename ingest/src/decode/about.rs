@@ -99,16 +99,17 @@ mod tests {
         }
     }
 
+    /// Events, then bills.
+    fn all() -> String {
+        markdown(Format::ABOUT.iter().chain(crate::billing::Source::ABOUT))
+    }
+
     #[test]
     fn the_published_sources_are_current() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/sources.md");
         if std::env::var_os("DAYBOOK_WRITE_DOCS").is_some() {
-            std::fs::write(path, markdown(Format::ABOUT)).unwrap();
+            std::fs::write(path, all()).unwrap();
         }
-        assert_eq!(
-            std::fs::read_to_string(path).unwrap_or_default(),
-            markdown(Format::ABOUT),
-            "run with DAYBOOK_WRITE_DOCS=1"
-        );
+        assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), all(), "run with DAYBOOK_WRITE_DOCS=1");
     }
 }

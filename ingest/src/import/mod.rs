@@ -17,6 +17,7 @@ use std::time::Duration;
 pub use dry::{Preview, Problem};
 pub use run::{preview, run};
 
+use crate::billing::BillFile;
 use crate::decode::Format;
 use crate::source::file::{Container, Fault, Input};
 use crate::{Capture, FlushLimits, Totals};
@@ -39,6 +40,8 @@ pub struct ImportSettings {
     pub is_aside: fn(&[u8]) -> bool,
     /// Read every record again, those an earlier import accounted for included.
     pub from_start: bool,
+    /// The account that bills are about which name none.
+    pub account: Option<String>,
 }
 
 /// What an import did.
@@ -58,6 +61,8 @@ pub struct Summary {
     pub totals: Totals,
     /// Files that [`ImportSettings::is_aside`] wants left to another reader.
     pub aside: Vec<Input>,
+    /// Bills and usage reports among the files, which go to a table of their own.
+    pub bills: Vec<BillFile>,
     /// Files, or rests of files, that could not be read.
     pub faults: Vec<Fault>,
     /// Told to stop before the end.

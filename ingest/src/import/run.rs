@@ -18,10 +18,11 @@ use super::reader::{Chunk, Ending, Event, Shared, read_files};
 use super::sink::Sink;
 use super::{ImportSettings, Summary, Watch};
 use crate::Error;
+use crate::billing::{count_bills, import_bills, take_bills};
 use crate::core::{FileRecord, Rules};
 use crate::driver::Control;
 use crate::partition::{Partition, Positions};
-use crate::source::file::{Found, find};
+use crate::source::file::{Found, Input, find};
 
 /// How long to wait for records: replies and ticks are looked at in between.
 const WAIT: Duration = Duration::from_millis(20);
@@ -50,8 +51,14 @@ pub async fn run(
         prices,
         worker: rand::random(),
     };
-    let (entries, files) = Entries::open(ledger, rules, Arc::clone(&clock)).await?;
-    drive(settings, Box::new(entries), Known::new(files), clock, control, watch).await
+    let account = settings.account.clone();
+    let (entries, files) = Entries::open(ledger.clone(), rules, Arc::clone(&clock)).await?;
+    let now = clock.now();
+    let (mut summary, bills) = drive(settings, Box::new(entries), Known::new(files), clock, control, watch).await?;
+    if !summary.stopped {
+        summary.bills = Box::pin(import_bills(bills, ledger, account, now)).await?;
+    }
+    Ok(summary)
 }
 
 /// Reads and decodes what [`run`] would, and counts. With a ledger, records that are imported already are left out.
@@ -71,7 +78,8 @@ pub async fn preview(
     };
     let dry = Dry::default();
     let preview = Arc::clone(&dry.preview);
-    let summary = drive(settings, Box::new(dry), Known::new(files), clock, control, watch).await?;
+    let (mut summary, bills) = drive(settings, Box::new(dry), Known::new(files), clock, control, watch).await?;
+    summary.bills = Box::pin(count_bills(bills)).await;
     let preview = preview.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok((summary, preview))
 }
@@ -83,9 +91,11 @@ async fn drive(
     clock: Arc<dyn Clock>,
     control: Control,
     mut watch: Box<dyn Watch>,
-) -> Result<Summary, Error> {
+) -> Result<(Summary, Vec<Input>), Error> {
     let began = clock.now();
-    let Found { inputs, faults } = find(&settings.addresses).await;
+    let Found { mut inputs, faults } = find(&settings.addresses).await;
+    // Who states a format means events.
+    let bills = if settings.format.is_none() { take_bills(&mut inputs).await } else { Vec::new() };
     watch.start(inputs.len() as u64, inputs.iter().map(|input| input.size).sum());
     let queue = Queue::default();
     (0..inputs.len()).for_each(|file| queue.push(file));
@@ -135,7 +145,7 @@ async fn drive(
     let mut summary = work.await.map_err(|error| Error::Internal { found: error.to_string() })??;
     let millis = clock.now().millis_since(began);
     summary.elapsed = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-    Ok(summary)
+    Ok((summary, bills))
 }
 
 /// A file, or copies of one, of which something may not be in the ledger yet.

@@ -28,12 +28,8 @@ const BATCH_ROWS_MAX: i64 = 1_024;
 
 /// Opens a Parquet file; `read` counts its bytes as its rows are read.
 pub(crate) fn open(input: &Input, runtime: &Handle, read: &Arc<AtomicU64>) -> Result<Box<dyn Records>, Fault> {
-    let source = match &input.origin {
-        Origin::File(path) => {
-            Source::File(File::open(path).map_err(|source| Fault::Unreadable { file: input.name.clone(), source })?)
-        }
-        Origin::Object(object) => Source::Object(Arc::new(Blocks::new(object.clone(), runtime.clone()))),
-    };
+    let source =
+        Source::open(input, runtime).map_err(|source| Fault::Unreadable { file: input.name.clone(), source })?;
     let failed = |error: ParquetError| fault(&input.name, error);
     let builder = ParquetRecordBatchReaderBuilder::try_new(source).map_err(failed)?;
     let groups = builder.metadata().row_groups();
@@ -144,12 +140,20 @@ fn plain(column: &arrow::array::ArrayRef) -> Result<arrow::array::ArrayRef, arro
 }
 
 /// Where Parquet's pages come from.
-enum Source {
+/// The bytes of a Parquet file, read where they are asked for.
+pub(crate) enum Source {
     File(File),
     Object(Arc<Blocks>),
 }
 
 impl Source {
+    pub(crate) fn open(input: &Input, runtime: &Handle) -> io::Result<Self> {
+        Ok(match &input.origin {
+            Origin::File(path) => Self::File(File::open(path)?),
+            Origin::Object(object) => Self::Object(Arc::new(Blocks::new(object.clone(), runtime.clone()))),
+        })
+    }
+
     fn length(&self) -> u64 {
         match self {
             Self::File(file) => file.len(),
@@ -185,7 +189,7 @@ impl ChunkReader for Source {
 }
 
 /// An object in blocks, the last few of which are kept: Parquet asks for a page's header and its data apart.
-struct Blocks {
+pub(crate) struct Blocks {
     object: Object,
     runtime: Handle,
     kept: Mutex<VecDeque<(u64, Bytes)>>,

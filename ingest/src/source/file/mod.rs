@@ -19,8 +19,10 @@ use std::borrow::Cow;
 
 use daybook_ledger::Instant;
 
+pub(crate) use columnar::Source as ParquetSource;
 pub use fault::{Fault, Spot};
 pub use input::Input;
+pub(crate) use input::Origin;
 pub use kind::{Container, Opened, open};
 pub use place::{Found, find};
 
