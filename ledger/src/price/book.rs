@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::{Date, Usd};
 
-use super::Unit;
+use super::call::ONE;
 use super::card::Version;
 use super::error::{Error, Fault, Place, Problem};
-use super::names::Names;
+use super::names::{Names, without_address};
+use super::terms::{matches, specificity};
+use super::{Call, Meter, Unit};
 
 /// The longest provider or model name.
 pub(super) const NAME_CHARS_MAX: usize = 200;
@@ -15,6 +17,9 @@ pub(super) const NAME_CHARS_MAX: usize = 200;
 pub(super) const RATE_MAX_USD: u32 = 100_000_000;
 /// The finest rate. Half of it is a whole number of 10⁻⁹ dollars, so that every derived rate is exact too.
 pub(super) const RATE_PLACES_MAX: usize = 8;
+
+/// The finest factor and percentage.
+const TERM_FINEST_PICO: i128 = 100_000_000;
 
 /// One rate of one product over one period.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,11 +55,44 @@ impl Row {
         [
             name("provider", &self.provider, is_name(&self.provider) && lower_case),
             name("model", &self.model, is_name(&self.model)),
-            (!is_rate(self.usd_per_million)).then(|| Problem::NotARate { given: plain(self.usd_per_million) }),
+            (self.model.contains('*') && !self.unit.meter.is_by_pattern())
+                .then(|| Problem::NotForAPattern { unit: self.unit }),
+            self.rate_problem(),
             period.map(|to| Problem::EmptyPeriod { from: self.effective_from, to }),
         ]
         .into_iter()
         .flatten()
+    }
+}
+
+impl Row {
+    /// What is wrong with the number, which for a term is not dollars per million.
+    fn rate_problem(&self) -> Option<Problem> {
+        let (number, given) = (self.usd_per_million.pico(), || plain(self.usd_per_million));
+        let term = |valid: bool, range| (!valid).then(|| Problem::NotATerm { unit: self.unit, given: given(), range });
+        let is_coarse = number % TERM_FINEST_PICO == 0;
+        match self.unit.meter {
+            Meter::OffPeakHours => term(number == 0, "0: the unit says it all"),
+            Meter::UpliftUs | Meter::UpliftEu | Meter::UpliftRegional => {
+                let valid = (ONE..=10 * ONE).contains(&number) && is_coarse;
+                term(valid, "a factor from 1 to 10 with at most 4 decimals")
+            }
+            Meter::DiscountPercent => {
+                let valid = (0..=100 * ONE).contains(&number) && is_coarse;
+                term(valid, "percent from 0 to 100 with at most 4 decimals")
+            }
+            _ => (!is_rate(self.usd_per_million)).then(|| Problem::NotARate { given: given() }),
+        }
+    }
+
+    /// Whether it belongs to the rate card of a product, not to many of them.
+    pub(super) fn is_of_product(&self) -> bool {
+        !self.unit.meter.is_by_pattern()
+    }
+
+    /// What a later sheet replaces as a whole: a product, or the same term for the same pattern.
+    fn replaced_with(&self) -> (&str, &str, Option<Unit>) {
+        (&self.provider, &self.model, (!self.is_of_product()).then_some(self.unit))
     }
 }
 
@@ -80,11 +118,15 @@ pub struct Book {
     rows: Vec<Row>,
     products: Vec<Product>,
     names: Names,
+    /// Indexes of the rows that price capacity by the hour.
+    capacities: Vec<usize>,
 }
 
 /// What one provider sells under one name.
 #[derive(Debug)]
 pub(super) struct Product {
+    /// The name it is sold under.
+    pub(super) model: Box<str>,
     /// In order of time, without overlap.
     versions: Vec<Version>,
 }
@@ -128,26 +170,39 @@ impl Book {
     /// A book of rows that are sorted and sound.
     fn build(rows: Vec<Row>) -> Self {
         let mut by_product: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
-        for (index, row) in rows.iter().enumerate() {
+        let of_meter = |meter| {
+            let rows = rows.iter().enumerate().filter(move |(_, row)| row.unit.meter == meter);
+            rows.map(|(index, _)| index).collect::<Vec<_>>()
+        };
+        let (discounts, capacities) = (of_meter(Meter::DiscountPercent), of_meter(Meter::CapacityHour));
+        for (index, row) in rows.iter().enumerate().filter(|(_, row)| row.is_of_product()) {
             by_product.entry((&row.provider, &row.model)).or_default().push(index);
         }
         let names = Names::new(by_product.keys().copied());
-        let products =
-            by_product.values().map(|indexes| Product { versions: Version::split(&rows, indexes) }).collect();
-        Self { rows, products, names }
+        let product = |(product, indexes): (&(&str, &str), &Vec<usize>)| {
+            let is_meant = |row: &Row| row.provider == product.0 && matches(&row.model, product.1);
+            let discounts = discounts.iter().copied().filter(|index| rows.get(*index).is_some_and(is_meant));
+            Product {
+                model: product.1.into(),
+                versions: Version::split(&rows, indexes, &discounts.collect::<Vec<_>>()),
+            }
+        };
+        let products = by_product.iter().map(product).collect();
+        Self { rows, products, names, capacities }
     }
 
     /// This book with `newer` laid over it.
     ///
     /// For each product of `newer`, on the days any of its rows cover, its rows alone hold: they are the whole rate card, and
-    /// what is missing from it is not filled from here. Other products and other days stay as they are.
+    /// what is missing from it is not filled from here. Other products and other days stay as they are. Discounts and prices
+    /// of capacity are replaced pattern by pattern.
     pub fn overlay(&self, newer: &Self) -> Self {
-        let mut periods: BTreeMap<(&str, &str), Vec<Period>> = BTreeMap::new();
+        let mut periods: BTreeMap<(&str, &str, Option<Unit>), Vec<Period>> = BTreeMap::new();
         for row in &newer.rows {
-            periods.entry((&row.provider, &row.model)).or_default().push((row.effective_from, row.effective_to));
+            periods.entry(row.replaced_with()).or_default().push((row.effective_from, row.effective_to));
         }
         let kept = self.rows.iter().flat_map(|row| {
-            let covered = periods.get(&(row.provider.as_str(), row.model.as_str())).map_or(&[][..], Vec::as_slice);
+            let covered = periods.get(&row.replaced_with()).map_or(&[][..], Vec::as_slice);
             let whole = (row.effective_from, row.effective_to);
             subtract(whole, covered).into_iter().map(|(from, to)| Row {
                 effective_from: from,
@@ -167,6 +222,21 @@ impl Book {
 
     pub(super) fn row(&self, index: usize) -> Option<&Row> {
         self.rows.get(index)
+    }
+
+    /// The hourly price of the capacity that `call` used, if it used such and a row prices it.
+    pub(super) fn capacity(&self, call: &Call<'_>) -> Option<&Row> {
+        let (provider, model) = (call.provider?, call.model_asked_for()?);
+        let day = call.at.date();
+        let rows = self.capacities.iter().filter_map(|index| self.rows.get(*index));
+        rows.filter(|row| row.provider == provider && row.is_in_force(day))
+            .filter(|row| [model, without_address(provider, model)].iter().any(|name| matches(&row.model, name)))
+            .max_by_key(|row| (specificity(&row.model), std::cmp::Reverse(&row.model)))
+    }
+
+    /// The rows that price capacity by the hour.
+    pub(super) fn capacities(&self) -> impl Iterator<Item = &Row> {
+        self.capacities.iter().filter_map(|index| self.rows.get(*index))
     }
 
     pub(super) fn names(&self) -> &Names {

@@ -71,25 +71,41 @@ impl<'a> Call<'a> {
             return Some(Tier::Batch);
         }
         let word = self.service_tier.unwrap_or_default();
-        let known = TIER_WORDS.iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, tier)| *tier);
-        // Anthropic's fast mode is another thing, and has another price.
-        let openai_fast = word == "fast" && matches!(self.provider, Some("openai" | "azure"));
-        known.or(openai_fast.then_some(Tier::Priority))
+        // Fast mode is Anthropic's; OpenAI says so of its priority tier.
+        if word == "fast" && matches!(self.provider, Some("openai" | "azure")) {
+            return Some(Tier::Priority);
+        }
+        TIER_WORDS.iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, tier)| *tier)
+    }
+
+    /// Whether it used capacity that is paid by the hour, so that its tokens cost nothing more.
+    pub(super) fn is_provisioned(&self) -> bool {
+        let word = self.service_tier.unwrap_or_default();
+        !self.batch && (self.provisioned || PROVISIONED_WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)))
+    }
+
+    /// What the provider calls the model or its deployment: what a price of capacity is matched with.
+    pub(super) fn model_asked_for(&self) -> Option<&'a str> {
+        [self.response_model, self.request_model].into_iter().flatten().find(|model| !model.is_empty())
     }
 
     /// Why the counts cannot be priced, if they cannot.
     pub(super) fn usage_problem(&self) -> Option<PriceStatus> {
         let tokens = self.tokens;
-        let is_known = match self.operation {
-            // Half of the counts is a floor, not a cost.
-            Operation::Chat | Operation::Responses | Operation::Realtime => {
-                tokens.input.is_some() && tokens.output.is_some()
-            }
-            Operation::Embeddings => tokens.input.is_some(),
-            Operation::Rerank | Operation::Transcription | Operation::Speech | Operation::Image | Operation::Ocr => {
-                !tokens.is_absent() || !self.meters.is_empty()
-            }
-        };
+        let is_known = self.meter(BILLED_INPUT).is_some() || self.meter(BILLED_OUTPUT).is_some();
+        let is_known = is_known
+            || match self.operation {
+                // Half of the counts is a floor, not a cost.
+                Operation::Chat | Operation::Responses | Operation::Realtime => {
+                    tokens.input.is_some() && tokens.output.is_some()
+                }
+                Operation::Embeddings => tokens.input.is_some(),
+                Operation::Rerank
+                | Operation::Transcription
+                | Operation::Speech
+                | Operation::Image
+                | Operation::Ocr => !tokens.is_absent() || !self.meters.is_empty(),
+            };
         let contradicts =
             self.buckets.check.is_some() || self.meters.iter().any(|(_, quantity)| quantity.is_negative());
         match (contradicts, is_known) {
@@ -99,45 +115,72 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// How much of the meter `name` was used; `None` if the event does not say.
+    fn meter(&self, name: &str) -> Option<Usd> {
+        self.meters.iter().find(|(given, _)| *given == name).map(|(_, quantity)| *quantity)
+    }
+
     /// Everything that counts, none of it zero.
     pub(super) fn charges(&self) -> impl Iterator<Item = Charge<'a>> + use<'a> {
-        let (tokens, buckets) = (self.tokens, self.buckets);
-        let of_tokens = [
-            (Meter::Input, buckets.uncached_input),
-            (Meter::CacheRead, tokens.cache_read),
-            (Meter::CacheWrite5m, tokens.cache_write_5m),
-            (Meter::CacheWrite30m, tokens.cache_write_30m),
-            (Meter::CacheWrite1h, tokens.cache_write_1h),
-            (Meter::CacheWrite12h, tokens.cache_write_12h),
-            (Meter::CacheWrite, buckets.cache_write_unstated),
-            (Meter::InputAudio, tokens.input_audio),
-            (Meter::InputImage, tokens.input_image),
-            (Meter::Output, buckets.output_text),
-            (Meter::OutputReasoning, tokens.reasoning),
-            (Meter::OutputAudio, tokens.output_audio),
-            (Meter::OutputImage, tokens.output_image),
-        ];
-        let of_tokens = of_tokens.into_iter().map(|(meter, count)| Charge {
-            counted: meter.as_str(),
-            meter: Some(meter),
-            quantity: Usd::from_pico(i128::from(count.unwrap_or(0)) * ONE),
-        });
-        let has_tokens = !tokens.is_absent();
+        // A provider that bills other counts than it processed says so: those are what is charged.
+        let billed = [(Meter::Input, self.meter(BILLED_INPUT)), (Meter::Output, self.meter(BILLED_OUTPUT))];
+        let is_billed = billed.iter().any(|(_, quantity)| quantity.is_some());
+        let processed = if is_billed { None } else { Some(self.token_charges()) };
+        let billed = billed.map(|(meter, quantity)| (meter, quantity.unwrap_or_default()));
+        let of_tokens = billed.into_iter().chain(processed.into_iter().flatten());
+        let of_tokens = of_tokens.map(|(meter, quantity)| Charge::of(meter.as_str(), Some(meter), quantity));
+        let has_tokens = is_billed || !self.tokens.is_absent();
         let of_meters = self.meters.iter().filter_map(move |(name, quantity)| {
-            let meter = match meter_rule(name) {
-                MeterRule::NotBilled => return None,
-                MeterRule::InsteadOfTokens(_) if has_tokens => return None,
-                MeterRule::InsteadOfTokens(meter) | MeterRule::Billed(meter) => Some(meter),
-                MeterRule::Unknown => None,
-            };
-            Some(Charge { counted: name, meter, quantity: *quantity })
+            let charge = |meter| Some(Charge::of(name, meter, *quantity));
+            match meter_rule(name) {
+                MeterRule::NotBilled => None,
+                MeterRule::InsteadOfTokens(_) if has_tokens => None,
+                MeterRule::BesideTokens(meter) => Some(Charge { only_if_stated: has_tokens, ..charge(Some(meter))? }),
+                MeterRule::InsteadOfTokens(meter) | MeterRule::Billed(meter) => charge(Some(meter)),
+                MeterRule::Unknown => charge(None),
+            }
         });
         of_tokens.chain(of_meters).filter(|charge| charge.quantity != Usd::ZERO)
     }
+
+    /// The token buckets, those that only meters tell apart taken out of the ones they are part of.
+    fn token_charges(&self) -> [(Meter, Usd); 16] {
+        let (tokens, buckets) = (self.tokens, self.buckets);
+        let count = |count: Option<i64>| Usd::from_pico(i128::from(count.unwrap_or(0)) * ONE);
+        let part_of = |whole: Usd, name| self.meter(name).filter(|part| *part <= whole).unwrap_or_default();
+        let (fresh, read) = (count(buckets.uncached_input), count(tokens.cache_read));
+        let video = part_of(fresh, "input_video_tokens");
+        let read_audio = part_of(read, "cache_read_audio_tokens");
+        let read_image = part_of(read - read_audio, "cache_read_image_tokens");
+        [
+            (Meter::Input, fresh - video),
+            (Meter::InputVideo, video),
+            (Meter::CacheRead, read - read_audio - read_image),
+            (Meter::CacheReadAudio, read_audio),
+            (Meter::CacheReadImage, read_image),
+            (Meter::CacheWrite5m, count(tokens.cache_write_5m)),
+            (Meter::CacheWrite30m, count(tokens.cache_write_30m)),
+            (Meter::CacheWrite1h, count(tokens.cache_write_1h)),
+            (Meter::CacheWrite12h, count(tokens.cache_write_12h)),
+            (Meter::CacheWrite, count(buckets.cache_write_unstated)),
+            (Meter::InputAudio, count(tokens.input_audio)),
+            (Meter::InputImage, count(tokens.input_image)),
+            (Meter::Output, count(buckets.output_text)),
+            (Meter::OutputReasoning, count(tokens.reasoning)),
+            (Meter::OutputAudio, count(tokens.output_audio)),
+            (Meter::OutputImage, count(tokens.output_image)),
+        ]
+    }
 }
 
+const BILLED_INPUT: &str = "billed_input_tokens";
+const BILLED_OUTPUT: &str = "billed_output_tokens";
+
+/// Tiers in which the hour is paid and not the token.
+const PROVISIONED_WORDS: [&str; 4] = ["provisioned", "provisioned_throughput", "scale", "reserved"];
+
 /// What providers and gateways call the tiers. `auto` is a wish, but one that is granted with the ordinary service.
-const TIER_WORDS: [(&str, Tier); 13] = [
+const TIER_WORDS: [(&str, Tier); 15] = [
     ("", Tier::Standard),
     ("default", Tier::Standard),
     ("standard", Tier::Standard),
@@ -151,6 +194,8 @@ const TIER_WORDS: [(&str, Tier); 13] = [
     ("on_demand_priority", Tier::Priority),
     ("ultrafast", Tier::Ultrafast),
     ("decisions", Tier::Decisions),
+    ("fast", Tier::Fast),
+    ("balanced", Tier::Balanced),
 ];
 
 /// How a meter that is not tokens is billed.
@@ -159,6 +204,8 @@ enum MeterRule {
     Billed(Meter),
     /// At the rate of its meter, when the call reports no tokens; otherwise the tokens are what is billed.
     InsteadOfTokens(Meter),
+    /// At the rate of its meter; without one the tokens, if the call reports any, are all that is billed.
+    BesideTokens(Meter),
     /// It costs nothing, or nothing more than the tokens it is part of.
     NotBilled,
     /// Nobody told us: the call stays unpriced.
@@ -171,11 +218,24 @@ fn meter_rule(name: &str) -> MeterRule {
         "search_units" | "queries" => MeterRule::Billed(Meter::Query),
         "input_seconds" | "audio_seconds" => MeterRule::InsteadOfTokens(Meter::AudioSecond),
         "output_images" => MeterRule::InsteadOfTokens(Meter::OutputImageEach),
+        "output_seconds" => MeterRule::InsteadOfTokens(Meter::OutputSecond),
+        "input_characters" => MeterRule::InsteadOfTokens(Meter::InputCharacter),
+        "output_characters" => MeterRule::InsteadOfTokens(Meter::OutputCharacter),
+        "input_images" => MeterRule::BesideTokens(Meter::InputImageEach),
+        "pages" => MeterRule::BesideTokens(Meter::Page),
+        "classifications" => MeterRule::Billed(Meter::Classification),
+        "file_search_calls" => MeterRule::Billed(Meter::FileSearchCall),
+        "code_interpreter_sessions" => MeterRule::Billed(Meter::CodeInterpreterSession),
+        "google_maps_requests" => MeterRule::Billed(Meter::GoogleMapsRequest),
         // Functions of the caller's own; pages that Anthropic fetches for the price of their tokens.
         "tool_calls" | "web_fetch_requests" => MeterRule::NotBilled,
-        // Parts of the input and output that the buckets already hold.
-        "input_tool_use_tokens"
+        // Parts of the input and output that the buckets already hold, or that stand in for them.
+        BILLED_INPUT
+        | BILLED_OUTPUT
+        | "input_tool_use_tokens"
         | "input_video_tokens"
+        | "cache_read_audio_tokens"
+        | "cache_read_image_tokens"
         | "accepted_prediction_tokens"
         | "rejected_prediction_tokens" => MeterRule::NotBilled,
         _ => MeterRule::Unknown,
@@ -190,4 +250,12 @@ pub(super) struct Charge<'a> {
     pub(super) meter: Option<Meter>,
     /// A quantity, not an amount; [`Usd`] is the decimal at hand.
     pub(super) quantity: Usd,
+    /// What has no rate of its own costs nothing more.
+    pub(super) only_if_stated: bool,
+}
+
+impl<'a> Charge<'a> {
+    pub(super) fn of(counted: &'a str, meter: Option<Meter>, quantity: Usd) -> Self {
+        Self { counted, meter, quantity, only_if_stated: false }
+    }
 }

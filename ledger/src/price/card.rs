@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::Date;
+use crate::{Date, Instant};
 
-use super::{Meter, Row, Tier, Unit};
+use super::book::plain;
+use super::terms::{Factor, Place, specificity, uplift};
+use super::{Hours, Meter, Row, Tier, Unit};
 
 /// The price of one meter, and the row it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,25 @@ impl Band {
     }
 }
 
+/// What processing in a region costs.
+#[derive(Debug)]
+pub(super) struct Uplift {
+    place: Place,
+    /// What token rates are multiplied with.
+    pub(super) factor: Factor,
+    /// The card's id with the uplift named: `...*1.1`.
+    pub(super) id: Box<str>,
+}
+
+/// What a contract takes off.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Discount {
+    /// What every rate is multiplied with.
+    pub(super) factor: Factor,
+    /// Index of the row in the book.
+    pub(super) row: usize,
+}
+
 /// A product over a period in which none of its rows begins or ends.
 #[derive(Debug)]
 pub(super) struct Version {
@@ -41,34 +62,43 @@ pub(super) struct Version {
     pub(super) to: Option<Date>,
     /// `provider/model@from#hash`.
     pub(super) id: Box<str>,
-    /// Regions in which the provider adds a tenth to all token rates.
-    uplift_regions: &'static [&'static str],
-    /// The id with the uplift named: `...*1.1`.
-    uplifted_id: Box<str>,
+    /// What token rates are multiplied with, by region.
+    uplifts: Vec<Uplift>,
+    /// What is taken off every rate.
+    discount: Option<Discount>,
+    /// When the off-peak rates hold.
+    off_peak: Vec<Hours>,
     /// By [`Tier`]; bands from short to long. Empty for a tier the product is not sold in.
     bands: [Vec<Band>; Tier::ALL.len()],
 }
 
 impl Version {
-    /// Cuts the time axis of one product at every day on which one of its rows (`indexes` into `rows`) begins or ends.
-    pub(super) fn split(rows: &[Row], indexes: &[usize]) -> Vec<Self> {
-        let own: Vec<_> = indexes.iter().filter_map(|index| Some((*index, rows.get(*index)?))).collect();
-        let days: BTreeSet<Date> =
-            own.iter().flat_map(|(_, row)| [Some(row.effective_from), row.effective_to]).flatten().collect();
+    /// Cuts the time axis of one product at every day on which one of its rows (`indexes` into `rows`), or one of the
+    /// discounts that may be on it, begins or ends.
+    pub(super) fn split(rows: &[Row], indexes: &[usize], discounts: &[usize]) -> Vec<Self> {
+        let at = |indexes: &[usize]| -> Vec<(usize, &Row)> {
+            indexes.iter().filter_map(|index| Some((*index, rows.get(*index)?))).collect()
+        };
+        let (own, discounts) = (at(indexes), at(discounts));
+        let bounds = |(_, row): &(usize, &Row)| [Some(row.effective_from), row.effective_to];
+        let days: BTreeSet<Date> = own.iter().chain(&discounts).flat_map(bounds).flatten().collect();
         let ends = days.iter().skip(1).copied().map(Some).chain([None]);
         let periods = days.iter().copied().zip(ends);
         periods
             .filter_map(|(from, to)| {
                 let in_force: Vec<_> = own.iter().copied().filter(|(_, row)| row.is_in_force(from)).collect();
-                (!in_force.is_empty()).then(|| Self::new(from, to, &in_force))
+                let discount = discounts.iter().copied().filter(|(_, row)| row.is_in_force(from));
+                let discount = discount.max_by_key(|(_, row)| (specificity(&row.model), std::cmp::Reverse(&row.model)));
+                (!in_force.is_empty()).then(|| Self::new(from, to, &in_force, discount))
             })
             .collect()
     }
 
-    fn new(from: Date, to: Option<Date>, rows: &[(usize, &Row)]) -> Self {
+    fn new(from: Date, to: Option<Date>, rows: &[(usize, &Row)], discount: Option<(usize, &Row)>) -> Self {
         let (provider, model) = rows.first().map_or(("", ""), |(_, row)| (&row.provider, &row.model));
         let id = format!("{provider}/{model}@{from}#{}", digest(provider, model, rows));
-        let table = Table::new(rows);
+        let suffix = discount.map(|(_, row)| format!("-{}%", plain(row.usd_per_million))).unwrap_or_default();
+        let table = Table::new(provider, model, rows);
         // xAI alone bills the long rate already for a request that reaches the threshold.
         let beyond = i64::from(provider != "xai");
         let bands = |tier: Tier| {
@@ -79,7 +109,7 @@ impl Version {
             all.map(|above_k| Band {
                 input_tokens_min: above_k.map_or(0, |above_k| i64::from(above_k) * 1_000 + beyond),
                 rates: std::array::from_fn(|at| {
-                    Meter::ALL.get(at).and_then(|meter| table.resolve(Unit { tier, meter: *meter, above_k }))
+                    Meter::ALL.get(at).and_then(|meter| table.resolve(Unit { tier, above_k, ..Unit::standard(*meter) }))
                 }),
             })
             .collect()
@@ -87,9 +117,17 @@ impl Version {
         Self {
             from,
             to,
-            uplifted_id: format!("{id}*1.1").into(),
-            id: id.into(),
-            uplift_regions: uplift_regions(provider, model),
+            uplifts: uplifts(provider, model, rows)
+                .into_iter()
+                .map(|(place, multiplier, factor)| Uplift {
+                    place,
+                    factor,
+                    id: format!("{id}*{multiplier}{suffix}").into(),
+                })
+                .collect(),
+            discount: discount.map(|(row, by)| Discount { factor: Factor::less_percent(by.usd_per_million), row }),
+            off_peak: rows.iter().filter_map(|(_, row)| row.unit.hours).collect(),
+            id: format!("{id}{suffix}").into(),
             bands: std::array::from_fn(|at| Tier::ALL.get(at).map_or_else(Vec::new, |tier| bands(*tier))),
         }
     }
@@ -99,14 +137,19 @@ impl Version {
         self.bands.get(tier as usize)?.iter().rfind(|band| band.input_tokens_min <= input_tokens)
     }
 
-    /// Whether the provider adds a tenth to the token rates for processing in `region`.
-    pub(super) fn is_uplifted(&self, region: Option<&str>) -> bool {
-        region.is_some_and(|region| self.uplift_regions.iter().any(|uplifted| region.eq_ignore_ascii_case(uplifted)))
+    /// What processing in `region` costs, if it costs anything.
+    pub(super) fn uplift(&self, region: Option<&str>) -> Option<&Uplift> {
+        self.uplifts.iter().find(|uplift| uplift.place.is(region))
     }
 
-    /// The id of the card, which says so if the uplift was added.
-    pub(super) fn id(&self, uplifted: bool) -> &str {
-        if uplifted { &self.uplifted_id } else { &self.id }
+    /// What a contract takes off.
+    pub(super) fn discount(&self) -> Option<Discount> {
+        self.discount
+    }
+
+    /// Whether the off-peak rates hold at `at`.
+    pub(super) fn is_off_peak(&self, at: Instant) -> bool {
+        self.off_peak.iter().any(|hours| hours.contains(at))
     }
 }
 
@@ -120,6 +163,22 @@ fn digest(provider: &str, model: &str, rows: &[(usize, &Row)]) -> String {
     hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What the rows say that regions cost, with the factor as people write it; what is known of the provider if they say nothing.
+fn uplifts(provider: &str, model: &str, rows: &[(usize, &Row)]) -> Vec<(Place, String, Factor)> {
+    let stated = rows.iter().filter_map(|(_, row)| {
+        let (place, factor) = uplift(row.unit.meter, row.usd_per_million)?;
+        Some((place, plain(row.usd_per_million), factor))
+    });
+    let mut uplifts: Vec<_> = stated.collect();
+    if uplifts.is_empty() {
+        let known = uplift_regions(provider, model).iter().map(|region| Place::Region(region));
+        uplifts.extend(known.map(|place| (place, "1.1".to_owned(), Factor::TENTH_MORE)));
+    }
+    // A region of its own before all others.
+    uplifts.sort_by_key(|(place, ..)| *place == Place::NotGlobal);
+    uplifts
+}
+
 /// Regions that cost a tenth more and are not rows of a sheet: OpenAI since gpt-5.4, Anthropic's `inference_geo`.
 fn uplift_regions(provider: &str, model: &str) -> &'static [&'static str] {
     match provider {
@@ -127,6 +186,16 @@ fn uplift_regions(provider: &str, model: &str) -> &'static [&'static str] {
         "openai" if gpt_generation(model).is_some_and(|generation| generation >= (5, 4)) => &["us", "eu"],
         _ => &[],
     }
+}
+
+/// Whether Anthropic sells the model in fast mode, at twice its rates: Opus since 4.8.
+fn has_fast_mode(provider: &str, model: &str) -> bool {
+    let Some(version) = model.strip_prefix("claude-opus-").filter(|_| provider == "anthropic") else { return false };
+    // The last part of `claude-opus-4-20250514` is a date.
+    let number = |part: &str| part.parse::<u32>().ok().filter(|number| *number < 100);
+    let mut parts = version.split('-');
+    let major = parts.next().and_then(number);
+    major.is_some_and(|major| (major, parts.next().and_then(number).unwrap_or(0)) >= (4, 8))
 }
 
 /// `gpt-5.4-mini` is of generation (5, 4), `gpt-6-sol` of (6, 0), `gpt-image-2` of none.
@@ -144,15 +213,22 @@ struct Table {
 }
 
 impl Table {
-    fn new(rows: &[(usize, &Row)]) -> Self {
+    fn new(provider: &str, model: &str, rows: &[(usize, &Row)]) -> Self {
         let rate = |index: usize, row: &Row| {
             let nano = i64::try_from(row.usd_per_million.pico() / 1_000).ok()?;
             Some((row.unit, Rate { nano, row: index }))
         };
-        Self {
-            rates: rows.iter().filter_map(|(index, row)| rate(*index, row)).collect(),
-            thresholds: rows.iter().filter_map(|(_, row)| row.unit.above_k).collect(),
+        let rows: Vec<_> = rows.iter().filter(|(_, row)| !row.unit.meter.is_term()).collect();
+        let mut rates: BTreeMap<Unit, Rate> = rows.iter().filter_map(|(index, row)| rate(*index, row)).collect();
+        if has_fast_mode(provider, model) && !rates.keys().any(|unit| unit.tier == Tier::Fast) {
+            let ordinary = rates.iter().filter(|(unit, _)| unit.tier == Tier::Standard && unit.meter.is_tokens());
+            let double = |(unit, rate): (&Unit, &Rate)| {
+                (Unit { tier: Tier::Fast, ..*unit }, Rate { nano: rate.nano.saturating_mul(2), ..*rate })
+            };
+            let fast: Vec<_> = ordinary.map(double).collect();
+            rates.extend(fast);
         }
+        Self { rates, thresholds: rows.iter().filter_map(|(_, row)| row.unit.above_k).collect() }
     }
 
     /// The rate of `unit` by the rules of `docs/prices.md`, in their order. `None`: nobody stated it, and nothing implies it.
@@ -161,13 +237,18 @@ impl Table {
         if let Some(stated) = self.stated(unit).or_else(|| self.half_of_write(unit)) {
             return Some(stated);
         }
+        // What costs the same at all hours has no off-peak row.
+        let at_all_hours = Unit { tier: Tier::Standard, ..unit };
+        if tier == Tier::OffPeak && (self.stated(at_all_hours).is_some() || meter.parent().is_none()) {
+            return self.resolve(at_all_hours);
+        }
         if self.follows_parent(tier, meter) {
             return self.resolve(Unit { meter: meter.parent()?, ..unit });
         }
         if meter.is_cache_write() {
             return self.other_write(unit).or_else(|| self.shorter(unit));
         }
-        if matches!(meter, Meter::WebSearchLow | Meter::WebSearchMedium | Meter::WebSearchHigh) {
+        if meter.is_tool() {
             return self.stated(Unit::standard(meter));
         }
         self.shorter(unit)

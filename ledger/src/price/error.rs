@@ -230,6 +230,22 @@ pub enum Problem {
         /// What was given, cut to 60 characters.
         given: String,
     },
+    /// The number of a term that cannot be.
+    #[error("{unit} `{given}` is not {range}")]
+    NotATerm {
+        /// The term.
+        unit: Unit,
+        /// What was given.
+        given: String,
+        /// What is valid.
+        range: &'static str,
+    },
+    /// A pattern where a model is meant.
+    #[error("{unit} is of one model; only capacity_hour and discount_percent take a pattern with `*`")]
+    NotForAPattern {
+        /// The unit.
+        unit: Unit,
+    },
     /// A date that is none.
     #[error("{column} `{given}` is not a date, YYYY-MM-DD")]
     NotADate {

@@ -31,6 +31,8 @@
 //! |---|---|
 //! | `unit` | [`Unit`]: tier, meter and context band of a row |
 //! | `book` | [`Row`], [`Book`]: rows checked, sorted into products, overlaid |
+//! | `capacity` | hours that are paid, spread over calls |
+//! | `terms` | uplifts, discounts, patterns |
 //! | `names` | which product a model name means |
 //! | `card` | rate cards: versions in time, fallbacks resolved |
 //! | `call` | [`Call`]: what of an entry is priced |
@@ -42,6 +44,7 @@
 
 mod book;
 mod call;
+mod capacity;
 mod card;
 mod error;
 mod import;
@@ -49,6 +52,7 @@ mod names;
 mod past;
 mod rate;
 mod stored;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod unit;
@@ -56,10 +60,12 @@ mod valuation;
 
 pub use book::{Book, Row};
 pub use call::Call;
+pub use capacity::Idle;
 pub use error::{Error, Fault, Place, Problem, UnknownColumn};
 pub use import::COLUMNS;
+pub use names::MatchedBy;
 pub use past::{PastCall, PastCalls};
 pub use rate::{Explanation, Line, PriceStatus, Rated};
 pub use stored::Sheet;
-pub use unit::{Meter, Tier, Unit, UnknownUnit};
+pub use unit::{Hours, Meter, Tier, Unit, UnknownUnit};
 pub use valuation::{RECORDED, Valuation, Valued, is_valuation_name};

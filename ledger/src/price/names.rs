@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::PriceStatus;
+use crate::words::words;
 
 /// Snapshots that cost something else than the undated name they would be rewritten to.
 const PRICED_APART: [(&str, &str); 1] = [("openai", "gpt-4o-2024-05-13")];
@@ -14,6 +15,22 @@ const PRICED_APART: [(&str, &str); 1] = [("openai", "gpt-4o-2024-05-13")];
 const GEOGRAPHIES: [&str; 7] = ["us.", "eu.", "apac.", "jp.", "au.", "ca.", "us-gov."];
 /// Vendors on Bedrock whose geographic profiles cost more than their models do elsewhere: never rewritten to the bare id.
 const GEOGRAPHY_COSTS_MORE: [&str; 2] = ["anthropic.", "openai."];
+
+words! {
+    /// How the name of a call led to a product: the rules of `docs/prices.md`, in their order.
+    MatchedBy {
+        /// The name as it is.
+        Exact = "the name as it is",
+        /// The name without the path it is addressed by.
+        Address = "the name without its address",
+        /// The name without a geography that costs nothing.
+        Geography = "the name without its geography",
+        /// The name without its date.
+        Date = "the name without its date",
+        /// The one dated snapshot of an undated name.
+        Snapshot = "the only snapshot of the name",
+    }
+}
 
 /// Names to products.
 #[derive(Debug, Default)]
@@ -42,8 +59,8 @@ impl Names {
         names
     }
 
-    /// The product `provider` sells as `model`.
-    pub(super) fn find(&self, provider: &str, model: Option<&str>) -> Result<usize, PriceStatus> {
+    /// The product `provider` sells as `model`, and the rule that found it.
+    pub(super) fn find(&self, provider: &str, model: Option<&str>) -> Result<(usize, MatchedBy), PriceStatus> {
         let models = self.providers.get(provider).ok_or(PriceStatus::UnknownProvider)?;
         let model = model.ok_or(PriceStatus::UnknownModel)?;
         models.find(provider, model).ok_or(PriceStatus::UnknownModel)
@@ -51,19 +68,19 @@ impl Names {
 }
 
 impl Models {
-    fn find(&self, provider: &str, model: &str) -> Option<usize> {
-        let exact = |name: &str| self.exact.get(name).copied();
-        if let Some(found) = exact(model) {
+    fn find(&self, provider: &str, model: &str) -> Option<(usize, MatchedBy)> {
+        let by = |rule| move |name: &str| Some((self.exact.get(name).copied()?, rule));
+        if let Some(found) = by(MatchedBy::Exact)(model) {
             return Some(found);
         }
         let bare = without_address(provider, model);
         if PRICED_APART.contains(&(provider, bare)) {
-            return exact(bare);
+            return by(MatchedBy::Address)(bare);
         }
-        exact(bare)
-            .or_else(|| without_geography(provider, bare).and_then(exact))
-            .or_else(|| without_date(bare).and_then(exact))
-            .or_else(|| self.snapshot(provider, bare))
+        by(MatchedBy::Address)(bare)
+            .or_else(|| without_geography(provider, bare).and_then(by(MatchedBy::Geography)))
+            .or_else(|| without_date(bare).and_then(by(MatchedBy::Date)))
+            .or_else(|| Some((self.snapshot(provider, bare)?, MatchedBy::Snapshot)))
     }
 
     /// The dated model that `undated` can only mean.
@@ -74,7 +91,7 @@ impl Models {
 }
 
 /// The id without the path it is addressed by: ARN, `models/`, `publishers/google/models/`, the provider's own name.
-fn without_address<'a>(provider: &str, model: &'a str) -> &'a str {
+pub(super) fn without_address<'a>(provider: &str, model: &'a str) -> &'a str {
     if model.starts_with("arn:") {
         let resource = [":foundation-model/", ":inference-profile/"];
         return resource.iter().find_map(|kind| Some(model.split_once(kind)?.1)).unwrap_or(model);
@@ -115,7 +132,7 @@ mod tests {
     }
 
     fn found(names: &Names, provider: &str, model: &str) -> Option<usize> {
-        names.find(provider, Some(model)).ok()
+        names.find(provider, Some(model)).ok().map(|(index, _)| index)
     }
 
     #[test]
@@ -185,6 +202,17 @@ mod tests {
         assert_eq!(found(&names, "bedrock", "us.anthropic.claude-sonnet-5"), None);
         assert_eq!(found(&names, "bedrock", "eu.anthropic.claude-opus-5"), None);
         assert_eq!(found(&names, "bedrock", "anthropic.claude-opus-5"), None);
+    }
+
+    #[test]
+    fn the_rule_that_found_a_product_is_told() {
+        let names = names(&[("openai", "gpt-4o"), ("bedrock", "amazon.nova-pro-v1:0"), ("anthropic", "c-20260101")]);
+        let rule = |provider, model| names.find(provider, Some(model)).unwrap().1;
+        assert_eq!(rule("openai", "gpt-4o"), MatchedBy::Exact);
+        assert_eq!(rule("openai", "openai/gpt-4o"), MatchedBy::Address);
+        assert_eq!(rule("bedrock", "eu.amazon.nova-pro-v1:0"), MatchedBy::Geography);
+        assert_eq!(rule("openai", "gpt-4o-2024-08-06"), MatchedBy::Date);
+        assert_eq!(rule("anthropic", "c"), MatchedBy::Snapshot);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use crate::money::divide_half_even;
 use crate::{Date, Usd};
 
 use super::call::{Charge, ONE};
-use super::card::{Band, Rate, Version};
+use super::card::{Band, Rate, Uplift, Version};
+use super::names::MatchedBy;
+use super::terms::Factor;
 use super::{Book, Call, Meter, Row, Tier};
 use crate::words::words;
 
@@ -25,6 +27,10 @@ words! {
         UnknownModel = "unknown_model",
         /// The model has rows, but none in force at the time of the call.
         NotInForce = "not_in_force",
+        /// It used capacity that is paid by the hour: its tokens cost nothing more. A valuation can spread the hours.
+        Provisioned = "provisioned",
+        /// A valuation's share of an hour of capacity.
+        CapacityShare = "capacity_share",
         /// The model has rows in force, but something used has no rate among them.
         UnknownMeter = "unknown_meter",
     }
@@ -57,8 +63,12 @@ pub struct Explanation<'b> {
     pub in_force: Option<(Date, Option<Date>)>,
     /// The tier whose rates apply; `None` for a word that names none we know.
     pub tier: Option<Tier>,
-    /// Whether a tenth was added for the region.
+    /// Whether token rates were multiplied for the region; by how much, the price id says.
     pub uplifted: bool,
+    /// The discount that was taken off.
+    pub discount: Option<&'b Row>,
+    /// The product's model name, and how the call's name led to it.
+    pub product: Option<(&'b str, MatchedBy)>,
     /// One line for everything that was counted.
     pub lines: Vec<Line<'b>>,
 }
@@ -70,7 +80,7 @@ pub struct Line<'b> {
     pub counted: String,
     /// How many: a quantity, of which [`Usd`] is merely the decimal type.
     pub quantity: Usd,
-    /// The rate applied, in dollars per million, uplift included.
+    /// The rate applied, in dollars per million, uplift and discount included, to twelve places.
     pub usd_per_million: Option<Usd>,
     /// The row it comes from. Its unit says which rate stood in, where the bucket has none of its own.
     pub row: Option<&'b Row>,
@@ -82,7 +92,7 @@ pub struct Line<'b> {
 struct Card<'b> {
     version: &'b Version,
     band: Option<&'b Band>,
-    uplifted: bool,
+    uplift: Option<&'b Uplift>,
 }
 
 impl<'b> Card<'b> {
@@ -90,36 +100,77 @@ impl<'b> Card<'b> {
         self.band?.rate(charge.meter?)
     }
 
-    /// Tenths of the rate that apply: the uplift is on tokens, not on searches.
-    fn tenths(&self, charge: &Charge<'_>) -> i128 {
-        if self.uplifted && charge.meter.is_some_and(Meter::is_tokens) { 11 } else { 10 }
+    /// What `call` is charged for at this card: what it counts, and the call itself where that has a price.
+    fn charges<'a>(&self, call: &Call<'a>) -> impl Iterator<Item = Charge<'a>> + use<'a, 'b> {
+        let band = self.band;
+        let stated = move |charge: &Charge<'_>| {
+            !charge.only_if_stated || charge.meter.and_then(|meter| band?.rate(meter)).is_some()
+        };
+        let per_call = band.and_then(|band| band.rate(Meter::Request));
+        let request = per_call.map(|_| Charge::of("request", Some(Meter::Request), Usd::from_pico(ONE)));
+        call.charges().filter(stated).chain(request)
     }
 
-    /// `charge` at its rate, in units of [`TERM`]; `None` when it leaves 128 bits, which capped events cannot reach.
+    fn discount(&self) -> Factor {
+        self.version.discount().map_or(Factor::ONE, |discount| discount.factor)
+    }
+
+    /// What the rate of `charge` is multiplied with: the uplift is on tokens, not on searches; a discount on everything.
+    ///
+    /// All factors of a card have one denominator.
+    fn factor(&self, charge: &Charge<'_>) -> Factor {
+        let uplift = self.uplift.map_or(Factor::ONE, |uplift| uplift.factor);
+        let is_uplifted = charge.meter.is_some_and(Meter::is_tokens);
+        let uplift = Factor {
+            numerator: if is_uplifted { uplift.numerator } else { uplift.denominator },
+            denominator: uplift.denominator,
+        };
+        let discount = self.discount();
+        // Both are at most 10^6 in lowest terms: no product of two wraps.
+        Factor {
+            numerator: uplift.numerator * discount.numerator,
+            denominator: uplift.denominator * discount.denominator,
+        }
+    }
+
+    /// `charge` at its rate, in units of [`TERM`] times the denominator of the factor; `None` when it leaves 128 bits, which
+    /// capped events cannot reach at rates in force anywhere.
     fn term(&self, charge: &Charge<'_>, rate: Rate) -> Option<i128> {
-        charge.quantity.pico().checked_mul(i128::from(rate.nano))?.checked_mul(self.tenths(charge))
+        let factor = self.factor(charge).numerator;
+        charge.quantity.pico().checked_mul(i128::from(rate.nano))?.checked_mul(factor)
+    }
+
+    /// `sum` of terms in dollars, rounded once.
+    fn dollars(&self, sum: i128, denominator: i128) -> Usd {
+        Usd::from_pico(divide_half_even(sum, TERM * denominator))
     }
 
     fn total(&self, call: &Call<'_>) -> Result<Usd, PriceStatus> {
-        let mut sum = 0_i128;
-        for charge in call.charges() {
+        let (mut sum, mut denominator) = (0_i128, 1);
+        for charge in self.charges(call) {
             let rate = self.rate(&charge).ok_or(PriceStatus::UnknownMeter)?;
             let term = self.term(&charge, rate);
             sum = term.and_then(|term| sum.checked_add(term)).ok_or(PriceStatus::InconsistentUsage)?;
+            denominator = self.factor(&charge).denominator;
         }
-        Ok(Usd::from_pico(divide_half_even(sum, TERM)))
+        Ok(self.dollars(sum, denominator))
     }
 
     fn line(&self, book: &'b Book, charge: &Charge<'_>) -> Line<'b> {
-        let rate = self.rate(charge);
+        let (rate, factor) = (self.rate(charge), self.factor(charge));
+        let applied =
+            |rate: Rate| divide_half_even(i128::from(rate.nano) * 1_000 * factor.numerator, factor.denominator);
         Line {
             counted: charge.counted.to_owned(),
             quantity: charge.quantity,
-            // 10⁻⁹ dollars times tenths is 10⁻¹⁰ dollars.
-            usd_per_million: rate.map(|rate| Usd::from_pico(i128::from(rate.nano) * self.tenths(charge) * 100)),
+            usd_per_million: rate.map(|rate| Usd::from_pico(applied(rate))),
             row: rate.and_then(|rate| book.row(rate.row)),
-            cost: rate.and_then(|rate| self.term(charge, rate)).map(|sum| Usd::from_pico(divide_half_even(sum, TERM))),
+            cost: rate.and_then(|rate| self.term(charge, rate)).map(|sum| self.dollars(sum, factor.denominator)),
         }
+    }
+
+    fn id(&self) -> &'b str {
+        self.uplift.map_or(&self.version.id, |uplift| &uplift.id)
     }
 }
 
@@ -130,11 +181,7 @@ impl Book {
     pub fn price(&self, call: &Call<'_>) -> Rated<'_> {
         let priced = self.card(call).and_then(|card| Ok((card.total(call)?, card)));
         match priced {
-            Ok((cost, card)) => Rated {
-                list_cost: Some(cost),
-                price_id: Some(card.version.id(card.uplifted)),
-                status: PriceStatus::Priced,
-            },
+            Ok((cost, card)) => Rated { list_cost: Some(cost), price_id: Some(card.id()), status: PriceStatus::Priced },
             Err(status) => Rated::without_card(status),
         }
     }
@@ -142,20 +189,33 @@ impl Book {
     /// [`Book::price`], and what it multiplied with what.
     pub fn explain(&self, call: &Call<'_>) -> Explanation<'_> {
         let card = self.card(call).ok();
-        let line = |charge: Charge<'_>| match &card {
-            Some(card) => card.line(self, &charge),
-            None => {
-                let Charge { counted, quantity, .. } = charge;
-                Line { counted: counted.to_owned(), quantity, usd_per_million: None, row: None, cost: None }
-            }
+        let unknown = |charge: Charge<'_>| Line {
+            counted: charge.counted.to_owned(),
+            quantity: charge.quantity,
+            usd_per_million: None,
+            row: None,
+            cost: None,
         };
+        let lines = match &card {
+            Some(card) => card.charges(call).map(|charge| card.line(self, &charge)).collect(),
+            None => call.charges().map(unknown).collect(),
+        };
+        let version = card.as_ref().map(|card| card.version);
         Explanation {
             rated: self.price(call),
-            in_force: card.as_ref().map(|card| (card.version.from, card.version.to)),
-            tier: call.tier(),
-            uplifted: card.as_ref().is_some_and(|card| card.uplifted),
-            lines: call.charges().map(line).collect(),
+            in_force: version.map(|version| (version.from, version.to)),
+            tier: call.tier().map(|tier| version.map_or(tier, |version| in_hours(tier, version, call))),
+            uplifted: card.as_ref().is_some_and(|card| card.uplift.is_some()),
+            discount: version.and_then(Version::discount).and_then(|discount| self.row(discount.row)),
+            product: self.product_name(call),
+            lines,
         }
+    }
+
+    /// The product that `call` is priced as, and the rule that found it.
+    fn product_name(&self, call: &Call<'_>) -> Option<(&str, MatchedBy)> {
+        let (index, rule) = self.names().find(call.provider?, call.model()).ok()?;
+        Some((self.product(index)?.model.as_ref(), rule))
     }
 
     /// The rates for `call`, or why none apply.
@@ -163,19 +223,28 @@ impl Book {
         if call.gateway_cache_hit {
             return Err(PriceStatus::GatewayCache);
         }
+        if call.is_provisioned() {
+            return Err(PriceStatus::Provisioned);
+        }
         if let Some(problem) = call.usage_problem() {
             return Err(problem);
         }
         let provider = call.provider.ok_or(PriceStatus::UnknownProvider)?;
-        let index = self.names().find(provider, call.model())?;
+        let (index, _) = self.names().find(provider, call.model())?;
         let product = self.product(index).ok_or(PriceStatus::UnknownModel)?;
         let version = product.version(call.at.date()).ok_or(PriceStatus::NotInForce)?;
         let input_tokens = call.tokens.input.unwrap_or(0);
-        let band = call.tier().and_then(|tier| version.band(tier, input_tokens));
-        Ok(Card { version, band, uplifted: version.is_uplifted(call.region) })
+        let tier = call.tier().map(|tier| in_hours(tier, version, call));
+        let band = tier.and_then(|tier| version.band(tier, input_tokens));
+        Ok(Card { version, band, uplift: version.uplift(call.region) })
     }
 }
 
-/// How many of what [`Card::term`] returns make 10⁻¹² dollars: quantities come in 10⁻¹², rates in tenths of 10⁻⁹ dollars per
-/// million.
-const TERM: i128 = ONE * 10_000;
+/// The ordinary service has other rates at some hours.
+fn in_hours(tier: Tier, version: &Version, call: &Call<'_>) -> Tier {
+    if tier == Tier::Standard && version.is_off_peak(call.at) { Tier::OffPeak } else { tier }
+}
+
+/// How many of what [`Card::term`] returns make 10⁻¹² dollars, before the factor: quantities come in 10⁻¹², rates in 10⁻⁹
+/// dollars per million.
+const TERM: i128 = ONE * 1_000;

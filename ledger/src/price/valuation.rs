@@ -11,8 +11,9 @@ use crate::{
     Table, Usd, file,
 };
 
+use super::capacity::{self, Idle};
 use super::past::{PastCall, PastCalls};
-use super::{Book, Error, PriceStatus};
+use super::{Book, Error, PriceStatus, Rated};
 
 /// The name under which reports know the costs recorded in `usage`.
 pub const RECORDED: &str = "recorded";
@@ -50,6 +51,8 @@ pub struct Valued {
     pub list_cost: Usd,
     /// What the same entries have in `usage`.
     pub recorded_cost: Usd,
+    /// Hours of capacity in the period that no call used, by price: paid, and nobody's cost.
+    pub idle: BTreeMap<String, Idle>,
 }
 
 impl Book {
@@ -84,10 +87,15 @@ impl Book {
         let run_number = from.map_or(0, |at| at.0) + 1;
         let mut run = Run::new(self, table, valuation, &snapshot, run_number)?;
         let usage = ledger.usage().load(None).await?;
-        for (date, files) in days(&usage, valuation) {
+        let days = days(&usage, valuation);
+        let period = period(days.keys(), valuation);
+        for (date, files) in days {
             Box::pin(run.day(ledger.usage(), date, &files)).await?;
         }
         run.flush().await?;
+        if let Some(period) = period {
+            run.valued.idle = capacity::idle(self, period, &run.used_hours);
+        }
         if run.files.is_empty() {
             return Ok(run.valued);
         }
@@ -132,6 +140,14 @@ fn days(usage: &Snapshot, valuation: &Valuation<'_>) -> BTreeMap<Date, Vec<DataF
     days
 }
 
+/// The days a valuation is about: as asked for, else from the first to the last with entries.
+fn period<'d>(mut days: impl DoubleEndedIterator<Item = &'d Date>, valuation: &Valuation<'_>) -> Option<(Date, Date)> {
+    let first = days.next().copied();
+    let last = days.next_back().copied().or(first);
+    let after_last = last.map(|last| Date::from_days(last.days().saturating_add(1)));
+    Some((valuation.from.or(first)?, valuation.to.or(after_last)?))
+}
+
 /// A valuation under way.
 struct Run<'r> {
     book: &'r Book,
@@ -145,6 +161,8 @@ struct Run<'r> {
     waiting: usize,
     files: Vec<StoredFile>,
     valued: Valued,
+    /// Hours in which each capacity was used.
+    used_hours: BTreeMap<String, i64>,
 }
 
 impl<'r> Run<'r> {
@@ -178,11 +196,13 @@ impl<'r> Run<'r> {
             waiting: 0,
             files: Vec::new(),
             valued: Valued::default(),
+            used_hours: BTreeMap::new(),
         })
     }
 
     async fn day(&mut self, usage: &Table, date: Date, files: &[DataFile]) -> Result<(), Error> {
         let known = self.known_ids(date).await?;
+        let capacity = self.capacity(usage, files, &known).await?;
         for data_file in files {
             let mut batches = usage.stream_columns(data_file, &PastCalls::columns()).await?;
             while let Some(batch) = batches.try_next().await? {
@@ -190,7 +210,7 @@ impl<'r> Run<'r> {
                     if known.contains(&call.entry_id) {
                         self.valued.already += 1;
                     } else {
-                        self.add(&call, date);
+                        self.add(&call, date, &capacity);
                     }
                 }
                 if self.waiting >= FILE_ROWS_MAX {
@@ -201,6 +221,32 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
+    /// Who used capacity on a day: read ahead, because a share depends on all calls of its hour.
+    async fn capacity(
+        &mut self,
+        usage: &Table,
+        files: &[DataFile],
+        known: &BTreeSet<EntryId>,
+    ) -> Result<capacity::Day, Error> {
+        let mut day = capacity::Day::default();
+        if self.book.capacities().next().is_none() {
+            return Ok(day);
+        }
+        for data_file in files {
+            let mut batches = usage.stream_columns(data_file, &PastCalls::columns()).await?;
+            while let Some(batch) = batches.try_next().await? {
+                PastCalls::new(&batch)?
+                    .iter()
+                    .for_each(|call| day.note(self.book, &call, known.contains(&call.entry_id)));
+            }
+        }
+        day.close();
+        for (id, hours) in day.used_hours() {
+            *self.used_hours.entry(id.to_owned()).or_default() += hours;
+        }
+        Ok(day)
+    }
+
     async fn known_ids(&self, date: Date) -> Result<BTreeSet<EntryId>, Error> {
         let mut ids = BTreeSet::new();
         for data_file in self.existing.get(&date).into_iter().flatten() {
@@ -209,8 +255,15 @@ impl<'r> Run<'r> {
         Ok(ids)
     }
 
-    fn add(&mut self, past: &PastCall<'_>, date: Date) {
+    fn add(&mut self, past: &PastCall<'_>, date: Date, capacity: &capacity::Day) {
         let rated = self.book.price(&past.call());
+        let share = if rated.status == PriceStatus::Provisioned { capacity.share(self.book, past) } else { None };
+        let rated = match &share {
+            Some((cost, id)) => {
+                Rated { list_cost: Some(*cost), price_id: Some(id), status: PriceStatus::CapacityShare }
+            }
+            None => rated,
+        };
         let rows = &mut self.rows;
         rows.entry_id.append_value(past.entry_id.0);
         rows.event_date.append_value(date.days());

@@ -213,3 +213,52 @@ async fn a_stored_call_is_priced_as_the_entry_was() {
     let valued = book.value(&ledger, &valuation("same")).await.unwrap();
     assert_eq!(valued.list_cost, valued.recorded_cost);
 }
+
+#[tokio::test]
+async fn an_hour_of_capacity_is_spread_over_its_calls_to_the_last_digit() {
+    let ledger = Ledger::create_at(Root::memory()).await.unwrap();
+    let book = sheet("p,ours*,2026-11-19,,capacity_hour,10,contract\np,m,2026-01-01,,input,1,x\n");
+    let provisioned = |id, at| {
+        let mut entry = entry(id, "ours-east", at);
+        entry.features.insert(Feature::ProvisionedCapacity);
+        entry
+    };
+    let calls = [
+        provisioned("a", "2026-11-19T10:00:00Z"),
+        provisioned("b", "2026-11-19T10:30:00Z"),
+        provisioned("c", "2026-11-19T10:59:59.999999Z"),
+        provisioned("d", "2026-11-19T11:00:00Z"),
+    ];
+    append(&ledger, &book, "b1", &calls).await;
+    let valued = book.value(&ledger, &valuation("v")).await.unwrap();
+    assert_eq!(valued.by_status, BTreeMap::from([(PriceStatus::CapacityShare, 4)]));
+    assert_eq!((valued.list_cost, valued.recorded_cost), (usd("20"), Usd::ZERO));
+    let mut costs: Vec<_> = rows(&ledger).await.into_iter().filter_map(|(_, _, cost)| cost).collect();
+    costs.sort_unstable();
+    assert_eq!(costs, [usd("3.333333333333"), usd("3.333333333333"), usd("3.333333333334"), usd("10")]);
+    let idle = BTreeMap::from([("p/ours*@2026-11-19".to_owned(), Idle { hours: 22, cost: usd("220") })]);
+    assert_eq!(valued.idle, idle, "22 hours of the one day were paid for nothing");
+
+    append(
+        &ledger,
+        &book,
+        "b2",
+        &[provisioned("late", "2026-11-19T11:01:00Z"), provisioned("e", "2026-11-19T12:00:00Z")],
+    )
+    .await;
+    let more = book.value(&ledger, &valuation("v")).await.unwrap();
+    assert_eq!(more.list_cost, usd("10"), "the hour of the late call was spread already, that of e was not");
+    assert_eq!(more.idle.values().next().map(|idle| idle.hours), Some(21));
+}
+
+#[tokio::test]
+async fn capacity_nobody_priced_stays_unpriced() {
+    let ledger = Ledger::create_at(Root::memory()).await.unwrap();
+    let book = sheet("p,other,2026-11-19,,capacity_hour,10,contract\np,ours,2026-01-01,,input,1,x\n");
+    let mut call = entry("a", "ours", "2026-11-19T10:00:00Z");
+    call.service_tier = Some("PROVISIONED_THROUGHPUT".into());
+    append(&ledger, &book, "b1", &[call]).await;
+    let valued = book.value(&ledger, &valuation("v")).await.unwrap();
+    assert_eq!(valued.by_status, BTreeMap::from([(PriceStatus::Provisioned, 1)]));
+    assert_eq!(rows(&ledger).await[0].2, None);
+}
