@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use daybook_ledger::price::{Book, Valuation, Valued};
+use daybook_ledger::price::{Book, Idle, Valuation, Valued};
 use daybook_ledger::{Clock as _, Date, Ledger, SystemClock};
 
-use crate::commands::prices::{parse_day, read_book};
+use crate::commands::prices::{Dates, parse_day, read_sheet};
 use crate::config::Layers;
 use crate::output;
 use crate::report::Failure;
@@ -39,7 +39,8 @@ pub(crate) struct RepriceArgs {
 }
 
 pub(crate) async fn run(args: RepriceArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
-    let sheet = read_book(&args.prices)?;
+    // A file without dates is asked about all days.
+    let sheet = read_sheet(&args.prices, Dates::default(), Date::from_days(0))?.book;
     let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
     let book = if args.alone { sheet } else { Book::load(&ledger).await?.overlay(&sheet) };
     let valuation = Valuation { name: &args.name, from: args.from, to: args.to, created_at: SystemClock.now() };
@@ -58,6 +59,9 @@ fn describe(name: &str, valued: &Valued) -> String {
     }
     if valued.entries > 0 {
         text += &format!("\n  {} dollars; recorded {} dollars", valued.list_cost, valued.recorded_cost);
+    }
+    for (capacity, Idle { hours, cost }) in &valued.idle {
+        text += &format!("\n  {hours} hours of {capacity} unused: {cost} dollars that no call has");
     }
     text
 }

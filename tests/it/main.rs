@@ -6,6 +6,7 @@ mod cli;
 mod decode;
 mod docs;
 mod import;
+mod prices;
 mod receive;
 mod registry;
 mod round_trip;

@@ -56,7 +56,7 @@ impl Row {
             name("provider", &self.provider, is_name(&self.provider) && lower_case),
             name("model", &self.model, is_name(&self.model)),
             (self.model.contains('*') && !self.unit.meter.is_by_pattern())
-                .then(|| Problem::NotForAPattern { unit: self.unit }),
+                .then_some(Problem::NotForAPattern { unit: self.unit }),
             self.rate_problem(),
             period.map(|to| Problem::EmptyPeriod { from: self.effective_from, to }),
         ]

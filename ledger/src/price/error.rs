@@ -18,6 +18,14 @@ pub enum Error {
         /// What the reader said.
         source: csv::Error,
     },
+    /// The JSON is not LiteLLM's price file.
+    #[error("price sheet {sheet} is JSON, but not an object of models as in LiteLLM's price file")]
+    NotLiteLlm {
+        /// What the caller calls the sheet.
+        sheet: String,
+        /// What the reader said.
+        source: serde_json::Error,
+    },
     /// The first line does not name our columns.
     #[error(
         "price sheet {sheet} has the wrong columns: missing {}, unknown {}",
@@ -92,6 +100,7 @@ impl Error {
         "PRICES-006",
         "PRICES-007",
         "PRICES-008",
+        "PRICES-009",
     ];
 
     /// The most faults one error lists.
@@ -115,6 +124,7 @@ impl Report for Error {
             Self::NotAValuationName { .. } => "PRICES-006",
             Self::OtherPrices { .. } => "PRICES-007",
             Self::ValuationMoved { .. } => "PRICES-008",
+            Self::NotLiteLlm { .. } => "PRICES-009",
             Self::Ledger(error) => error.code(),
         }
     }
@@ -137,6 +147,7 @@ impl Report for Error {
             }
             Self::Faulty { .. } => "nothing was imported; correct these rows and import the sheet again",
             Self::NoRows { .. } => "check that this is the file you meant; a book without rows would price nothing",
+            Self::NotLiteLlm { .. } => "give our CSV, or model_prices_and_context_window.json as LiteLLM publishes it",
             Self::NotAValuationName { .. } => {
                 "use 1 to 64 lower-case letters, digits, `.`, `_` and `-`; `recorded` is the ledger's own cost"
             }

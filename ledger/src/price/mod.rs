@@ -38,7 +38,11 @@
 //! | `call` | [`Call`]: what of an entry is priced |
 //! | `rate` | [`Call`] to [`Rated`] and [`Explanation`] |
 //! | `import` | our CSV, in and out |
+//! | `litellm`, `litellm_keys` | LiteLLM's price file |
 //! | `past` | calls read back from `usage` |
+//! | `coverage` | what of a ledger has no price |
+//! | `diff` | two books side by side |
+//! | `recorded` | the calls of a ledger, corrections applied |
 //! | `valuation` | what recorded calls cost at other prices |
 //! | `stored` | the book of a ledger: default sheet and imports |
 
@@ -46,11 +50,16 @@ mod book;
 mod call;
 mod capacity;
 mod card;
+mod coverage;
+mod diff;
 mod error;
 mod import;
+mod litellm;
+mod litellm_keys;
 mod names;
 mod past;
 mod rate;
+mod recorded;
 mod stored;
 mod terms;
 #[cfg(test)]
@@ -61,11 +70,15 @@ mod valuation;
 pub use book::{Book, Row};
 pub use call::Call;
 pub use capacity::Idle;
+pub use coverage::{Coverage, Unpriced};
+pub use diff::{BookDiff, Change};
 pub use error::{Error, Fault, Place, Problem, UnknownColumn};
 pub use import::COLUMNS;
+pub use litellm::{LeftOut, LiteLlm, Period};
 pub use names::MatchedBy;
 pub use past::{PastCall, PastCalls};
 pub use rate::{Explanation, Line, PriceStatus, Rated};
+pub use recorded::{Chunk, DayCalls, Recorded};
 pub use stored::Sheet;
 pub use unit::{Hours, Meter, Tier, Unit, UnknownUnit};
 pub use valuation::{RECORDED, Valuation, Valued, is_valuation_name};

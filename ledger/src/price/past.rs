@@ -182,7 +182,8 @@ impl PastCalls {
             service_tier,
             region,
             started_at,
-            operation: *Operation::ALL.iter().find(|known| operation == Some(known.as_str()))?,
+            // As when it came: what is not known is held to the strictest rule.
+            operation: known(operation).unwrap_or(Operation::Chat),
             buckets: buckets(&tokens, check),
             tokens,
             meters: self.meters_of(at),
@@ -237,6 +238,10 @@ impl PastCalls {
         let words = lists.values().as_string::<i32>();
         (usize::try_from(from).unwrap_or(0)..usize::try_from(to).unwrap_or(0)).map(|word| words.value(word)).collect()
     }
+}
+
+fn known(operation: Option<&str>) -> Option<Operation> {
+    Operation::ALL.iter().copied().find(|known| operation == Some(known.as_str()))
 }
 
 /// The buckets of counts that were stored. The source's own total was not, only what the comparison with it said.

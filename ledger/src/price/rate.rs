@@ -6,7 +6,7 @@ use crate::{Date, Usd};
 use super::call::{Charge, ONE};
 use super::card::{Band, Rate, Uplift, Version};
 use super::names::MatchedBy;
-use super::terms::Factor;
+use super::terms::{Factor, greatest_common_divisor};
 use super::{Book, Call, Meter, Row, Tier};
 use crate::words::words;
 
@@ -133,31 +133,34 @@ impl<'b> Card<'b> {
         }
     }
 
-    /// `charge` at its rate, in units of [`TERM`] times the denominator of the factor; `None` when it leaves 128 bits, which
-    /// capped events cannot reach at rates in force anywhere.
-    fn term(&self, charge: &Charge<'_>, rate: Rate) -> Option<i128> {
+    /// `charge` at its rate, in units of [`TERM`] over `grain` times the denominator of the factor; `None` when it leaves 128
+    /// bits, which capped events cannot reach at rates in force anywhere.
+    fn term(&self, charge: &Charge<'_>, rate: Rate, grain: i128) -> Option<i128> {
         let factor = self.factor(charge).numerator;
-        charge.quantity.pico().checked_mul(i128::from(rate.nano))?.checked_mul(factor)
+        (charge.quantity.pico() / grain).checked_mul(i128::from(rate.nano))?.checked_mul(factor)
     }
 
     /// `sum` of terms in dollars, rounded once.
-    fn dollars(&self, sum: i128, denominator: i128) -> Usd {
-        Usd::from_pico(divide_half_even(sum, TERM * denominator))
+    fn dollars(&self, sum: i128, grain: i128, denominator: i128) -> Usd {
+        Usd::from_pico(divide_half_even(sum, TERM / grain * denominator))
     }
 
     fn total(&self, call: &Call<'_>) -> Result<Usd, PriceStatus> {
+        // Quantities are mostly whole: counted in their own grain, exact products of all factors stay within 128 bits.
+        let grain = self.charges(call).fold(ONE, |grain, charge| grain_of(&charge, grain));
         let (mut sum, mut denominator) = (0_i128, 1);
         for charge in self.charges(call) {
             let rate = self.rate(&charge).ok_or(PriceStatus::UnknownMeter)?;
-            let term = self.term(&charge, rate);
+            let term = self.term(&charge, rate, grain);
             sum = term.and_then(|term| sum.checked_add(term)).ok_or(PriceStatus::InconsistentUsage)?;
             denominator = self.factor(&charge).denominator;
         }
-        Ok(self.dollars(sum, denominator))
+        Ok(self.dollars(sum, grain, denominator))
     }
 
     fn line(&self, book: &'b Book, charge: &Charge<'_>) -> Line<'b> {
         let (rate, factor) = (self.rate(charge), self.factor(charge));
+        let grain = grain_of(charge, ONE);
         let applied =
             |rate: Rate| divide_half_even(i128::from(rate.nano) * 1_000 * factor.numerator, factor.denominator);
         Line {
@@ -165,7 +168,9 @@ impl<'b> Card<'b> {
             quantity: charge.quantity,
             usd_per_million: rate.map(|rate| Usd::from_pico(applied(rate))),
             row: rate.and_then(|rate| book.row(rate.row)),
-            cost: rate.and_then(|rate| self.term(charge, rate)).map(|sum| self.dollars(sum, factor.denominator)),
+            cost: rate
+                .and_then(|rate| self.term(charge, rate, grain))
+                .map(|sum| self.dollars(sum, grain, factor.denominator)),
         }
     }
 
@@ -238,6 +243,11 @@ impl Book {
         let band = tier.and_then(|tier| version.band(tier, input_tokens));
         Ok(Card { version, band, uplift: version.uplift(call.region) })
     }
+}
+
+/// The largest unit, up to `grain`, of which the quantity is a whole number.
+fn grain_of(charge: &Charge<'_>, grain: i128) -> i128 {
+    if charge.quantity.pico() % grain == 0 { grain } else { greatest_common_divisor(charge.quantity.pico(), grain) }
 }
 
 /// The ordinary service has other rates at some hours.

@@ -19,11 +19,7 @@ impl Factor {
 
     /// `amount` to one.
     fn of(amount: Usd) -> Self {
-        let (mut a, mut b) = (amount.pico().abs(), ONE);
-        while b != 0 {
-            (a, b) = (b, a % b);
-        }
-        let divisor = a.max(1);
+        let divisor = greatest_common_divisor(amount.pico(), ONE);
         Self { numerator: amount.pico() / divisor, denominator: ONE / divisor }
     }
 
@@ -31,6 +27,15 @@ impl Factor {
     pub(super) fn less_percent(percent: Usd) -> Self {
         Self::of(Usd::from_pico((100 * ONE - percent.pico()) / 100))
     }
+}
+
+/// At least 1.
+pub(super) fn greatest_common_divisor(a: i128, b: i128) -> i128 {
+    let (mut a, mut b) = (a, b);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a.checked_abs().unwrap_or(1).max(1)
 }
 
 /// Where a call must be processed for an uplift.

@@ -432,7 +432,9 @@ fn what_is_not_known_has_a_reason_and_no_cost() {
     assert_eq!(outcome(&|call| call.tokens.output = None), Err(PriceStatus::NoUsage), "half of the usage");
     assert_eq!(outcome(&|call| call.tokens.input = None), Err(PriceStatus::NoUsage));
     assert_eq!(
-        outcome(&|call| call.tokens.input = Some(i64::MAX)),
+        outcome(&|call| {
+            (call.model, call.meters) = ("gpt-6-sol", vec![("web_search_requests", Usd::from_pico(i128::MAX))]);
+        }),
         Err(PriceStatus::InconsistentUsage),
         "beyond 128 bits"
     );
@@ -809,6 +811,22 @@ fn a_discount_takes_percent_off_everything_in_its_period_and_the_nearest_pattern
         let total: Usd = explanation.lines.iter().filter_map(|line| line.cost).sum();
         assert_eq!(Some(total), explanation.rated.list_cost);
     });
+}
+
+#[test]
+fn factors_of_many_digits_stay_exact_at_the_largest_quantities() {
+    let book = sheet(&[
+        "p,m,2026-01-01,,input,600.12345678",
+        "p,m,2026-01-01,,output,0",
+        "p,m,2026-01-01,,web_search_query_medium,40000.12345678",
+        "p,m,2026-01-01,,uplift_eu,1.3333",
+        "p,*,2026-01-01,,discount_percent,3.3333",
+    ]);
+    let call = case("p", "m", 100_000_000, 0).with(|call| {
+        (call.region, call.meters) = (Some("eu"), vec![("web_search_requests", usd("4999.999"))]);
+    });
+    // (10^8 x 600.12345678 x 1.3333 + 4999.999 x 40000.12345678) / 10^6 x 0.966667
+    assert_eq!(call.outcome_in(&book), costs("77540.672438922827"));
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::TryStreamExt as _;
 use sha2::{Digest, Sha256};
 
 use crate::schema::ValuationsBuilder;
@@ -12,7 +11,8 @@ use crate::{
 };
 
 use super::capacity::{self, Idle};
-use super::past::{PastCall, PastCalls};
+use super::past::PastCall;
+use super::recorded::Recorded;
 use super::{Book, Error, PriceStatus, Rated};
 
 /// The name under which reports know the costs recorded in `usage`.
@@ -86,14 +86,12 @@ impl Book {
         let from = table.load_position(&mut snapshot, &app_id).await?;
         let run_number = from.map_or(0, |at| at.0) + 1;
         let mut run = Run::new(self, table, valuation, &snapshot, run_number)?;
-        let usage = ledger.usage().load(None).await?;
-        let days = days(&usage, valuation);
-        let period = period(days.keys(), valuation);
-        for (date, files) in days {
-            Box::pin(run.day(ledger.usage(), date, &files)).await?;
+        let recorded = Recorded::load(ledger, valuation.from, valuation.to).await?;
+        for date in recorded.days() {
+            Box::pin(run.day(&recorded, date)).await?;
         }
         run.flush().await?;
-        if let Some(period) = period {
+        if let Some(period) = period(recorded.days(), valuation) {
             run.valued.idle = capacity::idle(self, period, &run.used_hours);
         }
         if run.files.is_empty() {
@@ -128,22 +126,10 @@ pub fn is_valuation_name(name: &str) -> bool {
     (1..=NAME_CHARS_MAX).contains(&name.len()) && name.chars().all(allowed) && name != RECORDED
 }
 
-/// The files of `usage` by day, within the period.
-fn days(usage: &Snapshot, valuation: &Valuation<'_>) -> BTreeMap<Date, Vec<DataFile>> {
-    let mut days: BTreeMap<Date, Vec<DataFile>> = BTreeMap::new();
-    for file in usage.files() {
-        let after_start = valuation.from.is_none_or(|from| from <= file.date);
-        if after_start && valuation.to.is_none_or(|to| file.date < to) {
-            days.entry(file.date).or_default().push(file);
-        }
-    }
-    days
-}
-
 /// The days a valuation is about: as asked for, else from the first to the last with entries.
-fn period<'d>(mut days: impl DoubleEndedIterator<Item = &'d Date>, valuation: &Valuation<'_>) -> Option<(Date, Date)> {
-    let first = days.next().copied();
-    let last = days.next_back().copied().or(first);
+fn period(mut days: impl DoubleEndedIterator<Item = Date>, valuation: &Valuation<'_>) -> Option<(Date, Date)> {
+    let first = days.next();
+    let last = days.next_back().or(first);
     let after_last = last.map(|last| Date::from_days(last.days().saturating_add(1)));
     Some((valuation.from.or(first)?, valuation.to.or(after_last)?))
 }
@@ -200,22 +186,20 @@ impl<'r> Run<'r> {
         })
     }
 
-    async fn day(&mut self, usage: &Table, date: Date, files: &[DataFile]) -> Result<(), Error> {
+    async fn day(&mut self, recorded: &Recorded, date: Date) -> Result<(), Error> {
         let known = self.known_ids(date).await?;
-        let capacity = self.capacity(usage, files, &known).await?;
-        for data_file in files {
-            let mut batches = usage.stream_columns(data_file, &PastCalls::columns()).await?;
-            while let Some(batch) = batches.try_next().await? {
-                for call in PastCalls::new(&batch)?.iter() {
-                    if known.contains(&call.entry_id) {
-                        self.valued.already += 1;
-                    } else {
-                        self.add(&call, date, &capacity);
-                    }
+        let capacity = self.capacity(recorded, date, &known).await?;
+        let mut day = recorded.day(date).await?;
+        while let Some(chunk) = day.next().await? {
+            for call in chunk.iter() {
+                if known.contains(&call.entry_id) {
+                    self.valued.already += 1;
+                } else {
+                    self.add(&call, date, &capacity);
                 }
-                if self.waiting >= FILE_ROWS_MAX {
-                    self.flush().await?;
-                }
+            }
+            if self.waiting >= FILE_ROWS_MAX {
+                self.flush().await?;
             }
         }
         Ok(())
@@ -224,27 +208,23 @@ impl<'r> Run<'r> {
     /// Who used capacity on a day: read ahead, because a share depends on all calls of its hour.
     async fn capacity(
         &mut self,
-        usage: &Table,
-        files: &[DataFile],
+        recorded: &Recorded,
+        date: Date,
         known: &BTreeSet<EntryId>,
     ) -> Result<capacity::Day, Error> {
-        let mut day = capacity::Day::default();
+        let mut hours = capacity::Day::default();
         if self.book.capacities().next().is_none() {
-            return Ok(day);
+            return Ok(hours);
         }
-        for data_file in files {
-            let mut batches = usage.stream_columns(data_file, &PastCalls::columns()).await?;
-            while let Some(batch) = batches.try_next().await? {
-                PastCalls::new(&batch)?
-                    .iter()
-                    .for_each(|call| day.note(self.book, &call, known.contains(&call.entry_id)));
-            }
+        let mut day = recorded.day(date).await?;
+        while let Some(chunk) = day.next().await? {
+            chunk.iter().for_each(|call| hours.note(self.book, &call, known.contains(&call.entry_id)));
         }
-        day.close();
-        for (id, hours) in day.used_hours() {
-            *self.used_hours.entry(id.to_owned()).or_default() += hours;
+        hours.close();
+        for (id, used) in hours.used_hours() {
+            *self.used_hours.entry(id.to_owned()).or_default() += used;
         }
-        Ok(day)
+        Ok(hours)
     }
 
     async fn known_ids(&self, date: Date) -> Result<BTreeSet<EntryId>, Error> {

@@ -1,7 +1,7 @@
 //! Valuations of small ledgers.
 
 use super::*;
-use crate::price::Call;
+use crate::price::{Call, PastCalls};
 use crate::row::{Cost, Origin, Row};
 use crate::schema::UsageBuilder;
 use crate::{Entry, Feature, Operation, Root, Tokens};
@@ -28,6 +28,10 @@ fn entry<'a>(id: &'a str, model: &'a str, at: &str) -> Entry<'a> {
 
 /// Appends entries at the prices of `book`, as ingest does.
 async fn append(ledger: &Ledger, book: &Book, batch_id: &str, entries: &[Entry<'_>]) {
+    append_to(ledger.usage(), book, batch_id, entries).await;
+}
+
+async fn append_to(table: &Table, book: &Book, batch_id: &str, entries: &[Entry<'_>]) {
     let mut usage = UsageBuilder::default();
     for (offset, entry) in (0_i64..).zip(entries) {
         let (buckets, at) = (entry.tokens.buckets(), entry.started_at.unwrap());
@@ -45,13 +49,12 @@ async fn append(ledger: &Ledger, book: &Book, batch_id: &str, entries: &[Entry<'
                 offset,
                 batch_id,
                 batch_index: offset,
-                ingested_at: Instant::from_micros(1),
+                ingested_at: Instant::from_micros(offset),
             },
         });
     }
     let batch = usage.finish().unwrap();
     let keep: Vec<u32> = (0..u32::try_from(batch.num_rows()).unwrap()).collect();
-    let table = ledger.usage();
     let mut files = Vec::new();
     for (index, encoded) in file::encode(table.spec(), &batch, &keep).unwrap().iter().enumerate() {
         files.push(table.store_file(encoded, batch_id, index).await.unwrap());
@@ -190,6 +193,7 @@ async fn a_stored_call_is_priced_as_the_entry_was() {
             entry.request_model = Some("our-deployment".into());
         }),
         with("half", "openai", "gpt-4o", &|entry| entry.tokens.output = None),
+        with("what", "openai", "gpt-4o", &|entry| entry.operation = None),
         with("unknown", "openai", "gpt-4o", &|entry| entry.meters = vec![("tea_cups", usd("0.5"))]),
         with("sound", "openai", "whisper-1", &|entry| {
             entry.operation = Some(Operation::Transcription);
@@ -261,4 +265,28 @@ async fn capacity_nobody_priced_stays_unpriced() {
     let valued = book.value(&ledger, &valuation("v")).await.unwrap();
     assert_eq!(valued.by_status, BTreeMap::from([(PriceStatus::Provisioned, 1)]));
     assert_eq!(rows(&ledger).await[0].2, None);
+}
+
+#[tokio::test]
+async fn the_fullest_correction_of_a_call_is_what_is_valued() {
+    let ledger = Ledger::create_at(Root::memory()).await.unwrap();
+    let book = sheet("p,m,2026-01-01,,input,1,x\np,m,2026-01-01,,output,2,x\n");
+    let call = |id, status, tokens| {
+        let mut entry = entry(id, "m", "2026-11-19T10:00:00Z");
+        (entry.status, entry.tokens) = (status, tokens);
+        entry
+    };
+    let counts = |input| Tokens { input: Some(input), output: Some(0), ..Tokens::default() };
+    let pending = call("a", crate::Status::Pending, Tokens::default());
+    append(&ledger, &book, "b1", &[pending, call("b", crate::Status::Success, counts(5_000_000))]).await;
+    let corrections = [
+        call("a", crate::Status::Incomplete, counts(1_000_000)),
+        call("a", crate::Status::Success, counts(3_000_000)),
+        call("a", crate::Status::Success, Tokens::default()),
+    ];
+    append_to(ledger.corrections(), &book, "c1", &corrections).await;
+    let valued = book.value(&ledger, &valuation("v")).await.unwrap();
+    assert_eq!((valued.entries, valued.list_cost), (2, usd("8")), "each call once, 3 for a and 5 for b");
+    let coverage = book.coverage(&ledger).await.unwrap();
+    assert_eq!((coverage.calls, coverage.unpriced.len(), coverage.recorded_unpriced), (2, 0, 0));
 }

@@ -1,25 +1,35 @@
-//! `daybook prices`: list, check and import price sheets.
+//! `daybook prices`: list, check, import, compare and explain prices.
+
+mod check;
+mod diff;
+mod explain;
+mod sheet;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use daybook_ledger::price::{Book, Sheet};
-use daybook_ledger::{Clock as _, Date, Kind, Ledger, Report as _, SystemClock};
+use daybook_ledger::{Clock as _, Date, Kind, Ledger, Report as _, SystemClock, Usd};
 
 use crate::config::Layers;
 use crate::report::Failure;
+pub(crate) use sheet::{Dates, read_sheet};
 
 /// Commands about prices.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PricesCommand {
     /// Print price rows as CSV: those in force for a ledger, or the default sheet if there is no ledger.
     List(ListArgs),
-    /// Check a sheet without importing it, or the prices in force for a ledger.
-    Check(CheckArgs),
+    /// Check a sheet without importing it, or the prices in force; with --ledger, list what they leave without a price.
+    Check(check::CheckArgs),
     /// Import a sheet into a ledger. Entries already there keep the prices they have.
     Import(ImportArgs),
+    /// Compare two sets of prices on one day.
+    Diff(diff::DiffArgs),
+    /// Show how the cost of one entry comes about: each quantity, rate and row.
+    Explain(explain::ExplainArgs),
 }
 
 /// Flags of `daybook prices list`.
@@ -38,27 +48,26 @@ pub(crate) struct ListArgs {
     at: Option<Date>,
 }
 
-/// Flags of `daybook prices check`.
-#[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
-    /// The sheet (CSV, docs/prices.md); without it the prices in force are checked.
-    #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
-    #[command(flatten)]
-    ledger: LedgerArg,
-}
-
 /// Flags of `daybook prices import`.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// The sheet (CSV, docs/prices.md).
+    /// The sheet: our CSV (docs/prices.md), or LiteLLM's model_prices_and_context_window.json.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     ledger: LedgerArg,
+    /// First UTC day on which the rates of LiteLLM's file hold, which has no dates [default: today].
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
+    effective_from: Option<Date>,
+    /// First UTC day on which they no longer hold [default: none].
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
+    effective_to: Option<Date>,
+    /// Only say what would be imported.
+    #[arg(long)]
+    dry_run: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct LedgerArg {
     /// The ledger [default: ./ledger] [env: DAYBOOK_LEDGER].
     #[arg(short, long, value_name = "URL")]
@@ -72,8 +81,10 @@ pub(crate) fn parse_day(text: &str) -> Result<Date, String> {
 pub(crate) async fn run(command: PricesCommand, layers: &mut Layers) -> Result<ExitCode, Failure> {
     match command {
         PricesCommand::List(args) => list(args, layers).await?,
-        PricesCommand::Check(args) => check(args, layers).await?,
+        PricesCommand::Check(args) => check::run(args, layers).await?,
         PricesCommand::Import(args) => import(&args, layers).await?,
+        PricesCommand::Diff(args) => diff::run(args, layers).await?,
+        PricesCommand::Explain(args) => explain::run(args, layers).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -106,22 +117,18 @@ async fn list(args: ListArgs, layers: &mut Layers) -> Result<(), Failure> {
     std::io::stdout().lock().write_all(&csv).map_err(Failure::unprintable)
 }
 
-async fn check(args: CheckArgs, layers: &mut Layers) -> Result<(), Failure> {
-    let (book, what) = match args.file {
-        Some(file) => (read_book(&file)?, file.display().to_string()),
-        None => (in_force(args.ledger, layers).await?, "prices in force".into()),
-    };
-    say(&format!("{what}: {}", describe(&book)))
-}
-
 async fn import(args: &ImportArgs, layers: &mut Layers) -> Result<(), Failure> {
     let name = args.file.file_name().map_or_else(|| "sheet".into(), |name| name.to_string_lossy());
-    let bytes = read(&args.file)?;
-    let book = Book::read_csv(bytes.as_slice(), &args.file.display().to_string())?;
+    let imported_at = SystemClock.now();
+    let dates = Dates { from: args.effective_from, to: args.effective_to };
+    let file = read_sheet(&args.file, dates, imported_at.date())?;
+    file.litellm.iter().flat_map(|notes| notes.lines()).try_for_each(|line| say(&line))?;
+    if args.dry_run {
+        return say(&format!("{} would import {}", args.file.display(), describe(&file.book)));
+    }
     let ledger = Ledger::open_or_create(&layers.ledger(args.ledger.ledger.clone())).await?;
-    let sheet = Sheet { name: &name, bytes: &bytes, imported_at: SystemClock.now() };
-    book.store(&ledger, sheet).await?;
-    say(&format!("imported into {}: {}; workers use it from their next start", ledger.root().url, describe(&book)))
+    file.book.store(&ledger, Sheet { name: &name, bytes: &file.bytes, imported_at }).await?;
+    say(&format!("imported into {}: {}; workers use it from their next start", ledger.root().url, describe(&file.book)))
 }
 
 fn describe(book: &Book) -> String {
@@ -135,13 +142,9 @@ fn describe(book: &Book) -> String {
     format!("{rows} rows, {} models{span}", products.len())
 }
 
-/// Reads a sheet.
-pub(crate) fn read_book(file: &Path) -> Result<Book, Failure> {
-    Ok(Book::read_csv(read(file)?.as_slice(), &file.display().to_string())?)
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|error| Failure::new("CLI-006", &format!("{} cannot be read", file.display()), error))
+/// A number without the zeros at its end.
+fn plain(amount: Usd) -> String {
+    amount.to_string().trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn say(line: &str) -> Result<(), Failure> {
