@@ -369,6 +369,9 @@ fn config(options: &SessionOptions) -> SessionConfig {
     // Money is decimal, in the text of a query too.
     settings.sql_parser.parse_float_as_decimal = true;
     settings.execution.time_zone = Some(options.time_zone.clone());
+    // Each sort keeps this aside to merge what it spills: a view with several must leave room for rows.
+    settings.execution.sort_spill_reservation_bytes =
+        settings.execution.sort_spill_reservation_bytes.min(options.memory_bytes_max / 128);
     settings.execution.spill_compression = SpillCompression::Zstd;
     settings.execution.parquet.bloom_filter_on_read = true;
     settings.execution.parquet.enable_page_index = true;

@@ -4,18 +4,24 @@
 -- A filter on `day` reads only the files of those days.
 --
 -- - `day`: UTC day of the call; for quarantined messages the day of the message
--- - `gap`: `unpriced` (no `list_cost`), `usage_absent` (nobody counted tokens), `usage_estimated` (an estimate, not a
+-- - `gap`: `unassigned` (no rule of the registry gives the call to a workload; only if the registry has workloads),
+--   `unpriced` (no `list_cost`), `usage_absent` (nobody counted tokens), `usage_estimated` (an estimate, not a
 --   count), `incomplete` (cut short, or its end is not known yet), `unattributed` (no team), `usage_check` (the counts
 --   contradict one another), `quarantined` (messages that could not become entries)
 -- - `detail`: the `price_status`, the `status`, the `usage_check`, the `error_code`; for `unattributed`, what else names
---   an owner
+--   an owner; for `unassigned`, the provider
 -- - `calls`: calls; for quarantined, messages
 -- - `input_tokens`: tokens of these calls, as far as they are known
 -- - `output_tokens`: tokens of these calls, as far as they are known
 -- - `list_cost`: US dollars at stake by our prices; null if none of these calls is priced
 -- - `reported_cost`: US dollars at stake by what gateways and providers report; null if none of these calls has it
 WITH gaps AS (
-    SELECT event_date, 'unpriced' AS gap, price_status AS detail, input_tokens, output_tokens, list_cost, reported_cost,
+    SELECT event_date, 'unassigned' AS gap, provider AS detail, input_tokens, output_tokens, list_cost, reported_cost,
+           CASE WHEN reported_cost IS NOT NULL THEN 'USD' END AS reported_currency
+    FROM calls
+    WHERE workload IS NULL AND EXISTS (SELECT 1 FROM registry_workloads)
+    UNION ALL
+    SELECT event_date, 'unpriced', price_status, input_tokens, output_tokens, list_cost, reported_cost,
            reported_currency
     FROM usage
     WHERE list_cost IS NULL

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod fixture;
+mod portfolio;
 mod pruning;
 mod registry;
 mod render;

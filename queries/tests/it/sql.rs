@@ -6,11 +6,12 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
+use daybook_ledger::testing::{append, call};
 use daybook_ledger::{Ledger, Report as _};
 use daybook_queries::{Error, RegistryChoice, Session, SessionOptions};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 
-use crate::{fixture, registry};
+use crate::{fixture, portfolio, registry};
 
 struct Database(Session);
 
@@ -88,6 +89,18 @@ async fn the_registry_answers_in_sql() {
 #[tokio::test]
 async fn bills_stand_beside_spend() {
     check("billing.slt", &fixture::billed_company().await, "UTC").await;
+}
+
+#[tokio::test]
+async fn every_planted_fact_is_in_its_view() {
+    let registry = RegistryChoice::Given(Arc::new(portfolio::registry()));
+    let options = SessionOptions { registry, ..fixture::options() };
+    check_with("portfolio.slt", &portfolio::ledger().await, options.clone()).await;
+    check_with("nothing.slt", &fixture::empty().await, options.clone()).await;
+    let unpriced = fixture::empty().await;
+    let calls = ["a", "b"].map(|id| (call(id, "openai", "gpt-5", "chat", "2026-11-20T09:00:00Z", (10, 1)), None));
+    append(&unpriced, "b", &calls).await;
+    check_with("unpriced.slt", &unpriced, options).await;
 }
 
 #[tokio::test]
