@@ -5,6 +5,7 @@ mod billing;
 mod cli;
 mod decode;
 mod docs;
+mod facts;
 mod import;
 mod prices;
 mod receive;

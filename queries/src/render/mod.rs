@@ -4,6 +4,7 @@
 mod cells;
 mod csv;
 mod json;
+mod markdown;
 mod parquet;
 mod table;
 
@@ -32,13 +33,16 @@ pub enum Format {
     Json,
     /// One object a line, as in [`Format::Json`].
     Ndjson,
+    /// A table in Markdown; null is an empty cell.
+    Markdown,
     /// A Parquet file, zstd.
     Parquet,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 6] = [Self::Table, Self::Csv, Self::Tsv, Self::Json, Self::Ndjson, Self::Parquet];
+    pub const ALL: [Self; 7] =
+        [Self::Table, Self::Csv, Self::Tsv, Self::Json, Self::Ndjson, Self::Markdown, Self::Parquet];
 
     /// Its name on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -48,6 +52,7 @@ impl Format {
             Self::Tsv => "tsv",
             Self::Json => "json",
             Self::Ndjson => "ndjson",
+            Self::Markdown => "markdown",
             Self::Parquet => "parquet",
         }
     }
@@ -96,6 +101,7 @@ fn encoder(format: Format, schema: SchemaRef, table_rows_max: u64) -> Result<Box
         Format::Tsv => Box::new(csv::Csv::new(schema, b'\t')),
         Format::Json => Box::new(json::Json::new()),
         Format::Ndjson => Box::new(json::Ndjson),
+        Format::Markdown => Box::new(markdown::Markdown::new(schema)),
         Format::Parquet => Box::new(parquet::Parquet::new(&schema)?),
     })
 }

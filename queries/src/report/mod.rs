@@ -1,7 +1,15 @@
 //! Reports: questions with a fixed answer's shape, over a [`Session`](crate::Session).
 
+mod contracts;
 mod diff;
+mod lockin;
 mod reconcile;
+mod section;
+mod spend;
 
+pub use contracts::contracts;
 pub use diff::{By, Compared, DiffOptions, diff};
+pub use lockin::{lockin, why};
 pub use reconcile::{Cause, ReconcileOptions, Reconciled, Tolerance, reconcile};
+pub use section::{Section, render_sections};
+pub use spend::{Dimension, Grain, SpendOptions, spend};

@@ -1,6 +1,7 @@
 //! `daybook report`: questions with a fixed form.
 
 mod diff;
+mod facts;
 mod reconcile;
 
 use std::process::ExitCode;
@@ -20,6 +21,12 @@ pub(crate) enum ReportCommand {
     /// Bills and usage reports are read by `daybook import` (docs/reconcile.md). Exit code 1 if a line differs by more than the
     /// tolerance.
     Reconcile(reconcile::ReconcileArgs),
+    /// Show how firmly each workload is tied to its vendor, by which calls, and what moving takes.
+    Lockin(facts::LockinArgs),
+    /// Show what contracts ask for and when, what is used of commitments, which clauses are missing.
+    Contracts(facts::ContractsArgs),
+    /// Show spend by any dimension and grain of time, in any zone.
+    Spend(facts::SpendArgs),
 }
 
 /// Runs the report asked for.
@@ -27,5 +34,8 @@ pub(crate) async fn run(command: ReportCommand, layers: &mut Layers, quiet: bool
     match command {
         ReportCommand::Diff(args) => diff::run(args, layers, quiet).await,
         ReportCommand::Reconcile(args) => reconcile::run(args, layers, quiet).await,
+        ReportCommand::Lockin(args) => facts::run_lockin(args, layers).await,
+        ReportCommand::Contracts(args) => facts::run_contracts(args, layers).await,
+        ReportCommand::Spend(args) => facts::run_spend(args, layers).await,
     }
 }

@@ -1,0 +1,56 @@
+//! A table in Markdown (GitHub's form).
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use super::{Encode, Format, cells, not_in};
+use crate::Error;
+
+pub(super) struct Markdown {
+    /// Until the header is written.
+    header: Option<SchemaRef>,
+}
+
+impl Markdown {
+    pub(super) fn new(schema: SchemaRef) -> Self {
+        Self { header: Some(schema) }
+    }
+
+    fn write_header(&mut self, out: &mut Vec<u8>) {
+        let Some(schema) = self.header.take() else { return };
+        write_row(schema.fields().iter().map(|field| field.name().as_str().into()), out);
+        let is_number = |data_type: &arrow::datatypes::DataType| data_type.is_numeric();
+        let rules = schema.fields().iter().map(|field| if is_number(field.data_type()) { "---:" } else { "---" });
+        write_row(rules.map(String::from), out);
+    }
+}
+
+impl Encode for Markdown {
+    fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.write_header(out);
+        let batch = cells::flat(batch).map_err(not_in(Format::Markdown))?;
+        let options = FormatOptions::new().with_null("");
+        let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
+        let columns: Vec<_> = columns.collect::<Result<_, _>>().map_err(not_in(Format::Markdown))?;
+        for at in 0..batch.num_rows() {
+            write_row(columns.iter().map(|column| cell(&column.value(at).to_string())), out);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<u64, Error> {
+        self.write_header(out);
+        Ok(0)
+    }
+}
+
+/// What would end a cell or a row is written otherwise.
+fn cell(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
+fn write_row(cells: impl Iterator<Item = String>, out: &mut Vec<u8>) {
+    let cells: Vec<String> = cells.collect();
+    out.extend_from_slice(format!("| {} |\n", cells.join(" | ")).as_bytes());
+}

@@ -1,0 +1,155 @@
+//! Reports made of published queries, on the planted company.
+
+use std::sync::Arc;
+
+use daybook_ledger::Date;
+use daybook_queries::registry::{File, Registry};
+use daybook_queries::report::{
+    Dimension, Grain, Section, SpendOptions, contracts, lockin, render_sections, spend, why,
+};
+use daybook_queries::{Format, RegistryChoice, Session, SessionOptions};
+use serde_json::Value;
+
+use crate::{fixture, portfolio};
+
+async fn open(registry: Registry) -> Session {
+    let registry = RegistryChoice::Given(Arc::new(registry));
+    Session::open(&portfolio::ledger().await, SessionOptions { registry, ..fixture::options() }).await.unwrap()
+}
+
+async fn text(session: &Session, sections: &[Section], format: Format) -> String {
+    let mut out = Vec::new();
+    render_sections(session, sections, format, &mut out).await.unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+async fn json(session: &Session, sections: &[Section]) -> Value {
+    serde_json::from_str(&text(session, sections, Format::Json).await).unwrap()
+}
+
+/// The registry of the portfolio with a `features.toml` of its own.
+fn with_features(features: &str) -> Registry {
+    let mut files = portfolio::registry().files().to_vec();
+    files.push(File { name: "features.toml".into(), text: features.into() });
+    Registry::read("", files).unwrap()
+}
+
+#[tokio::test]
+async fn the_report_holds_every_planted_tie_in_its_own_table() {
+    let report = json(&open(portfolio::registry()).await, &lockin()).await;
+    let segments: Vec<_> =
+        report["segments"].as_array().unwrap().iter().map(|row| (&row["segment"], &row["calls"])).collect();
+    assert_eq!(
+        format!("{segments:?}"),
+        r#"[(String("locked_in"), Number(9)), (String("movable"), Number(5)), (String("portable"), Number(239))]"#
+    );
+    assert_eq!(report["segments"][0]["list_cost"], "4.900005000000");
+    assert_eq!(report["workloads"][0]["workload"], "threads");
+    assert_eq!(report["workloads"][0]["because"], "hosted_state");
+    assert_eq!(report["workloads"][0]["agrees"], false);
+    assert_eq!(report["embeddings"][0]["input_tokens"], 5000);
+    assert_eq!(report["fine_tuned_models"][0]["model"], "ft:gpt-4.1:acme");
+    assert_eq!(report["hosted_state"][0]["first_day"], "2026-10-05");
+    assert_eq!(report["commitments"][0]["remaining"], "-4.000005000000");
+    assert_eq!(report["capacity"].as_array().unwrap().len(), 0);
+    assert_eq!(report["made_from"]["registry_version"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_changed_rule_changes_the_segment_it_decides_and_no_other() {
+    let segment = |report: &Value, name: &str| {
+        let rows = report["workloads"].as_array().unwrap();
+        rows.iter().find(|row| row["workload"] == name).unwrap()["segment"].as_str().unwrap().to_owned()
+    };
+    let rule = "[[feature]]\nname = 'tool_calling'\nform = 'proprietary_api'\nsegment = 'SEGMENT'\nshare_min = SHARE\n\
+                effort_days = 1\nreason = 'ours'\nmoving = 'ours'\n";
+    for (changed, share, expected) in
+        [("locked_in", "0.3", "locked_in"), ("movable", "0.357143", "movable"), ("movable", "0.357144", "portable")]
+    {
+        let features = rule.replace("SEGMENT", changed).replace("SHARE", share);
+        let report = json(&open(with_features(&features)).await, &lockin()).await;
+        assert_eq!(segment(&report, "tools"), expected, "{changed} from {share}");
+        assert_eq!(segment(&report, "threads"), "locked_in");
+        assert_eq!(segment(&report, "chat"), "portable");
+    }
+}
+
+#[tokio::test]
+async fn why_names_the_rules_counts_and_a_call_for_each() {
+    let session = open(portfolio::registry()).await;
+    let report = json(&session, &why(&session, "tools").unwrap()).await;
+    assert_eq!(report["verdict"][0]["segment"], "movable");
+    let rules = report["rules"].as_array().unwrap();
+    assert_eq!(
+        (&rules[0]["feature"], &rules[0]["calls"], &rules[0]["list_cost"]),
+        (&"tool_calling".into(), &5.into(), &"1.000000000000".into())
+    );
+    let sample = rules[0]["sample"].as_str().unwrap();
+    let sql = format!(
+        "SELECT array_has(features, 'tool_calling') AS yes FROM usage WHERE entry_id = decode('{sample}', 'hex')"
+    );
+    let found = json(&session, &[Section { name: "found", title: "", note: "", sql }]).await;
+    assert_eq!(found["found"][0]["yes"], true);
+    assert_eq!(report["assignment"][0]["conditions"], "team = tools");
+    assert_eq!(report["providers"][1]["provider"], "bedrock");
+    let error = why(&session, "tool").unwrap_err();
+    assert_eq!(error.to_string(), "unknown workload `tool`; did you mean `tools`?");
+}
+
+#[tokio::test]
+async fn contracts_say_what_is_due() {
+    let session = open(portfolio::registry()).await;
+    // The gate is 2026-08-03, notice 2026-12-01, the end 2026-12-31.
+    for (on, due) in [
+        ("2026-08-02", "open"),
+        ("2026-08-03", "decide"),
+        ("2026-12-01", "decide"),
+        ("2026-12-02", "notice passed"),
+        ("2027-01-01", "ended"),
+    ] {
+        let report = json(&session, &contracts(Date::parse(on).unwrap())).await;
+        assert_eq!(report["calendar"][0]["due"], due, "{on}");
+    }
+    let report = json(&session, &contracts(Date::parse("2026-11-21").unwrap())).await;
+    assert_eq!(report["calendar"][0]["days_to_notice"], 10);
+    assert_eq!(report["spend"][0]["list_cost"], "14.000005000000");
+}
+
+#[tokio::test]
+async fn spend_follows_the_zone_and_its_window_is_half_open() {
+    let options = SessionOptions { time_zone: "Europe/Berlin".into(), ..fixture::options() };
+    let session = Session::open(&fixture::clock_changes().await, options).await.unwrap();
+    let day = |text: &str| Date::parse(text);
+    let by_day = SpendOptions { by: vec![], grain: Some(Grain::Day), from: day("2026-03-29"), to: day("2026-03-30") };
+    let report = json(&session, &[spend(&by_day)]).await;
+    assert_eq!(report["spend"].as_array().unwrap().len(), 1);
+    assert_eq!((&report["spend"][0]["day"], &report["spend"][0]["calls"]), (&"2026-03-29".into(), &23.into()));
+    // The first two hours of the 24th in Berlin are the 23rd in UTC, where the ledger has no calls.
+    let by_team =
+        SpendOptions { by: vec![Dimension::Team], from: day("2026-10-24"), to: day("2026-10-26"), grain: None };
+    let report = json(&session, &[spend(&by_team)]).await;
+    assert_eq!((&report["spend"][0]["team"], &report["spend"][0]["calls"]), (&"search".into(), &47.into()));
+    assert_eq!(report["spend"][0]["list_cost"], "0.470000000000");
+    for by in Dimension::ALL {
+        let options = SpendOptions { by: vec![*by], grain: Some(Grain::Month), ..SpendOptions::default() };
+        json(&session, &[spend(&options)]).await;
+    }
+}
+
+#[tokio::test]
+async fn several_tables_are_text_or_json_and_nothing_else() {
+    let session = open(portfolio::registry()).await;
+    let sections = contracts(Date::parse("2026-11-21").unwrap());
+    let markdown = text(&session, &sections, Format::Markdown).await;
+    let expected = "## Clauses\n\nMissing is what was refused or is not listed.\n\n| contract | held | missing |\n| --- | --- | --- |\n| openai-2026 |  | api_compatibility, ";
+    assert!(markdown.contains(expected), "{markdown}");
+    assert!(
+        markdown.starts_with("Made from version 12 of `usage` and a registry that is not in the ledger.\n"),
+        "{markdown}"
+    );
+    let mut out = Vec::new();
+    let error = render_sections(&session, &sections, Format::Csv, &mut out).await.unwrap_err();
+    assert!(error.to_string().contains("--only") && out.is_empty(), "{error}");
+    let csv = text(&session, &sections[3..], Format::Csv).await;
+    assert!(csv.starts_with("contract,held,missing\nopenai-2026,,"), "{csv}");
+}
