@@ -104,6 +104,9 @@ pub enum Error {
     /// The registry has no such workload.
     #[error("unknown workload `{name}`{}", names::suggestion(.nearest.as_deref()))]
     UnknownWorkload { name: String, nearest: Option<String>, valid: Vec<String> },
+    /// A model has no price.
+    #[error("there is no price for `{provider}/{model}`: {status}")]
+    NotPriced { provider: String, model: String, status: &'static str },
     /// The person asked to stop.
     #[error("the query was stopped as asked")]
     Interrupted,
@@ -147,6 +150,7 @@ impl Error {
         "QUERIES-033",
         "QUERIES-034",
         "QUERIES-035",
+        "QUERIES-036",
         "QUERIES-099",
     ];
 
@@ -258,6 +262,7 @@ impl Report for Error {
             Self::UnknownRegistryVersion { .. } => "QUERIES-033",
             Self::UnknownEntry { .. } => "QUERIES-034",
             Self::UnknownWorkload { .. } => "QUERIES-035",
+            Self::NotPriced { .. } => "QUERIES-036",
             Self::Ledger(error) => error.code(),
             Self::Internal { .. } => "QUERIES-099",
         }
@@ -284,7 +289,8 @@ impl Report for Error {
             | Self::NoRegistry { .. }
             | Self::UnknownRegistryVersion { .. }
             | Self::UnknownEntry { .. }
-            | Self::UnknownWorkload { .. } => Kind::Usage,
+            | Self::UnknownWorkload { .. }
+            | Self::NotPriced { .. } => Kind::Usage,
             Self::Registry { .. } => Kind::Refused,
             Self::Timeout { .. }
             | Self::Interrupted
@@ -318,6 +324,9 @@ impl Report for Error {
                 "the registry has no workloads; `daybook registry import DIR` stores one that has".into()
             }
             Self::UnknownWorkload { valid, .. } => format!("there are {}", list(valid)),
+            Self::NotPriced { .. } => {
+                "`daybook prices list` prints what has a price; `daybook prices import FILE` adds prices".into()
+            }
             Self::UnknownColumn { valid, .. } if valid.is_empty() => return None,
             Self::UnknownColumn { valid, .. } if valid.len() > NAMES_LISTED_MAX => {
                 "`DESCRIBE table` lists the columns of a table".into()

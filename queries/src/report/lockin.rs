@@ -1,6 +1,10 @@
 //! How firmly each workload is tied to its vendor, by which calls, and what it would take to move.
 
+use daybook_ledger::price::{Book, Call};
+use daybook_ledger::{Entry, Instant, Operation, Tokens, Usd};
+
 use super::Section;
+use crate::registry::ModelRef;
 use crate::{Error, Session, names};
 
 fn section(name: &'static str, title: &'static str, note: &'static str, sql: impl Into<String>) -> Section {
@@ -32,7 +36,8 @@ fn overview() -> Vec<Section> {
             "workloads",
             "Workloads",
             "The segment is the firmest of the rules that bind. `agrees` compares it with what the owner declares; \
-             effort is the sum of the rules' assumptions, in engineering days. No name: calls of no workload.",
+             effort is the sum of the rules' assumptions, in engineering days. No name: calls of no workload, \
+             which have no segment.",
             "SELECT workload, owner, declared_segment, segment, agrees, because, calls, unpriced_calls, list_cost, \
              locked_in_cost, movable_cost, portable_cost, effort_days FROM lockin \
              ORDER BY list_cost DESC NULLS LAST, workload",
@@ -99,6 +104,41 @@ fn forms() -> Vec<Section> {
             of_form("commitment"),
         ),
     ]
+}
+
+/// What it costs to embed again with `model` what was embedded so far, by the prices in `book` at `at`.
+///
+/// # Errors
+/// [`Error::NotPriced`] if the book has no price for embeddings of that model.
+pub fn re_embedding(book: &Book, model: &ModelRef, at: Instant) -> Result<Section, Error> {
+    let usd = usd_per_million(book, model, at)?;
+    let name = format!("{}/{}", model.provider, model.model).replace('\'', "''");
+    Ok(section(
+        "re_embedding",
+        "Form 3: embedding again",
+        "The tokens embedded so far, at the list price of the model named. Texts embedded twice count twice, and another \
+         model may count tokens otherwise.",
+        format!(
+            "SELECT provider, model, workload, calls, input_tokens, list_cost AS paid, '{name}' AS new_model, \
+             {usd}::decimal(38, 12) AS usd_per_million, \
+             (input_tokens::decimal(20, 0) * {usd}::decimal(18, 12) / 1000000::decimal(7, 0))::decimal(38, 12) AS cost \
+             FROM lockin_forms WHERE form = 'embeddings' ORDER BY cost DESC NULLS LAST, provider, model, workload"
+        ),
+    ))
+}
+
+fn usd_per_million(book: &Book, model: &ModelRef, at: Instant) -> Result<Usd, Error> {
+    let mut entry = Entry::new("", Operation::Embeddings, b"");
+    entry.provider = Some(model.provider.as_str().into());
+    entry.response_model = Some(model.model.as_str().into());
+    entry.tokens = Tokens { input: Some(1_000_000), output: Some(0), ..Tokens::default() };
+    let buckets = entry.tokens.buckets();
+    let rated = book.price(&Call::of(&entry, &buckets, at));
+    rated.list_cost.ok_or_else(|| Error::NotPriced {
+        provider: model.provider.clone(),
+        model: model.model.clone(),
+        status: rated.status.as_str(),
+    })
 }
 
 /// The report about `workload`: the rules that decide its segment, with counts, dollars and a call for each.

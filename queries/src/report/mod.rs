@@ -9,7 +9,7 @@ mod spend;
 
 pub use contracts::contracts;
 pub use diff::{By, Compared, DiffOptions, diff};
-pub use lockin::{lockin, why};
+pub use lockin::{lockin, re_embedding, why};
 pub use reconcile::{Cause, ReconcileOptions, Reconciled, Tolerance, reconcile};
 pub use section::{Section, render_sections};
 pub use spend::{Dimension, Grain, SpendOptions, spend};

@@ -2,12 +2,13 @@
 --
 -- One row per workload, also for those of the registry without a call, and one of null for calls of none. The segment is
 -- the firmest of the rules that bind (`workload_features`); without any it is portable. A workload without a call has no
--- segment: nothing shows what it is.
+-- segment: nothing shows what it is. Neither have calls of no workload, which need not belong together; what each of them
+-- leans on is counted all the same.
 --
 -- - `workload`: by the registry; null for calls of none
 -- - `owner`: who answers for it; null if nobody is named
 -- - `declared_segment`: what the owner takes it to be; null if not said
--- - `segment`: what traffic shows: `portable`, `movable`, `locked_in`; null without a call
+-- - `segment`: what traffic shows: `portable`, `movable`, `locked_in`; null without a call or a workload
 -- - `agrees`: whether both are the same; null if one is not known
 -- - `because`: the features that make it so; null if none does
 -- - `calls`: calls
@@ -23,7 +24,7 @@
 -- - `provider`: the one with the most calls
 -- - `provider_share`: its part of the calls, 0 to 1
 -- - `option`: `fresh` if a call succeeded on a second provider within the workload's window, `stale` if that is longer
---   ago, `never` if there was none; null without a call. Counted back from the last day of the ledger
+--   ago, `never` if there was none; null without a segment. Counted back from the last day of the ledger
 -- - `second_provider`: where that was; the latest
 -- - `second_provider_day`: UTC day of the last success there
 -- - `first_day`: UTC day of the first call
@@ -117,8 +118,10 @@ main AS (
     GROUP BY workload
 ),
 seen AS (
-    SELECT totals.*, provider, provider_share, second_provider, second_provider_day, true AS is_seen,
-           CASE coalesce(firmness, 0) WHEN 0 THEN 'portable' WHEN 1 THEN 'movable' ELSE 'locked_in' END AS segment
+    SELECT totals.*, provider, provider_share, second_provider, second_provider_day,
+           CASE WHEN totals.workload IS NOT NULL THEN
+               CASE coalesce(firmness, 0) WHEN 0 THEN 'portable' WHEN 1 THEN 'movable' ELSE 'locked_in' END
+           END AS segment
     FROM totals
     LEFT JOIN main ON main.workload IS NOT DISTINCT FROM totals.workload
 ),
@@ -131,7 +134,7 @@ SELECT
     declared_segment,
     segment,
     declared_segment = segment AS agrees,
-    because,
+    CASE WHEN segment IS NOT NULL THEN because END AS because,
     coalesce(calls, 0) AS calls,
     coalesce(unpriced_calls, 0) AS unpriced_calls,
     list_cost,
@@ -141,16 +144,16 @@ SELECT
     movable_cost,
     coalesce(portable_calls, 0) AS portable_calls,
     portable_cost,
-    CASE WHEN is_seen THEN coalesce(effort_days, 0::decimal(38, 12)) END AS effort_days,
+    CASE WHEN segment IS NOT NULL THEN coalesce(effort_days, 0::decimal(38, 12)) END AS effort_days,
     provider,
     provider_share,
-    CASE WHEN is_seen IS NULL THEN NULL
+    CASE WHEN segment IS NULL THEN NULL
          WHEN second_provider_day IS NULL THEN 'never'
          WHEN day - second_provider_day::int <= coalesce(option_window_days, 90) THEN 'fresh'
          ELSE 'stale'
     END AS option,
-    second_provider,
-    second_provider_day,
+    CASE WHEN segment IS NOT NULL THEN second_provider END AS second_provider,
+    CASE WHEN segment IS NOT NULL THEN second_provider_day END AS second_provider_day,
     first_day,
     last_day
 FROM seen

@@ -38,6 +38,7 @@ pub const ALL: &[View] = &[
     view!("unassigned"),
     view!("unit_economics"),
     view!("wasted_spend"),
+    view!("cache_use"),
     view!("latency"),
     view!("concentration"),
     view!("shadow_ai"),

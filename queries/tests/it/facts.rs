@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use daybook_ledger::Date;
-use daybook_queries::registry::{File, Registry};
+use daybook_ledger::price::Book;
+use daybook_ledger::{Date, Instant};
+use daybook_queries::registry::{File, ModelRef, Registry};
 use daybook_queries::report::{
-    Dimension, Grain, Section, SpendOptions, contracts, lockin, render_sections, spend, why,
+    Dimension, Grain, Section, SpendOptions, contracts, lockin, re_embedding, render_sections, spend, why,
 };
 use daybook_queries::{Format, RegistryChoice, Session, SessionOptions};
 use serde_json::Value;
@@ -94,6 +95,21 @@ async fn why_names_the_rules_counts_and_a_call_for_each() {
     assert_eq!(report["providers"][1]["provider"], "bedrock");
     let error = why(&session, "tool").unwrap_err();
     assert_eq!(error.to_string(), "unknown workload `tool`; did you mean `tools`?");
+}
+
+#[tokio::test]
+async fn embedding_again_costs_the_recorded_tokens_at_the_price_named() {
+    let session = open(portfolio::registry()).await;
+    let sheet = "provider,model,effective_from,effective_to,unit,usd_per_million,source\n\
+                 acme,embed-1,2026-01-01,2026-11-01,input,0.5,contract\nacme,embed-1,2026-11-01,,input,0.123457,contract\n";
+    let book = Book::read_csv(sheet.as_bytes(), "sheet").unwrap();
+    let model = |model: &str| ModelRef { provider: "acme".into(), model: model.into() };
+    let at = Instant::parse("2026-11-20T09:00:00Z").unwrap();
+    let report = json(&session, &[re_embedding(&book, &model("embed-1"), at).unwrap()]).await;
+    let row = &report["re_embedding"][0];
+    assert_eq!((&row["input_tokens"], &row["cost"]), (&5000.into(), &"0.000617285000".into()));
+    let error = re_embedding(&book, &model("embed-2"), at).unwrap_err();
+    assert_eq!(error.to_string(), "there is no price for `acme/embed-2`: unknown_model");
 }
 
 #[tokio::test]

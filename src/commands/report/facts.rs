@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use daybook_ledger::price::Book;
 use daybook_ledger::{Clock as _, Date, Kind, Ledger, SystemClock};
+use daybook_queries::registry::ModelRef;
 use daybook_queries::report::{
-    Dimension, Grain, Section, SpendOptions, contracts, lockin, render_sections, spend, why,
+    Dimension, Grain, Section, SpendOptions, contracts, lockin, re_embedding, render_sections, spend, why,
 };
 use daybook_queries::{Format, Session, SessionOptions};
 
@@ -42,6 +44,9 @@ pub(crate) struct LockinArgs {
     /// Shows what decides the segment of this workload: rules, counts, dollars, sample entries.
     #[arg(long, value_name = "WORKLOAD")]
     why: Option<String>,
+    /// Also shows what it costs today to embed again, with this model, what was embedded so far.
+    #[arg(long, value_name = "PROVIDER/MODEL", value_parser = parse_model, conflicts_with = "why")]
+    re_embed: Option<ModelRef>,
     /// Shows one table, by its name in JSON.
     #[arg(long, value_name = "TABLE")]
     only: Option<String>,
@@ -84,6 +89,11 @@ pub(crate) struct SpendArgs {
     facts: FactsArgs,
 }
 
+fn parse_model(text: &str) -> Result<ModelRef, String> {
+    let (provider, model) = text.split_once('/').ok_or_else(|| format!("`{text}` is not PROVIDER/MODEL"))?;
+    Ok(ModelRef { provider: provider.into(), model: model.into() })
+}
+
 fn dimensions() -> impl clap::builder::TypedValueParser<Value = Dimension> {
     let words = Dimension::ALL.iter().map(|dimension| dimension.as_str());
     PossibleValuesParser::new(words).try_map(|text| text.parse::<Dimension>())
@@ -95,10 +105,14 @@ fn grains() -> impl clap::builder::TypedValueParser<Value = Grain> {
 
 pub(super) async fn run_lockin(args: LockinArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
     let session = open(&args.facts, "UTC", layers).await?;
-    let sections = match &args.why {
+    let mut sections = match &args.why {
         Some(workload) => why(&session, workload)?,
         None => lockin(),
     };
+    if let Some(model) = &args.re_embed {
+        let ledger = Ledger::open(&layers.ledger(args.facts.ledger.clone())).await?;
+        sections.push(re_embedding(&Book::load(&ledger).await?, model, SystemClock.now())?);
+    }
     show(&session, sections, args.only.as_deref(), &args.facts).await
 }
 
