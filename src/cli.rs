@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    config, decode, demo, export, import, ingest, prices, query, receive, registry, report, reprice, verify,
+    config, decode, demo, export, gate, import, ingest, prices, query, receive, registry, report, reprice, verify,
 };
 
 /// The append-only ledger of a company's AI usage.
@@ -77,6 +77,8 @@ pub(crate) enum Command {
     /// Say what calls are: workloads, contracts, features, models.
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
+    /// Check what must hold before a contract is renewed.
+    Gate(gate::GateArgs),
     /// Show effective settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),

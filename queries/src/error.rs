@@ -104,6 +104,9 @@ pub enum Error {
     /// The registry has no such workload.
     #[error("unknown workload `{name}`{}", names::suggestion(.nearest.as_deref()))]
     UnknownWorkload { name: String, nearest: Option<String>, valid: Vec<String> },
+    /// The registry has no such contract.
+    #[error("unknown contract `{name}`{}", names::suggestion(.nearest.as_deref()))]
+    UnknownContract { name: String, nearest: Option<String>, valid: Vec<String> },
     /// A model has no price.
     #[error("there is no price for `{provider}/{model}`: {status}")]
     NotPriced { provider: String, model: String, status: &'static str },
@@ -151,6 +154,7 @@ impl Error {
         "QUERIES-034",
         "QUERIES-035",
         "QUERIES-036",
+        "QUERIES-037",
         "QUERIES-099",
     ];
 
@@ -263,6 +267,7 @@ impl Report for Error {
             Self::UnknownEntry { .. } => "QUERIES-034",
             Self::UnknownWorkload { .. } => "QUERIES-035",
             Self::NotPriced { .. } => "QUERIES-036",
+            Self::UnknownContract { .. } => "QUERIES-037",
             Self::Ledger(error) => error.code(),
             Self::Internal { .. } => "QUERIES-099",
         }
@@ -290,7 +295,8 @@ impl Report for Error {
             | Self::UnknownRegistryVersion { .. }
             | Self::UnknownEntry { .. }
             | Self::UnknownWorkload { .. }
-            | Self::NotPriced { .. } => Kind::Usage,
+            | Self::NotPriced { .. }
+            | Self::UnknownContract { .. } => Kind::Usage,
             Self::Registry { .. } => Kind::Refused,
             Self::Timeout { .. }
             | Self::Interrupted
@@ -324,6 +330,10 @@ impl Report for Error {
                 "the registry has no workloads; `daybook registry import DIR` stores one that has".into()
             }
             Self::UnknownWorkload { valid, .. } => format!("there are {}", list(valid)),
+            Self::UnknownContract { valid, .. } if valid.is_empty() => {
+                "the registry has no contracts; `daybook registry import DIR` stores one that has".into()
+            }
+            Self::UnknownContract { valid, .. } => format!("there are {}", list(valid)),
             Self::NotPriced { .. } => {
                 "`daybook prices list` prints what has a price; `daybook prices import FILE` adds prices".into()
             }

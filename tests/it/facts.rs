@@ -34,3 +34,25 @@ fn reports_of_an_empty_ledger_say_nothing_that_looks_like_a_fact() {
     let sql = run.done().split_once('\n').unwrap().1;
     daybook_in(dir.path(), &["query", "-c", sql]).done();
 }
+
+#[test]
+fn the_gate_is_shut_when_nothing_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("r")).unwrap();
+    let contract = "[[contract]]\nname = 'c'\nvendor = 'Acme'\nproviders = 'acme'\nstarts_on = 2026-01-01\n";
+    std::fs::write(dir.path().join("r/contracts.toml"), contract).unwrap();
+    daybook_in(dir.path(), &["registry", "import", "r"]).done();
+    let run = daybook_in(dir.path(), &["gate", "--contract", "c", "--on", "2026-11-20", "--format", "csv"]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    let rows: Vec<_> = run.stdout.lines().collect();
+    assert_eq!(
+        rows[1..4],
+        [
+            "gate_day,true,no end,after 2026-11-20",
+            "calls,false,0,at least 1",
+            "concentration,false,unknown,at most 0.800000"
+        ]
+    );
+    let run = daybook_in(dir.path(), &["gate", "--contract", "d"]);
+    run.refused(2, "error[QUERIES-037]: unknown contract `d`");
+}

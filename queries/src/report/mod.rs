@@ -2,6 +2,7 @@
 
 mod contracts;
 mod diff;
+mod gate;
 mod lockin;
 mod reconcile;
 mod section;
@@ -9,6 +10,7 @@ mod spend;
 
 pub use contracts::contracts;
 pub use diff::{By, Compared, DiffOptions, diff};
+pub use gate::{GateOptions, gate, gate_is_open};
 pub use lockin::{lockin, re_embedding, why};
 pub use reconcile::{Cause, ReconcileOptions, Reconciled, Tolerance, reconcile};
 pub use section::{Section, render_sections};

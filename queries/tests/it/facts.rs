@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use daybook_ledger::price::Book;
-use daybook_ledger::{Date, Instant};
-use daybook_queries::registry::{File, ModelRef, Registry};
+use daybook_ledger::testing::{append, call};
+use daybook_ledger::{Date, Instant, Usd};
+use daybook_queries::registry::{ClauseKind, File, ModelRef, Registry};
 use daybook_queries::report::{
-    Dimension, Grain, Section, SpendOptions, contracts, lockin, re_embedding, render_sections, spend, why,
+    Dimension, GateOptions, Grain, Section, SpendOptions, contracts, gate, gate_is_open, lockin, re_embedding,
+    render_sections, spend, why,
 };
 use daybook_queries::{Format, RegistryChoice, Session, SessionOptions};
 use serde_json::Value;
@@ -129,6 +131,67 @@ async fn contracts_say_what_is_due() {
     let report = json(&session, &contracts(Date::parse("2026-11-21").unwrap())).await;
     assert_eq!(report["calendar"][0]["days_to_notice"], 10);
     assert_eq!(report["spend"][0]["list_cost"], "14.000005000000");
+}
+
+#[tokio::test]
+async fn the_gate_names_each_reason_and_opens_when_none_is_left() {
+    let session = open(portfolio::registry()).await;
+    let part = |text: &str| Usd::parse(text).unwrap();
+    let strict = GateOptions {
+        contract: "openai-2026".into(),
+        on: Date::parse("2026-11-20").unwrap(),
+        concentration_max: part("0.5"),
+        unpriced_max: part("0.001"),
+        unassigned_max: part("0"),
+        clauses: vec![ClauseKind::Escrow, ClauseKind::DataPortability],
+    };
+    let checks = gate(&session, &strict).unwrap();
+    let report = json(&session, std::slice::from_ref(&checks)).await;
+    let found = |name: &str| {
+        let rows = report["gate"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["check"] == name).unwrap();
+        (row["passed"].as_bool().unwrap(), row["found"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(found("gate_day"), (false, "2026-08-03".into()));
+    assert_eq!(found("calls"), (true, "233".into()));
+    assert_eq!(found("concentration"), (false, "0.778643".into()));
+    assert_eq!(found("unpriced"), (false, "0.004292".into()));
+    assert_eq!(found("unassigned"), (true, "0.000000".into()));
+    assert_eq!(found("options"), (false, "chat stale, rare never".into()));
+    assert_eq!(found("declared"), (false, "threads is locked_in".into()));
+    assert_eq!(found("clauses"), (false, "missing data_portability, escrow".into()));
+    assert_eq!(found("commitments"), (true, "on course".into()));
+    assert!(!gate_is_open(&session, &checks).await.unwrap());
+
+    let error = gate(&session, &GateOptions { contract: "openai-2027".into(), ..strict }).unwrap_err();
+    assert_eq!(error.to_string(), "unknown contract `openai-2027`; did you mean `openai-2026`?");
+}
+
+#[tokio::test]
+async fn a_gate_with_nothing_against_it_is_open() {
+    let ledger = fixture::empty().await;
+    let (entry, other) = (
+        call("a", "openai", "gpt-5", "chat", "2026-02-20T09:00:00Z", (10, 1)),
+        call("b", "mistral", "mistral-small-2603", "chat", "2026-02-20T09:00:00Z", (10, 1)),
+    );
+    let third = call("c", "openai", "gpt-5", "chat", "2026-02-20T09:00:00Z", (10, 1));
+    let cost = fixture::usd("0.1");
+    append(&ledger, "b", &[(entry, cost), (other, cost), (third, cost)]).await;
+    let registry = RegistryChoice::Given(Arc::new(portfolio::registry()));
+    let session = Session::open(&ledger, SessionOptions { registry, ..fixture::options() }).await.unwrap();
+    let limits = |concentration: &str| GateOptions {
+        contract: "openai-2026".into(),
+        on: Date::parse("2026-03-01").unwrap(),
+        concentration_max: Usd::parse(concentration).unwrap(),
+        unpriced_max: Usd::ZERO,
+        unassigned_max: Usd::ZERO,
+        clauses: vec![],
+    };
+    for (concentration, open) in [("0.666667", true), ("0.666666", false)] {
+        let checks = gate(&session, &limits(concentration)).unwrap();
+        let text = text(&session, std::slice::from_ref(&checks), Format::Table).await;
+        assert_eq!(gate_is_open(&session, &checks).await.unwrap(), open, "{text}");
+    }
 }
 
 #[tokio::test]

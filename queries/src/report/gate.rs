@@ -1,0 +1,107 @@
+//! The gate before a renewal: what must hold so that one can decide.
+
+use arrow::array::AsArray as _;
+use daybook_ledger::{Date, Usd};
+
+use super::Section;
+use crate::registry::ClauseKind;
+use crate::{Error, Session, names};
+
+/// What must hold.
+#[derive(Clone, Debug)]
+pub struct GateOptions {
+    /// The contract.
+    pub contract: String,
+    /// The day it is asked on.
+    pub on: Date,
+    /// The largest part of the ledger's priced spend that may fall under the contract, 0 to 1.
+    pub concentration_max: Usd,
+    /// The largest part of the contract's calls that may have no price.
+    pub unpriced_max: Usd,
+    /// The largest part of the contract's calls that may belong to no workload.
+    pub unassigned_max: Usd,
+    /// Clauses the contract must have.
+    pub clauses: Vec<ClauseKind>,
+}
+
+/// The checks, one a row: whether it passed, what was found, what is allowed.
+///
+/// # Errors
+/// [`Error::UnknownContract`].
+pub fn gate(session: &Session, options: &GateOptions) -> Result<Section, Error> {
+    let known = || session.registry().contracts.iter().map(|contract| contract.name.as_str());
+    if !known().any(|name| name == options.contract) {
+        return Err(Error::UnknownContract {
+            name: options.contract.clone(),
+            nearest: names::nearest(&options.contract, known()).map(String::from),
+            valid: known().map(String::from).collect(),
+        });
+    }
+    let note = "A check that is false is a reason to stop. Options are those of workloads with calls under the contract that \
+                are not locked in.";
+    Ok(Section { name: "gate", title: "Gate", note, sql: sql(options) })
+}
+
+/// Whether every check of `section` passed.
+///
+/// # Errors
+/// Those of queries.
+pub async fn gate_is_open(session: &Session, section: &Section) -> Result<bool, Error> {
+    let sql = format!("SELECT coalesce(bool_and(passed), false) FROM ({})", section.sql);
+    let batches = session.run(&sql).await?.collect().await?;
+    let column = batches.first().and_then(|batch| batch.columns().first()).and_then(|column| column.as_boolean_opt());
+    Ok(column.is_some_and(|column| !column.is_empty() && column.value(0)))
+}
+
+fn sql(options: &GateOptions) -> String {
+    let contract = format!("'{}'", options.contract.replace('\'', "''"));
+    let on = format!("DATE '{}'", options.on);
+    let required: Vec<_> = options.clauses.iter().map(|clause| format!("'{}'", clause.as_str())).collect();
+    let required = if required.is_empty() { "''".into() } else { required.join(", ") };
+    let share = |name: &str, of: &str, max: Usd| {
+        format!(
+            "SELECT '{name}', coalesce({of} <= {max}, false), coalesce({of}::varchar, 'unknown'), \
+             'at most ' || ({max}::decimal(9, 6))::varchar FROM counted CROSS JOIN whole"
+        )
+    };
+    let part = "::decimal(20, 6) / nullif(calls, 0)::decimal(20, 0))::decimal(9, 6)";
+    let checks = [
+        format!(
+            "SELECT 'gate_day' AS check, coalesce({on} < gate_on, true) AS passed, \
+             coalesce(gate_on::varchar, 'no end') AS found, 'after ' || ({on})::varchar AS allowed \
+             FROM registry_contracts WHERE contract = {contract}"
+        ),
+        "SELECT 'calls', calls > 0, calls::varchar, 'at least 1' FROM counted".into(),
+        share(
+            "concentration",
+            "(counted.list_cost / nullif(whole.list_cost, 0::decimal(38, 12)))::decimal(9, 6)",
+            options.concentration_max,
+        ),
+        share("unpriced", &format!("(unpriced{part}"), options.unpriced_max),
+        share("unassigned", &format!("(unassigned{part}"), options.unassigned_max),
+        "SELECT 'options', count(*) = 0, coalesce(string_agg(workload || ' ' || option, ', ' ORDER BY workload), 'all fresh'), \
+         'all fresh' FROM tied WHERE segment <> 'locked_in' AND option <> 'fresh'"
+            .into(),
+        "SELECT 'declared', count(*) = 0, coalesce(string_agg(workload || ' is ' || segment, ', ' ORDER BY workload), \
+         'as declared'), 'as declared' FROM tied WHERE NOT agrees"
+            .into(),
+        format!(
+            "SELECT 'clauses', count(*) = 0, coalesce('missing ' || string_agg(clause, ', ' ORDER BY clause), 'all held'), \
+             'all held' FROM registry_clauses WHERE contract = {contract} AND NOT held AND clause IN ({required})"
+        ),
+        format!(
+            "SELECT 'commitments', count(*) = 0, coalesce(string_agg(commitment || ' used ' || coalesce(used::varchar, \
+             'unknown') || ' of 1 after ' || elapsed::varchar || ' of its time', ', ' ORDER BY commitment), 'on course'), \
+             'on course' FROM commitments WHERE contract = {contract} AND starts_on <= {on} AND ends_on >= {on} \
+             AND coalesce(used < elapsed, true)"
+        ),
+    ];
+    format!(
+        "WITH under AS (SELECT workload, list_cost FROM calls WHERE contract = {contract}), \
+         counted AS (SELECT count(*) AS calls, count(*) - count(list_cost) AS unpriced, \
+         count(*) - count(workload) AS unassigned, sum(list_cost) AS list_cost FROM under), \
+         whole AS (SELECT sum(list_cost) AS list_cost FROM usage), \
+         tied AS (SELECT * FROM lockin WHERE workload IN (SELECT DISTINCT workload FROM under WHERE workload IS NOT NULL)) {}",
+        checks.join(" UNION ALL ")
+    )
+}

@@ -1,0 +1,82 @@
+//! `daybook gate`: may one decide about a contract? Exit 0 or 1, with reasons, for use in CI.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use daybook_ledger::{Clock as _, Date, Ledger, SystemClock, Usd};
+use daybook_queries::registry::ClauseKind;
+use daybook_queries::report::{GateOptions, gate, gate_is_open};
+use daybook_queries::{Format, Session, SessionOptions, render};
+
+use super::prices::parse_day;
+use super::query::formats;
+use super::registry::RegistryArgs;
+use crate::config::Layers;
+use crate::output;
+use crate::report::Failure;
+
+/// Check what must hold before a contract is renewed; exit 1 and name each reason if it does not.
+#[derive(Debug, Args)]
+pub(crate) struct GateArgs {
+    /// The contract, by its name in the registry.
+    #[arg(long, value_name = "NAME")]
+    contract: String,
+    /// The UTC day it is asked on (YYYY-MM-DD) [default: today].
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
+    on: Option<Date>,
+    /// The largest part of all spend that may fall under the contract, 0 to 1
+    #[arg(long, value_name = "PART", default_value = "0.8", value_parser = parse_part)]
+    concentration_max: Usd,
+    /// The largest part of its calls that may have no price
+    #[arg(long, value_name = "PART", default_value = "0.01", value_parser = parse_part)]
+    unpriced_max: Usd,
+    /// The largest part of its calls that may belong to no workload
+    #[arg(long, value_name = "PART", default_value = "0.05", value_parser = parse_part)]
+    unassigned_max: Usd,
+    /// Clauses it must have, separated by commas
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', default_value = "data_portability", value_parser = parse_clause)]
+    clauses: Vec<ClauseKind>,
+    /// The ledger [default: ./ledger] [env: DAYBOOK_LEDGER].
+    #[arg(short, long, value_name = "URL")]
+    ledger: Option<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
+    /// How the checks are written
+    #[arg(long, default_value = "table", value_parser = formats())]
+    format: Format,
+}
+
+fn parse_part(text: &str) -> Result<Usd, String> {
+    let one = Usd::from_pico(1_000_000_000_000);
+    let part = Usd::parse(text).ok().filter(|part| (Usd::ZERO..=one).contains(part));
+    part.ok_or_else(|| format!("`{text}` is not a decimal from 0 to 1"))
+}
+
+fn parse_clause(text: &str) -> Result<ClauseKind, String> {
+    let found = ClauseKind::ALL.iter().copied().find(|kind| kind.as_str() == text);
+    let known = || ClauseKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| format!("`{text}` is none of {}", known()))
+}
+
+/// Runs `daybook gate`.
+pub(crate) async fn run(args: GateArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
+    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let options = SessionOptions { registry: args.registry.choice()?, ..SessionOptions::default() };
+    let session = Session::open(&ledger, options).await?;
+    let checks = gate(
+        &session,
+        &GateOptions {
+            contract: args.contract,
+            on: args.on.unwrap_or_else(|| SystemClock.now().date()),
+            concentration_max: args.concentration_max,
+            unpriced_max: args.unpriced_max,
+            unassigned_max: args.unassigned_max,
+            clauses: args.clauses,
+        },
+    )?;
+    render(session.run(&checks.sql).await?, args.format, u64::MAX, &mut output::data()).await?;
+    match gate_is_open(&session, &checks).await? {
+        true => Ok(ExitCode::SUCCESS),
+        false => Ok(ExitCode::FAILURE),
+    }
+}
