@@ -648,7 +648,7 @@ async fn a_log_that_cannot_be_read_is_a_difference() {
     fs::write(place.path("ledger/usage/_delta_log/00000000000000000002.json"), "{\"add\":").unwrap();
     let verdict = verify::ledger(&ledger, &mut Silent).await.unwrap();
     assert_eq!(verdict.differences[0].place, "usage");
-    assert_eq!(verdict.rows.len(), 5, "the other tables are still checked");
+    assert_eq!(verdict.rows.len(), ledger.tables().len() - 1, "the other tables are still checked");
 }
 
 #[tokio::test]
