@@ -35,6 +35,8 @@ pub(super) struct Answer<'a> {
     pub(super) cache_ttl: Option<Cow<'a, str>>,
     /// Quantities counted outside of `usage`.
     pub(super) meters: Vec<(&'static str, Usd)>,
+    /// It is a piece of a stream, which came alone.
+    pub(super) streamed: bool,
 }
 
 impl<'a> Captured<'_, 'a> {
@@ -82,7 +84,7 @@ impl<'a> Captured<'_, 'a> {
         answer: Answer<'a>,
     ) -> Result<Entry<'a>, DecodeError> {
         let operation = operation.into();
-        let Answer { mut outcome, usage, created, cache_ttl, meters } = answer;
+        let Answer { mut outcome, usage, created, cache_ttl, meters, streamed } = answer;
         outcome.pending |= self.envelope.is_pending();
         outcome.extra.add("", &self.envelope.unknown);
         if let Some(usage) = &usage {
@@ -93,9 +95,11 @@ impl<'a> Captured<'_, 'a> {
             Some(usage) => self.reported_cost(usage, &mut outcome)?,
             None => None,
         };
-        if operation == Some(Operation::Embeddings) && outcome.tokens.input.is_some() {
-            // Vectors are no tokens: an answer without a count for them counted none.
-            outcome.tokens.output = outcome.tokens.output.or(Some(0));
+        if matches!(operation, Some(Operation::Embeddings | Operation::Rerank)) {
+            // Vectors and orders are no tokens: an answer without a count for them counted none, and its total is input.
+            let tokens = &mut outcome.tokens;
+            tokens.input = tokens.input.or(tokens.total.filter(|_| tokens.output.unwrap_or(0) == 0));
+            tokens.output = tokens.output.or(tokens.input.map(|_| 0));
         }
         let Vendor { dialect, certain } = self.vendor;
         let provider = dialect.provider;
@@ -105,7 +109,7 @@ impl<'a> Captured<'_, 'a> {
         entry.streamed = match (self.envelope.stream, self.envelope.request) {
             (Some(_), _) => Some(true),
             (None, Some(_)) => entry.streamed.or(Some(false)),
-            (None, None) => entry.streamed,
+            (None, None) => entry.streamed.or(streamed.then_some(true)),
         };
         if entry.started_at.is_none() {
             entry.started_at = self.source.instant(created)?;
@@ -187,8 +191,8 @@ object! {
         pub pages: Json<'a> = "pages",
         pub usage_info: Json<'a> = "usage_info",
     }
-    // The type of a stream's event; what was found, heard or seen in detail.
-    ignoring ["type", "results", "segments", "words", "logprobs", "task", "b64_json"]
+    // The type of a stream's event; what was found, heard, read or seen in detail.
+    ignoring ["type", "results", "segments", "words", "logprobs", "task", "b64_json", "document_annotation"]
 }
 
 impl<'a> Captured<'_, 'a> {

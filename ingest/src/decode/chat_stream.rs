@@ -156,7 +156,7 @@ impl<'a> ChatStream<'a> {
         output.features.insert_if(self.choices.len() > 1, Feature::MultipleChoices);
         self.choices.values().for_each(|spoken| spoken.write(output));
         self.outcome.finish_reason = self.choices.into_values().next().and_then(|spoken| spoken.finish_reason);
-        Answer { outcome: self.outcome, usage: self.usage, created: self.created, ..Answer::default() }
+        Answer { outcome: self.outcome, usage: self.usage, created: self.created, streamed: true, ..Answer::default() }
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) const ABOUT: About = About {
     format: "cohere",
     title: "Cohere",
     what: "A captured call of chat, embed, rerank or classify, version 2 or 1, or of the OpenAI-compatible API.",
-    recognised_by: "`capture.api` begins with `cohere`, or `billed_units` stand in `usage` or `meta`.",
+    recognised_by: "`capture.api` begins with `cohere`, or `billed_units` stand in `usage` or `meta`; what a bare answer holds (`embeddings`, `results`, `classifications`) tells the call.",
     identity: "the answer's `id`, else the capture's `request_id`.",
     stream: "`message-end` (version 1: `stream-end`).",
     columns: &[
@@ -127,13 +127,22 @@ fn operation(captured: &Captured<'_, '_>, endpoint: Endpoint) -> Option<Operatio
         let texts = capture.map(|capture| [capture.endpoint.as_ref(), capture.api.as_ref()]);
         texts.is_some_and(|texts| texts.into_iter().flatten().any(|text| text.0.ends_with(word)))
     };
+    let classified = captured.envelope.response.is_some_and(has_classes);
     match endpoint {
-        _ if says("classify") => None,
+        _ if says("classify") || classified => None,
         Endpoint::Embeddings => Some(Operation::Embeddings),
         Endpoint::Rerank => Some(Operation::Rerank),
         Endpoint::Transcription => Some(Operation::Transcription),
         _ => Some(Operation::Chat),
     }
+}
+
+fn has_classes(response: Json<'_>) -> bool {
+    #[derive(Deserialize)]
+    struct Classified {
+        classifications: Option<serde::de::IgnoredAny>,
+    }
+    shape::<Classified>(response).is_some_and(|answer| answer.classifications.is_some())
 }
 
 /// What a request gives along besides what it says.

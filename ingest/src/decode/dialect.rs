@@ -175,6 +175,24 @@ pub(super) enum Endpoint {
     Batch,
 }
 
+/// The event of a live session that tells what was heard.
+pub(super) const HEARD: &str = "conversation.item.input_audio_transcription.completed";
+
+/// Whether an event of this kind holds a whole state of a response, so that it can be read alone.
+pub(super) fn is_response_state(kind: &str) -> bool {
+    const STATES: [&str; 7] = ["created", "queued", "in_progress", "completed", "incomplete", "failed", "cancelled"];
+    kind.strip_prefix("response.").is_some_and(|state| STATES.contains(&state))
+}
+
+/// The vendor whose models nobody else serves under these names.
+pub(super) fn vendor_of_model(model: &str) -> Option<&'static Dialect> {
+    const MISTRAL: [&str; 8] =
+        ["mistral-", "ministral-", "open-mi", "codestral-", "pixtral-", "voxtral-", "magistral-", "devstral-"];
+    let is_mistral = MISTRAL.iter().any(|name| model.starts_with(name));
+    let provider = if is_mistral { "mistral" } else { model.starts_with("grok-").then_some("xai")? };
+    Dialect::of_provider(provider)
+}
+
 /// Words of URLs and of `capture.api`, in any of their places.
 const WORDS: [(&str, Endpoint); 28] = [
     ("completions", Endpoint::Chat),
@@ -226,7 +244,8 @@ impl Endpoint {
         Some(match mark.as_ref() {
             "chat.completion" | "chat.completion.chunk" | "text_completion" => Self::Chat,
             "response" => Self::Responses,
-            "realtime.response" | "response.done" => Self::Realtime,
+            "realtime.response" | "response.done" | HEARD => Self::Realtime,
+            state if is_response_state(state) => Self::Responses,
             "conversation.response" => Self::Conversation,
             "transcript.text.done" => Self::Transcription,
             "speech.audio.done" => Self::Speech,
@@ -234,7 +253,8 @@ impl Endpoint {
             _ if keys.choices.is_some() => Self::Chat,
             _ if keys.pages.is_some() => Self::Ocr,
             _ if keys.outputs.is_some() => Self::Conversation,
-            _ if keys.results.is_some() => Self::Rerank,
+            _ if keys.results.is_some_and(|results| !results.get().contains("\"flagged\"")) => Self::Rerank,
+            _ if keys.embeddings.is_some() => Self::Embeddings,
             _ if keys.data.is_some_and(|data| data.get().starts_with('{')) => Self::Generation,
             "list" => Self::Embeddings,
             _ if keys.data.is_some() => Self::Image,
@@ -265,7 +285,8 @@ struct Keys<'a> {
     choices: Option<IgnoredAny>,
     pages: Option<IgnoredAny>,
     outputs: Option<IgnoredAny>,
-    results: Option<IgnoredAny>,
+    results: Option<Json<'a>>,
+    embeddings: Option<IgnoredAny>,
     data: Option<Json<'a>>,
     text: Option<IgnoredAny>,
 }

@@ -20,7 +20,7 @@ pub(super) const ABOUT: About = About {
     format: "mistral",
     title: "Mistral",
     what: "A captured call of chat, FIM, agents, conversations, embeddings, transcription or OCR.",
-    recognised_by: "`capture.api` begins with `mistral`, or `object` is `conversation.response`.",
+    recognised_by: "`capture.api` begins with `mistral`, `object` is `conversation.response`, `pages` stand beside `usage_info`, or the model of a bare answer is one of Mistral's by its name (`mistral-`, `codestral-`, ...).",
     identity: "the answer's `id` or `conversation_id`, else the capture's `request_id`.",
     stream: "`usage` of the last chunk, which still has its choice; of conversations, that of `conversation.response.done`.",
     columns: &[

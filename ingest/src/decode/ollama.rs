@@ -20,7 +20,7 @@ pub(super) const ABOUT: About = About {
     format: "ollama",
     title: "Ollama",
     what: "A captured call of `/api/chat`, `/api/generate`, `/api/embed` or of the OpenAI-compatible `/v1`, or a bare last line. A bare line that is not the last holds no call.",
-    recognised_by: "`capture.api` begins with `ollama`, the endpoint is on port 11434, or `done` and `created_at` stand beside `model`.",
+    recognised_by: "`capture.api` begins with `ollama`, the endpoint is on port 11434, `done` and `created_at` stand beside `model`, or `total_duration` beside `embeddings`.",
     identity: "the capture's `request_id`, else the bytes of the event: Ollama gives its answers no id.",
     stream: "the line with `done: true`.",
     columns: &[

@@ -8,12 +8,12 @@ pub(super) const EMBEDDINGS: About = About {
     format: "openai-embeddings",
     title: "OpenAI Embeddings",
     what: "A captured call, or a bare `list` with `usage`. Reranking in the same shape is read too.",
-    recognised_by: "`capture.api` is `openai.embeddings`, or `object` is `list` beside `data` and `usage`.",
+    recognised_by: "`capture.api` is `openai.embeddings`, or `object` is `list` beside `data` and `usage`, or `results` stand beside `usage.total_tokens`.",
     identity: "the capture's `request_id`, else the event's bytes: the answer has no id.",
     stream: "",
     columns: &[
-        ("input_tokens", "`usage.prompt_tokens`"),
-        ("output_tokens", "0: vectors are no tokens"),
+        ("input_tokens", "`usage.prompt_tokens`, else `usage.total_tokens`"),
+        ("output_tokens", "0: vectors and orders are no tokens"),
         ("features", "`proprietary_embedding`, unless Ollama or vLLM serve the model"),
     ],
     cannot_say: &["What was embedded, where the input is token ids."],
@@ -33,6 +33,7 @@ pub(super) const AUDIO_IMAGE: About = About {
             "the details, less `cached_tokens_details`; where cached tokens are not split, text is assumed to be cached first",
         ),
         ("output_image_tokens", "the details; where the output of a picture is not split, all of it"),
+        ("output_audio_tokens", "the details; of speech, which is not split, all of the output"),
         (
             "meters",
             "`audio_seconds` from `usage.seconds`, else `duration`; `output_images`; `cache_read_audio_tokens`, `cache_read_image_tokens`; `input_characters` of speech without usage, counted here",
@@ -98,7 +99,7 @@ pub(super) const XAI: About = About {
     format: "xai",
     title: "xAI",
     what: "A captured call of chat or Responses; read like OpenAI's.",
-    recognised_by: "`capture.api` begins with `xai`, or `usage.cost_in_usd_ticks` of a bare answer.",
+    recognised_by: "`capture.api` begins with `xai`, `usage.cost_in_usd_ticks` or `num_sources_used` of a bare answer, or its model's name begins with `grok-`.",
     identity: IDENTITY,
     stream: "`usage` of the last chunk.",
     columns: &[

@@ -88,6 +88,8 @@ pub(super) fn decode_speech<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>,
     let characters = asked.0.characters();
     let mut entry = captured.conclude(Operation::Speech, asked, answer)?;
     entry.features.insert(Feature::AudioOutput);
+    // The counts are not split: all of the output is sound.
+    entry.tokens.output_audio = entry.tokens.output_audio.or(entry.tokens.output);
     if let Some(characters) = characters.filter(|_| entry.usage_source == UsageSource::Absent && entry.is_complete()) {
         // Older models are billed by the characters of the text. Nobody reports them, so they are counted here.
         super::usage::meter(&mut entry.meters, "input_characters", Some(characters));

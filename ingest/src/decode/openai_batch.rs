@@ -5,7 +5,7 @@ use daybook_ledger::{Entry, Feature};
 use super::about::About;
 use super::capture::{Capture, Envelope, Failure};
 use super::captured::{Answer, Captured};
-use super::dialect::{Dialect, Endpoint, Vendor};
+use super::dialect::{Dialect, Endpoint, Vendor, vendor_of_model};
 use super::messages::{Direction, Messages, shape};
 use super::object::object;
 use super::openai::read_answer;
@@ -27,7 +27,7 @@ pub(super) const ABOUT: About = About {
         ("http_status", "`response.status_code`"),
         ("error_type", "`error.code` of the line (`batch_expired`), else of the body"),
         ("tags", "`custom_id`"),
-        ("provider", "marks of Azure or Groq in the body; else OpenAI"),
+        ("provider", "marks of Azure or Groq in the body, names of Mistral's and xAI's models; else OpenAI"),
     ],
     cannot_say: &[
         "The prompt, and how long the call took: they are in the input file and nowhere.",
@@ -115,8 +115,10 @@ fn decode_line<'a>(
     let vendor = body.and_then(marked).unwrap_or(vendor);
     let captured = Captured { source, raw, bodies, envelope, vendor };
     let endpoint = body.and_then(Endpoint::of_answer);
+    let went_well = reply.status_code.and_then(|status| status.0).is_some_and(|status| status < 400);
     let mut entry = match (endpoint, line.error) {
         (Some(endpoint), None) => read_answer(endpoint, captured)?,
+        (None, None) if went_well && body.is_some() => other(captured)?,
         (_, error) => failed(captured, error)?,
     };
     let (id, custom_id) = (present(line.id), present(line.custom_id));
@@ -124,6 +126,16 @@ fn decode_line<'a>(
     entry.tags.extend(custom_id.map(|id| ("custom_id".into(), id)));
     entry.features.insert(Feature::Batch);
     Ok(Some(entry))
+}
+
+/// An answer of an endpoint that is none of the ledger's kinds, such as moderations.
+fn other<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>, DecodeError> {
+    let asked = captured.asked()?;
+    let answer = match captured.envelope.response {
+        Some(body) => captured.plain(body, |_| true)?.0,
+        None => Answer::default(),
+    };
+    captured.conclude(None, asked, answer)
 }
 
 /// A line without an answer. What kind of call it was to be, only the input file tells.
@@ -149,16 +161,13 @@ fn failed<'a>(captured: Captured<'_, 'a>, error: Option<Json<'a>>) -> Result<Ent
 fn marked(body: Json<'_>) -> Option<Vendor> {
     const MARKS: [(&str, &str); 3] =
         [("\"prompt_filter_results\"", "azure"), ("\"content_filter_results\"", "azure"), ("\"x_groq\"", "groq")];
-    const MISTRAL: [&str; 8] =
-        ["mistral-", "ministral-", "open-mi", "codestral-", "pixtral-", "voxtral-", "magistral-", "devstral-"];
     #[derive(serde::Deserialize)]
     struct Served<'a> {
         #[serde(borrow)]
         model: Option<Text<'a>>,
     }
     let by_mark = MARKS.iter().find(|(mark, _)| body.get().contains(mark)).map(|(_, provider)| *provider);
-    let model = shape::<Served<'_>>(body).and_then(|served| served.model);
-    let is_mistral = model.is_some_and(|model| MISTRAL.iter().any(|name| model.0.starts_with(name)));
-    let provider = by_mark.or(is_mistral.then_some("mistral"))?;
-    Some(Vendor { dialect: Dialect::of_provider(provider)?, certain: true })
+    let of_model = || vendor_of_model(&shape::<Served<'_>>(body)?.model?.0);
+    let dialect = by_mark.and_then(Dialect::of_provider).or_else(of_model)?;
+    Some(Vendor { dialect, certain: true })
 }

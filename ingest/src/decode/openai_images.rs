@@ -38,7 +38,8 @@ pub(super) fn decode<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>, Decode
     let edits = url.is_some_and(|url| url.0.contains("/images/edits") || url.0.contains("/images/variations"));
     input.features.insert_if(has_picture || edits, Feature::VisionInput);
     let answer = match (captured.envelope.response, captured.envelope.stream) {
-        (_, Some(stream)) => picture_stream(&captured, stream, &mut output)?,
+        (_, Some(stream)) => picture_stream(&captured, captured.source.elements(stream)?, &mut output)?,
+        (Some(event), None) if is_event(event) => picture_stream(&captured, vec![event], &mut output)?,
         (Some(response), None) => pictures(&captured, response, &mut output)?,
         (None, None) => Answer::default(),
     };
@@ -63,13 +64,18 @@ fn pictures<'a>(
     Ok(answer)
 }
 
+/// Whether it is the last event of a stream rather than an answer in one piece.
+fn is_event(json: Json<'_>) -> bool {
+    shape::<Picture<'_>>(json).is_some_and(|picture| picture.kind.is_some())
+}
+
 fn picture_stream<'a>(
     captured: &Captured<'_, 'a>,
-    stream: Json<'a>,
+    events: Vec<Json<'a>>,
     output: &mut Messages,
 ) -> Result<Answer<'a>, DecodeError> {
     let (mut answer, mut made) = (Answer::default(), 0);
-    for event in captured.source.elements(stream)? {
+    for event in events {
         let Some(picture) = shape::<Picture<'a>>(event) else { continue };
         match picture.kind.as_ref().map_or("", |kind| kind.0.as_ref()) {
             "image_generation.completed" | "image_edit.completed" => {

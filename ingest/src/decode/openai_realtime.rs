@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::DecodeError;
 use super::capture::{Capture, Envelope, Failure, Outcome};
 use super::captured::{Answer, Captured};
+use super::dialect::HEARD;
 use super::extra::Extra;
 use super::messages::{elements, shape};
 use super::object::object;
@@ -103,8 +104,8 @@ pub(super) fn decode<'a>(captured: Captured<'_, 'a>) -> Result<Vec<Entry<'a>>, D
 /// The captured as one call of the session sees it.
 fn part_of<'s, 'a>(captured: &Captured<'s, 'a>, capture: Option<Capture<'a>>) -> Captured<'s, 'a> {
     let Captured { source, raw, bodies, vendor, ref envelope } = *captured;
-    let streamed = envelope.stream;
-    let envelope = Envelope { capture, request: envelope.request, stream: streamed, ..Envelope::default() };
+    let &Envelope { request, response, stream, .. } = envelope;
+    let envelope = Envelope { capture, request, response, stream, ..Envelope::default() };
     Captured { source, raw, bodies, envelope, vendor }
 }
 
@@ -134,7 +135,7 @@ fn billed<'a>(
                 ear = hearing(&session).or(ear);
                 model = present(session.model).or(model);
             }
-            "conversation.item.input_audio_transcription.completed" if event.usage.is_some() => {
+            HEARD if event.usage.is_some() => {
                 billed.push(Billed::Transcript(Box::new(event)));
             }
             _ => {}

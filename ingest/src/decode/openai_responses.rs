@@ -7,6 +7,7 @@ use super::DecodeError;
 use super::about::About;
 use super::capture::{Failure, Outcome, note_modalities};
 use super::captured::{Answer as Concluded, Captured};
+use super::dialect::is_response_state;
 use super::messages::{Messages, elements, shape};
 use super::object::object;
 use super::request::{Request, both_directions};
@@ -19,7 +20,7 @@ pub(super) const ABOUT: About = About {
     format: "openai-responses",
     title: "OpenAI Responses",
     what: "A captured call, or a bare response object, a polled background response among them.",
-    recognised_by: "`capture.api` is `openai.responses` or `azure.responses`, or `object` is `response`.",
+    recognised_by: "`capture.api` is `openai.responses` or `azure.responses`, `object` is `response`, or `type` is an event that holds one (`response.completed`, `response.queued`, ...).",
     identity: "the response's `id`: polls of one background response collapse to the one that ended.",
     stream: "the response object of `response.completed`, `.incomplete` or `.failed`; a stream without any of them is incomplete and has no counts.",
     columns: &[
@@ -89,6 +90,8 @@ pub(super) struct Answer<'a> {
     pub error: Option<Json<'a>>,
     /// A stream ended without its last event.
     pub cut: bool,
+    /// One event of a stream came alone.
+    pub alone: bool,
 }
 
 /// Decodes one captured call.
@@ -96,6 +99,7 @@ pub(super) fn decode<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>, Decode
     let source = captured.source;
     let mut answer = match (captured.envelope.response, captured.envelope.stream) {
         (_, Some(stream)) => ResponseStream::read(source, stream)?.answer(captured.bodies),
+        (Some(event), None) if is_event(event) => ResponseStream::state(source, event)?,
         (response, None) => Answer { response, ..Answer::default() },
     };
     let response: Response<'a> = match answer.response {
@@ -120,7 +124,8 @@ pub(super) fn decode<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>, Decode
     count_hosted_calls(&items, &mut meters);
     let ttl = response.prompt_cache_options.and_then(|options| present(options.0.ttl));
     let (created, completed) = (source.instant(response.created_at)?, source.instant(response.completed_at)?);
-    let answer = Concluded { outcome, usage: response.usage, cache_ttl: ttl, ..Concluded::default() };
+    let answer =
+        Concluded { outcome, usage: response.usage, cache_ttl: ttl, streamed: answer.alone, ..Concluded::default() };
     let mut entry = captured.conclude(Operation::Responses, (request, input, output), answer)?;
     // Who counts the calls of tools in `usage` lists them in `output` too.
     meters.retain(|(name, _)| !entry.meters.iter().any(|(counted, _)| counted == name));
@@ -131,6 +136,11 @@ pub(super) fn decode<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>, Decode
     let whole = created.zip(completed).map(|(created, completed)| completed.millis_since(created));
     entry.latency_ms = entry.latency_ms.or(whole);
     Ok(entry)
+}
+
+/// Whether it is an event of a stream, which holds the object as it then was.
+fn is_event(json: Json<'_>) -> bool {
+    shape::<OutputItem<'_>>(json).and_then(|event| event.kind).is_some_and(|kind| is_response_state(&kind.0))
 }
 
 /// The items of the output: the object's own, or those a cut stream left.

@@ -4,10 +4,11 @@ use daybook_ledger::{Entry, Feature, Operation, Tokens};
 
 use super::DecodeError;
 use super::about::About;
-use super::capture::{Outcome, after};
+use super::capture::{Failure, Outcome, after};
 use super::captured::{Answer, Captured};
 use super::extra::Extra;
 use super::object::object;
+use super::openai_chat::is_failure;
 use super::scalar::{Count, Flag, Text, count, flag, present};
 use super::source::Json;
 use super::usage::meter;
@@ -116,12 +117,14 @@ pub(super) fn decode_generation<'a>(mut captured: Captured<'_, 'a>) -> Result<En
 fn outcome<'a>(generation: &mut Generation<'a>) -> Outcome<'a> {
     let mut extra = Extra::default();
     extra.add("data", &generation.unknown);
+    let failed = is_failure(generation.finish_reason.as_ref().map(|reason| reason.0.as_ref()));
     Outcome {
         id: present(generation.id.take()),
         model: present(generation.model.take()),
         service_tier: present(generation.service_tier.take()),
         finish_reason: present(generation.finish_reason.take()),
         finished: flag(generation.cancelled) != Some(true),
+        failure: failed.then(Failure::default),
         extra,
         ..Outcome::default()
     }

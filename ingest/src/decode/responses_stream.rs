@@ -44,6 +44,12 @@ impl<'a> ResponseStream<'a> {
         Ok(read)
     }
 
+    /// The state one event holds, which came alone: what followed is not known, but nothing was cut.
+    pub(super) fn state(source: &Source<'a>, event: Json<'a>) -> Result<Answer<'a>, DecodeError> {
+        let StreamEvent { response, .. } = source.object(event)?;
+        Ok(Answer { response, alone: true, ..Answer::default() })
+    }
+
     fn take(&mut self, json: Json<'a>, event: StreamEvent<'a>) {
         let index = count(event.output_index).unwrap_or(0);
         let part = (index, count(event.content_index).unwrap_or(0));
@@ -80,6 +86,7 @@ impl<'a> ResponseStream<'a> {
             loose,
             error: self.error,
             cut: !self.ended,
+            alone: false,
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::Format;
 use super::capture::Envelope;
-use super::dialect::{Dialect, Endpoint, self_hosted};
+use super::dialect::{Dialect, Endpoint, HEARD, is_response_state, self_hosted, vendor_of_model};
 use super::scalar::Text;
 use super::source::Json;
 
@@ -37,11 +37,12 @@ pub(super) struct Bare<'a> {
     usage: Option<Json<'a>>,
     data: Option<Json<'a>>,
     id: Option<Json<'a>>,
+    model: Option<Json<'a>>,
     keys: u32,
 }
 
 /// Keys that together, or beside a mark, tell a vendor.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 21] = [
     "x_groq",
     "provider",
     "prompt_filter_results",
@@ -59,12 +60,16 @@ const KEYS: [&str; 17] = [
     "error",
     "method",
     "result",
+    "results",
+    "embeddings",
+    "total_duration",
+    "task",
 ];
 
 impl<'a> Bare<'a> {
     /// Whether the value of `key` is looked at, and not only that it is there.
     pub(super) fn wants(key: &str) -> bool {
-        matches!(key, "object" | "usage" | "meta" | "data" | "id")
+        matches!(key, "object" | "usage" | "meta" | "data" | "id" | "model")
     }
 
     /// Takes in the value of a key that is wanted.
@@ -73,6 +78,10 @@ impl<'a> Bare<'a> {
             "object" => self.object = Some(value),
             "usage" | "meta" => self.usage = Some(value),
             "data" => self.data = Some(value),
+            "model" => {
+                self.model = Some(value);
+                self.key(key);
+            }
             _ => self.id = Some(value),
         }
     }
@@ -97,30 +106,34 @@ impl<'a> Bare<'a> {
         let object = self.object.map_or("", RawValue::get).trim_matches('"');
         let is_line = self.has("custom_id") && !self.has("result");
         match object {
-            "chat.completion" | "chat.completion.chunk" | "text_completion" => Some(self.vendor()),
-            "response" => Some(Format::OpenAiResponses),
+            "chat.completion" | "chat.completion.chunk" | "text_completion" => Some(self.vendor(Format::OpenAiChat)),
+            "response" => Some(self.vendor(Format::OpenAiResponses)),
             "realtime.response" => Some(Format::OpenAiAudioImage),
             "conversation.response" => Some(Format::Mistral),
             "interaction" => Some(Format::Gemini),
             "batch" => Some(Format::OpenAiBatch),
-            "list" if self.usage.is_some() && self.data.is_some() => Some(Format::OpenAiEmbeddings),
+            "list" if self.usage.is_some() && self.data.is_some() => Some(self.vendor(Format::OpenAiEmbeddings)),
             _ if is_line && (self.has("response") || self.has("error") || self.has("method")) => {
                 Some(Format::OpenAiBatch)
             }
             _ if self.has("done") && self.has("created_at") && self.has("model") => Some(Format::Ollama),
+            _ if self.has("embeddings") && self.has("total_duration") => Some(Format::Ollama),
             _ if self.counts("\"billed_units\"") => Some(Format::Cohere),
+            // Documents put in order, in the shape OpenAI's APIs have.
+            _ if self.has("results") && self.counts("\"total_tokens\"") => Some(self.vendor(Format::OpenAiEmbeddings)),
             _ if self.has("pages") && self.has("usage_info") => Some(Format::Mistral),
             _ if self.data.is_some_and(|data| data.get().contains("\"native_tokens_prompt\"")) => {
                 Some(Format::OpenRouter)
             }
-            "" if self.has("text") && self.counts("\"type\"") => Some(Format::OpenAiAudioImage),
+            "" if self.has("text") && self.has("x_groq") => Some(Format::Groq),
+            "" if self.has("text") && (self.counts("\"type\"") || self.has("task")) => Some(Format::OpenAiAudioImage),
             "" if self.has("created") && self.data.is_some_and(is_pictures) => Some(Format::OpenAiAudioImage),
             _ => None,
         }
     }
 
-    /// Whose chat completion it is.
-    fn vendor(&self) -> Format {
+    /// Whose answer it is: a vendor's own, or else that of the `format` it has at OpenAI.
+    fn vendor(&self, format: Format) -> Format {
         let routed = self.has("provider") && self.id.is_some_and(|id| id.get().starts_with("\"gen-"));
         if self.has("x_groq") || self.counts("\"queue_time\"") {
             Format::Groq
@@ -137,7 +150,8 @@ impl<'a> Bare<'a> {
         } else if self.has("prompt_logprobs") || self.has("kv_transfer_params") {
             Format::Vllm
         } else {
-            Format::OpenAiChat
+            let model = self.model.and_then(|model| serde_json::from_str::<Text<'_>>(model.get()).ok());
+            model.and_then(|model| vendor_of_model(&model.0)).map_or(format, |dialect| dialect.format)
         }
     }
 }
@@ -146,16 +160,15 @@ fn is_pictures(data: Json<'_>) -> bool {
     data.get().contains("\"b64_json\"") || data.get().contains("\"url\"")
 }
 
-/// What an event of a stream of sound or pictures says it is.
+/// What an event of a stream that can be read alone says it is.
 pub(super) fn by_event(kind: &str) -> Option<Format> {
-    matches!(
-        kind,
+    match kind {
         "response.done"
-            | "transcript.text.done"
-            | "speech.audio.done"
-            | "image_generation.completed"
-            | "image_edit.completed"
-            | "conversation.item.input_audio_transcription.completed"
-    )
-    .then_some(Format::OpenAiAudioImage)
+        | "transcript.text.done"
+        | "speech.audio.done"
+        | "image_generation.completed"
+        | "image_edit.completed"
+        | HEARD => Some(Format::OpenAiAudioImage),
+        _ => is_response_state(kind).then_some(Format::OpenAiResponses),
+    }
 }

@@ -5,6 +5,7 @@ mod apisix;
 mod bedrock;
 mod cloudevents;
 mod cloudflare;
+mod cohere;
 mod copilot;
 mod envoy;
 mod expected;
@@ -14,9 +15,15 @@ mod hostile;
 mod kong;
 mod langfuse;
 mod litellm;
+mod mistral;
 mod mutation;
+mod ollama;
+mod openai_bare;
+mod openai_batch;
 mod openai_chat;
+mod openai_media;
 mod openai_responses;
+mod openai_vendors;
 mod otel;
 mod otel_dialects;
 mod otel_proto;
@@ -63,6 +70,25 @@ fn said(entry: &Entry<'_>) -> (Option<String>, Option<String>) {
 
 fn features(entry: &Entry<'_>) -> Vec<&'static str> {
     entry.features.iter().map(Feature::as_str).collect()
+}
+
+/// Input, of it cache reads, output, of it reasoning.
+fn counts(entry: &Entry<'_>) -> [Option<i64>; 4] {
+    let tokens = &entry.tokens;
+    [tokens.input, tokens.cache_read, tokens.output, tokens.reasoning]
+}
+
+fn check(entry: &Entry<'_>) -> Option<&'static str> {
+    entry.tokens.buckets().check
+}
+
+fn extra<'e>(entry: &'e Entry<'_>) -> &'e str {
+    entry.extra.as_deref().unwrap_or_default()
+}
+
+fn cost(entry: &Entry<'_>) -> Option<String> {
+    assert_eq!(entry.reported_cost.is_some(), entry.reported_currency == Some("USD"));
+    entry.reported_cost.map(|cost| cost.to_string().trim_end_matches('0').to_owned())
 }
 
 fn meter(entry: &Entry<'_>, name: &str) -> Option<String> {
