@@ -27,6 +27,10 @@ enum Function {
     Contract,
     /// `model_family(model)`, `model_family(provider, model)`
     ModelFamily,
+    /// `model_ends_on(provider, model)`
+    ModelEndsOn,
+    /// `has_open_weights(provider, model)`
+    HasOpenWeights,
     /// `workload_owner(workload)`
     Owner,
     /// `declared_segment(workload)`
@@ -36,14 +40,24 @@ enum Function {
 }
 
 impl Function {
-    const ALL: [Self; 6] =
-        [Self::Workload, Self::Contract, Self::ModelFamily, Self::Owner, Self::DeclaredSegment, Self::IsApproved];
+    const ALL: [Self; 8] = [
+        Self::Workload,
+        Self::Contract,
+        Self::ModelFamily,
+        Self::ModelEndsOn,
+        Self::HasOpenWeights,
+        Self::Owner,
+        Self::DeclaredSegment,
+        Self::IsApproved,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Workload => "workload",
             Self::Contract => "contract",
             Self::ModelFamily => "model_family",
+            Self::ModelEndsOn => "model_ends_on",
+            Self::HasOpenWeights => "has_open_weights",
             Self::Owner => "workload_owner",
             Self::DeclaredSegment => "declared_segment",
             Self::IsApproved => "is_approved",
@@ -56,7 +70,7 @@ impl Function {
                 "team, project, api_key_alias, workload_hint, environment, operation, provider, model, tags"
             }
             Self::Contract => "provider, model, day",
-            Self::ModelFamily => "provider, model",
+            Self::ModelFamily | Self::ModelEndsOn | Self::HasOpenWeights => "provider, model",
             Self::Owner | Self::DeclaredSegment => "workload",
             Self::IsApproved => "workload, provider, model",
         }
@@ -64,7 +78,8 @@ impl Function {
 
     fn return_type(self) -> DataType {
         match self {
-            Self::IsApproved => DataType::Boolean,
+            Self::IsApproved | Self::HasOpenWeights => DataType::Boolean,
+            Self::ModelEndsOn => DataType::Date32,
             _ => DataType::Utf8View,
         }
     }
@@ -101,10 +116,17 @@ impl Function {
         match self {
             Self::Workload => workload::to_expr(&registry.workloads, arguments),
             Self::Contract => contract::to_expr(&registry.contracts, arguments),
-            Self::ModelFamily => match arguments {
-                [model] => model::to_expr(&registry.models, &[null(&DataType::Utf8View), model.clone()]),
-                both => model::to_expr(&registry.models, both),
-            },
+            Self::ModelFamily => {
+                let alone = |model: &Expr| [null(&DataType::Utf8View), model.clone()];
+                let both = if let [model] = arguments { &alone(model) } else { arguments };
+                model::to_expr(&registry.models, both, |rule| word(&rule.family))
+            }
+            Self::ModelEndsOn => model::to_expr(&registry.models, arguments, |rule| {
+                lit(ScalarValue::Date32(rule.ends_on.map(daybook_ledger::Date::days)))
+            }),
+            Self::HasOpenWeights => {
+                model::to_expr(&registry.models, arguments, |rule| lit(ScalarValue::Boolean(rule.open_weights)))
+            }
             Self::Owner => by_workload(|workload| workload.owner.as_deref().map(word)),
             Self::DeclaredSegment => {
                 by_workload(|workload| workload.declared_segment.map(|segment| word(segment.as_str())))

@@ -5,7 +5,7 @@ use datafusion::prelude::Expr;
 use daybook_ledger::{Date, Feature, words};
 
 use super::fields::Fields;
-use super::pattern::{Pattern, first_that_holds, word};
+use super::pattern::{Pattern, first_that_holds};
 
 words! {
     /// What a model takes in or gives out.
@@ -63,13 +63,13 @@ impl ModelRule {
     }
 }
 
-/// The family of a model, over the arguments of the SQL function `model_family`: the provider and the model.
-pub(super) fn to_expr(models: &[ModelRule], arguments: &[Expr]) -> Option<Expr> {
+/// `value` of the first entry that speaks of a model; the arguments are the provider and the model.
+pub(super) fn to_expr(models: &[ModelRule], arguments: &[Expr], value: fn(&ModelRule) -> Expr) -> Option<Expr> {
     let [provider, model] = arguments else { return None };
     let any = |patterns: &[Pattern], fact: &Expr| disjunction(patterns.iter().map(|p| p.to_expr(fact.clone())));
     let cases = models.iter().filter_map(|rule| {
         let conditions = [Some(any(&rule.models, model)?), any(&rule.providers, provider)];
-        Some((conjunction(conditions.into_iter().flatten())?, word(&rule.family)))
+        Some((conjunction(conditions.into_iter().flatten())?, value(rule)))
     });
     first_that_holds(cases)
 }

@@ -46,6 +46,7 @@ pub const ALL: &[View] = &[
     view!("feature_combinations"),
     view!("workload_features"),
     view!("workload_providers"),
+    view!("model_succession"),
     view!("lockin"),
     view!("lockin_forms"),
     view!("commitments"),
@@ -94,7 +95,8 @@ const REGISTRY: &str = "
 What the files of the registry say ([registry.md](registry.md)), to join with what was recorded. A session reads the
 newest version in the ledger, or the one it is told to. Functions resolve it: `workload(team, project, api_key_alias,
 workload_hint, environment, operation, provider, model, tags)`, `contract(provider, model, day)`,
-`model_family(provider, model)` or `model_family(model)`, `workload_owner(workload)`, `declared_segment(workload)`,
+`model_family(provider, model)` or `model_family(model)`, `model_ends_on(provider, model)`,
+`has_open_weights(provider, model)`, `workload_owner(workload)`, `declared_segment(workload)`,
 `is_approved(workload, provider, model)`. Every version's files are in the table `registry`.
 ";
 
