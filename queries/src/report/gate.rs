@@ -96,12 +96,19 @@ fn sql(options: &GateOptions) -> String {
              AND coalesce(used < elapsed, true)"
         ),
     ];
+    // The parts of a union come in any order: each check keeps its place.
+    let columns = "(check, passed, found, allowed)";
+    let named: Vec<_> = (1..).zip(&checks).map(|(at, check)| format!("check{at}{columns} AS ({check})")).collect();
+    let all: Vec<_> = (1..=checks.len()).map(|at| format!("SELECT *, {at} AS position FROM check{at}")).collect();
     format!(
         "WITH under AS (SELECT workload, list_cost FROM calls WHERE contract = {contract}), \
          counted AS (SELECT count(*) AS calls, count(*) - count(list_cost) AS unpriced, \
          count(*) - count(workload) AS unassigned, sum(list_cost) AS list_cost FROM under), \
          whole AS (SELECT sum(list_cost) AS list_cost FROM usage), \
-         tied AS (SELECT * FROM lockin WHERE workload IN (SELECT DISTINCT workload FROM under WHERE workload IS NOT NULL)) {}",
-        checks.join(" UNION ALL ")
+         tied AS (SELECT * FROM lockin WHERE workload IN (SELECT DISTINCT workload FROM under WHERE workload IS NOT NULL)), \
+         {} \
+         SELECT * EXCLUDE (position) FROM ({}) ORDER BY position",
+        named.join(", "),
+        all.join(" UNION ALL ")
     )
 }
