@@ -90,6 +90,10 @@ impl<'a> Captured<'_, 'a> {
         if let Some(usage) = &usage {
             outcome.tokens = self.tokens(usage);
             usage.note_unknown("usage", &mut outcome.extra);
+            if let (None, None, Some(total)) = (outcome.tokens.input, outcome.tokens.output, outcome.tokens.total) {
+                // A sum of which nothing says what it is of has no column.
+                outcome.extra.copy("usage.total_tokens".to_owned(), &total.to_string());
+            }
         }
         let reported = match &usage {
             Some(usage) => self.reported_cost(usage, &mut outcome)?,

@@ -110,7 +110,7 @@ impl<'a> ChatStream<'a> {
         keep(&mut self.outcome.service_tier, chunk.service_tier);
         self.created = chunk.created.filter(|created| created.get() != "0").or(self.created);
         let choices = chunk.choices.unwrap_or_default();
-        if let Some(usage) = usage {
+        if let Some(usage) = usage.filter(|usage| self.usage.is_none() || usage.says_something()) {
             // Running totals on every chunk: the last one counts.
             self.usage = Some(usage);
             self.closed |= choices.is_empty();

@@ -75,12 +75,14 @@ pub(super) fn decode_conversation<'a>(captured: Captured<'_, 'a>) -> Result<Entr
     };
     let connectors = answer.usage.as_ref().and_then(Usage::connectors);
     let conversation = answer.outcome.id.clone();
-    let called = connectors.map(members).unwrap_or_default();
+    let called = connectors.map(members).unwrap_or_default().into_iter();
+    let called = called.map(|(name, calls)| Ok((name, captured.source.parse::<Option<Count>>(calls.get())?)));
+    let called = called.collect::<Result<Vec<_>, DecodeError>>()?;
     let mut entry = captured.conclude(Operation::Chat, (request, input, output), answer)?;
     entry.session_id = entry.session_id.or(conversation);
     entry.features.insert(Feature::HostedState);
     for (name, calls) in called {
-        note_connector(&mut entry, &name, calls.get().parse().ok());
+        note_connector(&mut entry, &name, count(calls));
     }
     Ok(entry)
 }

@@ -1,6 +1,6 @@
 //! Sound to text and text to sound.
 
-use daybook_ledger::{Entry, Feature, Operation, UsageSource, Usd};
+use daybook_ledger::{Entry, Feature, Operation, Status, UsageSource, Usd};
 use serde::Deserialize;
 
 use super::DecodeError;
@@ -90,7 +90,8 @@ pub(super) fn decode_speech<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>,
     entry.features.insert(Feature::AudioOutput);
     // The counts are not split: all of the output is sound.
     entry.tokens.output_audio = entry.tokens.output_audio.or(entry.tokens.output);
-    if let Some(characters) = characters.filter(|_| entry.usage_source == UsageSource::Absent && entry.is_complete()) {
+    let is_success = entry.status == Status::Success;
+    if let Some(characters) = characters.filter(|_| entry.usage_source == UsageSource::Absent && is_success) {
         // Older models are billed by the characters of the text. Nobody reports them, so they are counted here.
         super::usage::meter(&mut entry.meters, "input_characters", Some(characters));
         entry.usage_source = UsageSource::Estimated;

@@ -1,12 +1,11 @@
 //! Usage objects in OpenAI's shape, which most gateways speak too.
 
 use daybook_ledger::{Entry, Tokens, Usd};
-use serde::Deserialize;
 
 use super::DecodeError;
 use super::extra::Extra;
 use super::object::object;
-use super::scalar::{Count, Object, count};
+use super::scalar::{Count, count};
 use super::settle::{fit_modalities, settle};
 use super::source::{Json, Source};
 
@@ -53,10 +52,10 @@ object! {
 object! {
     struct InputDetails<'a> {
         cached_tokens: Count = "cached_tokens",
-        cached_tokens_details: Object<Modalities> = "cached_tokens_details",
+        cached_tokens_details: Box<Modalities<'a>> = "cached_tokens_details",
         cache_write_tokens: Count = "cache_write_tokens",
         cache_creation_tokens: Count = "cache_creation_tokens",
-        cache_creation_token_details: Object<Lifetimes> = "cache_creation_token_details",
+        cache_creation_token_details: Box<Lifetimes<'a>> = "cache_creation_token_details",
         audio_tokens: Count = "audio_tokens",
         image_tokens: Count = "image_tokens",
         video_tokens: Count = "video_tokens",
@@ -66,18 +65,21 @@ object! {
     ignoring ["text_tokens"]
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-struct Modalities {
-    audio_tokens: Option<Count>,
-    image_tokens: Option<Count>,
+object! {
+    struct Modalities<'a> {
+        audio_tokens: Count = "audio_tokens",
+        image_tokens: Count = "image_tokens",
+    }
+    ignoring ["text_tokens"]
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-struct Lifetimes {
-    ephemeral_5m_input_tokens: Option<Count>,
-    ephemeral_30m_input_tokens: Option<Count>,
-    ephemeral_1h_input_tokens: Option<Count>,
-    ephemeral_12h_input_tokens: Option<Count>,
+object! {
+    struct Lifetimes<'a> {
+        ephemeral_5m_input_tokens: Count = "ephemeral_5m_input_tokens",
+        ephemeral_30m_input_tokens: Count = "ephemeral_30m_input_tokens",
+        ephemeral_1h_input_tokens: Count = "ephemeral_1h_input_tokens",
+        ephemeral_12h_input_tokens: Count = "ephemeral_12h_input_tokens",
+    }
 }
 
 object! {
@@ -116,12 +118,12 @@ impl<'a> Usage<'a> {
         let (no_input, no_output) = Default::default();
         let input = self.input_details().unwrap_or(&no_input);
         let output = self.output_details().unwrap_or(&no_output);
-        let cached = input.cached_tokens_details.unwrap_or_default().0;
-        let lifetimes = input.cache_creation_token_details.unwrap_or_default().0;
-        let cache_write_5m = count(lifetimes.ephemeral_5m_input_tokens);
-        let cache_write_30m = count(lifetimes.ephemeral_30m_input_tokens);
-        let cache_write_1h = count(lifetimes.ephemeral_1h_input_tokens);
-        let cache_write_12h = count(lifetimes.ephemeral_12h_input_tokens);
+        let lifetimes = input.cache_creation_token_details.as_deref();
+        let written = |read: fn(&Lifetimes<'a>) -> Option<Count>| lifetimes.and_then(|written| count(read(written)));
+        let cache_write_5m = written(|lifetimes| lifetimes.ephemeral_5m_input_tokens);
+        let cache_write_30m = written(|lifetimes| lifetimes.ephemeral_30m_input_tokens);
+        let cache_write_1h = written(|lifetimes| lifetimes.ephemeral_1h_input_tokens);
+        let cache_write_12h = written(|lifetimes| lifetimes.ephemeral_12h_input_tokens);
         let cache_write = count(input.cache_write_tokens)
             .or(count(input.cache_creation_tokens))
             .or(count(self.cache_creation_input_tokens))
@@ -141,8 +143,8 @@ impl<'a> Usage<'a> {
             cache_write_30m,
             cache_write_1h,
             cache_write_12h,
-            input_audio: fresh(count(input.audio_tokens), count(cached.audio_tokens)),
-            input_image: fresh(count(input.image_tokens), count(cached.image_tokens)),
+            input_audio: fresh(count(input.audio_tokens), self.cached(|cached| cached.audio_tokens)),
+            input_image: fresh(count(input.image_tokens), self.cached(|cached| cached.image_tokens)),
             output: count(self.completion_tokens).or(count(self.output_tokens)),
             reasoning: count(output.reasoning_tokens),
             output_audio: count(output.audio_tokens),
@@ -213,18 +215,23 @@ impl<'a> Usage<'a> {
     }
 
     /// The part of the cached tokens that was of one modality.
-    fn cached(&self, modality: fn(&Modalities) -> Option<Count>) -> Option<i64> {
-        let cached = self.input_details()?.cached_tokens_details.as_ref()?;
-        count(modality(&cached.0))
+    fn cached(&self, modality: fn(&Modalities<'a>) -> Option<Count>) -> Option<i64> {
+        count(modality(self.input_details()?.cached_tokens_details.as_deref()?))
     }
 
     /// What it counts that nobody declared.
     pub(super) fn note_unknown(&self, path: &str, extra: &mut Extra<'a>) {
         extra.add(path, &self.unknown);
-        if let Some(input) = self.input_details() {
+        for input in [&self.prompt_tokens_details, &self.input_tokens_details].into_iter().flatten() {
             extra.add(&format!("{path}.input"), &input.unknown);
+            if let Some(cached) = &input.cached_tokens_details {
+                extra.add(&format!("{path}.input.cached"), &cached.unknown);
+            }
+            if let Some(written) = &input.cache_creation_token_details {
+                extra.add(&format!("{path}.input.cache_creation"), &written.unknown);
+            }
         }
-        if let Some(output) = self.output_details() {
+        for output in [&self.completion_tokens_details, &self.output_tokens_details].into_iter().flatten() {
             extra.add(&format!("{path}.output"), &output.unknown);
         }
         for server in [&self.server_tool_use, &self.server_tool_use_details].into_iter().flatten() {
@@ -236,11 +243,38 @@ impl<'a> Usage<'a> {
     }
 
     fn input_details(&self) -> Option<&InputDetails<'a>> {
-        self.prompt_tokens_details.as_deref().or(self.input_tokens_details.as_deref())
+        let spellings = [&self.prompt_tokens_details, &self.input_tokens_details];
+        spellings.into_iter().filter_map(Option::as_deref).find(|details| details.says_something())
     }
 
     fn output_details(&self) -> Option<&OutputDetails<'a>> {
-        self.completion_tokens_details.as_deref().or(self.output_tokens_details.as_deref())
+        let spellings = [&self.completion_tokens_details, &self.output_tokens_details];
+        spellings.into_iter().filter_map(Option::as_deref).find(|details| details.says_something())
+    }
+
+    /// Whether it counts anything: some chunks of a stream have an empty one.
+    pub(super) fn says_something(&self) -> bool {
+        let counts = [self.prompt_tokens, self.input_tokens, self.completion_tokens, self.output_tokens];
+        let others = [self.total_tokens, self.prompt_cache_hit_tokens, self.prompt_cache_miss_tokens];
+        sum(&counts.map(count)).or(sum(&others.map(count))).is_some()
+    }
+}
+
+impl InputDetails<'_> {
+    fn says_something(&self) -> bool {
+        let cached = [self.cached_tokens, self.cache_write_tokens, self.cache_creation_tokens];
+        let others = [self.audio_tokens, self.image_tokens, self.video_tokens];
+        let tools = [self.tool_use_tokens, self.web_search_requests];
+        let nested = self.cached_tokens_details.is_some() || self.cache_creation_token_details.is_some();
+        nested || cached.into_iter().chain(others).chain(tools).any(|field| count(field).is_some())
+    }
+}
+
+impl OutputDetails<'_> {
+    fn says_something(&self) -> bool {
+        let counts = [self.reasoning_tokens, self.audio_tokens, self.image_tokens];
+        let predicted = [self.accepted_prediction_tokens, self.rejected_prediction_tokens];
+        counts.into_iter().chain(predicted).any(|field| count(field).is_some())
     }
 }
 

@@ -7,7 +7,7 @@ fn capture(path: &str, request: &str, answer: &str) -> String {
     )
 }
 
-const CONVERSATION: &str = r#"{"object":"conversation.response","conversation_id":"conv_1","outputs":[
+pub(super) const CONVERSATION: &str = r#"{"object":"conversation.response","conversation_id":"conv_1","outputs":[
     {"type":"tool.execution","name":"web_search"},{"type":"message.output","model":"mistral-medium-2508","role":"assistant",
     "content":[{"type":"text","text":"Berne"},{"type":"tool_reference","tool":"web_search","title":"t"}]}],"usage":{"prompt_tokens":190,
     "completion_tokens":40,"total_tokens":1230,"connector_tokens":1000,"connectors":{"web_search":2,"code_interpreter":1},"audit_tokens":4}}"#;

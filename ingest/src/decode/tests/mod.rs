@@ -23,6 +23,7 @@ mod openai_batch;
 mod openai_chat;
 mod openai_media;
 mod openai_responses;
+mod openai_usage;
 mod openai_vendors;
 mod otel;
 mod otel_dialects;

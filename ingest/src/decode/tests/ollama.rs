@@ -7,7 +7,7 @@ fn capture(path: &str, answer: &str) -> String {
     )
 }
 
-const LAST: &str = r#"{"model":"qwen3:8b","created_at":"2026-11-20T09:00:02.5Z","message":{"role":"assistant","content":""},"done":true,
+pub(super) const LAST: &str = r#"{"model":"qwen3:8b","created_at":"2026-11-20T09:00:02.5Z","message":{"role":"assistant","content":""},"done":true,
     "done_reason":"stop","total_duration":2499600000,"load_duration":1000,"prompt_eval_count":26,"eval_count":290,"eval_duration":99,"novel_count":3}"#;
 
 #[test]

@@ -9,7 +9,7 @@ fn capture(path: &str, request: &str, answer: &str) -> String {
     )
 }
 
-const TURN: &str = r#"{"type":"response.done","event_id":"ev_1","response":{"object":"realtime.response","id":"resp_1","status":"completed",
+pub(super) const TURN: &str = r#"{"type":"response.done","event_id":"ev_1","response":{"object":"realtime.response","id":"resp_1","status":"completed",
     "status_details":null,"conversation_id":"conv_1","output":[{"type":"message","role":"assistant","content":[{"type":"output_audio","transcript":"Hello"}]}],
     "usage":{"total_tokens":300,"input_tokens":200,"output_tokens":100,"input_token_details":{"text_tokens":110,"audio_tokens":80,"image_tokens":10,
     "cached_tokens":90,"cached_tokens_details":{"text_tokens":50,"audio_tokens":34,"image_tokens":6}},
@@ -200,5 +200,36 @@ fn vectors_are_input_alone() {
             );
             assert_eq!(features(&entry), ["proprietary_embedding"]);
         }
+    }
+}
+
+#[test]
+fn a_live_answer_that_was_filtered_says_so_and_a_silent_session_is_no_success() {
+    let filtered = TURN
+        .replace("\"completed\"", "\"incomplete\"")
+        .replace("\"status_details\":null", r#""status_details":{"type":"incomplete","reason":"content_filter"}"#);
+    assert_eq!(entry(&filtered).status, Status::Filtered);
+    let limited = filtered.replace("content_filter", "max_output_tokens");
+    assert_eq!(entry(&limited).status, Status::Success);
+    let refused = r#""stream":[{"type":"error","error":{"type":"invalid_request_error","code":"session_expired"}}]"#;
+    let refused = entry(&capture("realtime?model=gpt-realtime", "null", refused).replace(":200", ":101"));
+    assert_eq!((refused.status, refused.error_type.as_deref()), (Status::Error, Some("session_expired")));
+    assert_eq!((refused.operation, refused.usage_source), (Some(Operation::Realtime), UsageSource::Absent));
+}
+
+#[test]
+fn streams_of_sound_and_pictures_end_in_errors_too() {
+    let error = r#""stream":[{"type":"error","error":{"type":"server_error","code":"overloaded","message":"m"}}]"#;
+    for (path, operation) in [
+        ("audio/transcriptions", Operation::Transcription),
+        ("audio/speech", Operation::Speech),
+        ("images/edits", Operation::Image),
+    ] {
+        let entry = entry(&capture(path, r#"{"model":"m","input":"abc","stream":true}"#, error));
+        assert_eq!((entry.status, entry.error_type.as_deref()), (Status::Error, Some("overloaded")), "{path}");
+        assert_eq!(
+            (entry.operation, entry.usage_source, entry.meters.len()),
+            (Some(operation), UsageSource::Absent, 0)
+        );
     }
 }

@@ -258,7 +258,7 @@ fn openrouter_streams_may_end_in_an_error() {
     assert_eq!((entry.event_id.as_deref(), extra(&entry)), (Some("gen-1"), r#"{"provider":"DeepInfra"}"#));
 }
 
-const GENERATION: &str = r#"{"data":{"id":"gen-9","model":"openai/gpt-5.4-mini","created_at":"2026-11-20T08:00:00.000Z","tokens_prompt":90,
+pub(super) const GENERATION: &str = r#"{"data":{"id":"gen-9","model":"openai/gpt-5.4-mini","created_at":"2026-11-20T08:00:00.000Z","tokens_prompt":90,
     "tokens_completion":8,"native_tokens_prompt":100,"native_tokens_completion":12,"native_tokens_reasoning":5,"native_tokens_cached":64,
     "native_tokens_completion_images":0,"total_cost":0.00123,"usage":0.00123,"upstream_inference_cost":0,"cache_discount":-0.0001,
     "latency":1200,"generation_time":900,"streamed":true,"cancelled":false,"finish_reason":"stop","api_type":"completions",
@@ -359,5 +359,28 @@ fn every_vendor_keeps_counts_it_has_no_name_for() {
         for kept in [r#""usage.novel_tokens":9"#, r#""usage.input.odd_tokens":8"#, r#""usage.output.rare_tokens":7"#] {
             assert!(extra(&entry).contains(kept), "{api}: {kept}");
         }
+    }
+}
+
+#[test]
+fn details_under_either_spelling_are_read_and_counted_once() {
+    let usage = r#"{"prompt_tokens":100,"input_tokens":100,"completion_tokens":20,"output_tokens":20,"total_tokens":120,
+        "prompt_tokens_details":{},"input_tokens_details":{"cached_tokens":40,"odd_tokens":3},
+        "completion_tokens_details":null,"output_tokens_details":{"reasoning_tokens":5}}"#;
+    let entry = answered("openai.chat", "https://api.openai.com/v1/chat/completions", "gpt-5.4", usage);
+    assert_eq!((counts(&entry), check(&entry)), ([Some(100), Some(40), Some(20), Some(5)], None));
+    assert_eq!(extra(&entry), r#"{"usage.input.odd_tokens":3}"#);
+}
+
+#[test]
+fn a_live_stream_that_is_cut_keeps_the_last_counts_it_had() {
+    for last in [r#","usage":null"#, r#","usage":{}"#, ""] {
+        let stream = format!(
+            r#""stream":[{{"id":"c","choices":[{{"index":0,"delta":{{"content":"a"}}}}],"usage":{{"prompt_tokens":4,"completion_tokens":1,"total_tokens":5}}}},
+            {{"id":"c","choices":[{{"index":0,"delta":{{"content":"b"}}}}]{last}}}]"#
+        );
+        let url = "https://api.x.ai/v1/chat/completions";
+        let entry = entry(&capture("xai.chat", url, (200, r#"{"stream":true}"#), &stream));
+        assert_eq!((entry.status, counts(&entry)), (Status::Incomplete, [Some(4), None, Some(1), None]), "{last}");
     }
 }
