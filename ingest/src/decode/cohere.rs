@@ -132,7 +132,8 @@ fn operation(captured: &Captured<'_, '_>, endpoint: Endpoint) -> Option<Operatio
         _ if says("classify") || classified => None,
         Endpoint::Embeddings => Some(Operation::Embeddings),
         Endpoint::Rerank => Some(Operation::Rerank),
-        Endpoint::Transcription => Some(Operation::Transcription),
+        // Version 1 of chat answers with a `text` too.
+        Endpoint::Transcription if says("transcriptions") => Some(Operation::Transcription),
         _ => Some(Operation::Chat),
     }
 }

@@ -173,6 +173,8 @@ pub(super) enum Endpoint {
     Generation,
     /// Lines of a batch's results.
     Batch,
+    /// What is none of the ledger's kinds: moderations.
+    Other,
 }
 
 /// The event of a live session that tells what was heard.
@@ -194,7 +196,7 @@ pub(super) fn vendor_of_model(model: &str) -> Option<&'static Dialect> {
 }
 
 /// Words of URLs and of `capture.api`, in any of their places.
-const WORDS: [(&str, Endpoint); 28] = [
+const WORDS: [(&str, Endpoint); 29] = [
     ("completions", Endpoint::Chat),
     ("chat", Endpoint::Chat),
     ("responses", Endpoint::Responses),
@@ -223,6 +225,7 @@ const WORDS: [(&str, Endpoint); 28] = [
     ("generate", Endpoint::Chat),
     ("fim", Endpoint::Chat),
     ("messages", Endpoint::Chat),
+    ("moderations", Endpoint::Other),
 ];
 
 impl Endpoint {
@@ -253,7 +256,8 @@ impl Endpoint {
             _ if keys.choices.is_some() => Self::Chat,
             _ if keys.pages.is_some() => Self::Ocr,
             _ if keys.outputs.is_some() => Self::Conversation,
-            _ if keys.results.is_some_and(|results| !results.get().contains("\"flagged\"")) => Self::Rerank,
+            _ if keys.results.is_some_and(|results| results.get().contains("\"categories\"")) => Self::Other,
+            _ if keys.results.is_some() => Self::Rerank,
             _ if keys.embeddings.is_some() => Self::Embeddings,
             _ if keys.data.is_some_and(|data| data.get().starts_with('{')) => Self::Generation,
             "list" => Self::Embeddings,

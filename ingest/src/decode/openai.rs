@@ -66,6 +66,7 @@ pub(super) fn read_answer<'a>(endpoint: Endpoint, captured: Captured<'_, 'a>) ->
         Endpoint::Image => openai_images::decode(captured),
         Endpoint::Ocr => mistral::decode_ocr(captured),
         Endpoint::Conversation => mistral::decode_conversation(captured),
+        Endpoint::Other => openai_embeddings::decode_as(None, captured),
         Endpoint::Generation => openrouter::decode_generation(captured),
         Endpoint::Chat | Endpoint::Realtime | Endpoint::Batch => openai_chat::decode(captured),
     }

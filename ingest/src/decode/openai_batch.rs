@@ -118,7 +118,7 @@ fn decode_line<'a>(
     let went_well = reply.status_code.and_then(|status| status.0).is_some_and(|status| status < 400);
     let mut entry = match (endpoint, line.error) {
         (Some(endpoint), None) => read_answer(endpoint, captured)?,
-        (None, None) if went_well && body.is_some() => other(captured)?,
+        (None, None) if went_well && body.is_some() => read_answer(Endpoint::Other, captured)?,
         (_, error) => failed(captured, error)?,
     };
     let (id, custom_id) = (present(line.id), present(line.custom_id));
@@ -126,16 +126,6 @@ fn decode_line<'a>(
     entry.tags.extend(custom_id.map(|id| ("custom_id".into(), id)));
     entry.features.insert(Feature::Batch);
     Ok(Some(entry))
-}
-
-/// An answer of an endpoint that is none of the ledger's kinds, such as moderations.
-fn other<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>, DecodeError> {
-    let asked = captured.asked()?;
-    let answer = match captured.envelope.response {
-        Some(body) => captured.plain(body, |_| true)?.0,
-        None => Answer::default(),
-    };
-    captured.conclude(None, asked, answer)
 }
 
 /// A line without an answer. What kind of call it was to be, only the input file tells.

@@ -15,7 +15,11 @@ pub(super) fn decode_rerank<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>,
     decode_as(Operation::Rerank, captured)
 }
 
-fn decode_as<'a>(operation: Operation, captured: Captured<'_, 'a>) -> Result<Entry<'a>, DecodeError> {
+/// Decodes a call of kind `operation`, of which the answer holds nothing that was said.
+pub(super) fn decode_as<'a>(
+    operation: impl Into<Option<Operation>>,
+    captured: Captured<'_, 'a>,
+) -> Result<Entry<'a>, DecodeError> {
     let asked = captured.asked()?;
     let answer = match captured.envelope.response {
         Some(response) => captured.plain(response, |_| true)?.0,

@@ -15,7 +15,7 @@ pub(super) fn by_capture(api: &Text<'_>, endpoint: Option<&Text<'_>>) -> Option<
         return Dialect::format_of_api(word);
     }
     let format = match Endpoint::of_capture(None, Some(api)).or(Endpoint::of_capture(endpoint, None))? {
-        Endpoint::Chat => Format::OpenAiChat,
+        Endpoint::Chat | Endpoint::Other => Format::OpenAiChat,
         Endpoint::Responses => Format::OpenAiResponses,
         Endpoint::Embeddings | Endpoint::Rerank => Format::OpenAiEmbeddings,
         Endpoint::Batch => Format::OpenAiBatch,

@@ -63,6 +63,7 @@ fn version_1_says_the_same_in_other_words() {
         assert_eq!((said(&entry).0.as_deref(), said(&entry).1.as_deref()), (prompt, Some("Hi")));
         assert_eq!((entry.provider.as_deref(), entry.status), (Some("cohere"), Status::Success));
         assert_eq!(meter(&entry, "billed_input_tokens").as_deref(), Some("4"));
+        assert_eq!(entry.operation, Some(Operation::Chat));
     }
 }
 

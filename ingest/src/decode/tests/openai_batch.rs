@@ -17,7 +17,8 @@ fn every_endpoint_of_a_batch_is_read_as_its_own() {
     let vectors = r#"{"object":"list","data":[{"embedding":[0.1]}],"model":"text-embedding-3-large","usage":{"prompt_tokens":5,"total_tokens":5}}"#;
     let legacy = r#"{"id":"t","object":"text_completion","model":"gpt-3.5-turbo-instruct","choices":[{"text":"y","finish_reason":"length"}],"usage":{"prompt_tokens":4,"completion_tokens":1,"total_tokens":5}}"#;
     let picture = r#"{"created":1795170000,"data":[{"b64_json":"AA=="}],"usage":{"input_tokens":6,"output_tokens":50,"total_tokens":56}}"#;
-    let moderation = r#"{"id":"modr-1","model":"omni-moderation-latest","results":[{"flagged":false}]}"#;
+    let moderation =
+        r#"{"id":"modr-1","model":"omni-moderation-latest","results":[{"flagged":false,"categories":{}}]}"#;
     for (body, operation, expected, id) in [
         (chat.as_str(), Some(Operation::Chat), [Some(9), Some(4), Some(2), None], "c"),
         (response, Some(Operation::Responses), [Some(7), None, Some(3), Some(2)], "r"),

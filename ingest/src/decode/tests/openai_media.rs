@@ -233,3 +233,18 @@ fn streams_of_sound_and_pictures_end_in_errors_too() {
         );
     }
 }
+
+#[test]
+fn moderations_are_calls_of_no_kind() {
+    let answer =
+        r#"{"id":"modr-1","model":"omni-moderation-latest","results":[{"flagged":true,"categories":{"hate":true}}]}"#;
+    let event =
+        capture("moderations", r#"{"model":"omni-moderation-latest","input":"x"}"#, &format!("\"response\":{answer}"));
+    for (event, provider) in [(event.clone(), "openai"), (event.replace("api.openai.com", "api.mistral.ai"), "mistral")]
+    {
+        let entry = entry(&event);
+        assert_eq!((entry.operation, entry.status), (None, Status::Success));
+        assert_eq!((entry.provider.as_deref(), entry.model()), (Some(provider), Some("omni-moderation-latest")));
+        assert_eq!((entry.usage_source, entry.latency_ms), (UsageSource::Absent, Some(700)));
+    }
+}
