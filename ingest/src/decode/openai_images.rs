@@ -66,7 +66,8 @@ fn pictures<'a>(
 
 /// Whether it is the last event of a stream rather than an answer in one piece.
 fn is_event(json: Json<'_>) -> bool {
-    shape::<Picture<'_>>(json).is_some_and(|picture| picture.kind.is_some())
+    let kind = shape::<Picture<'_>>(json).and_then(|picture| picture.kind);
+    kind.is_some_and(|kind| kind.0.starts_with("image_generation.") || kind.0.starts_with("image_edit."))
 }
 
 fn picture_stream<'a>(

@@ -1,6 +1,6 @@
 //! OpenAI Responses: a response object, or the stream of events that builds it.
 
-use daybook_ledger::{Entry, Operation, Usd};
+use daybook_ledger::{Entry, Feature, Operation, Usd};
 use serde::Deserialize;
 
 use super::DecodeError;
@@ -41,6 +41,7 @@ pub(super) const ABOUT: About = About {
 object! {
     /// The response object.
     pub(super) struct Response<'a> {
+        object: Text<'a> = "object",
         id: Text<'a> = "id",
         status: Text<'a> = "status",
         model: Text<'a> = "model",
@@ -57,7 +58,7 @@ object! {
     }
     // What it repeats of the request, which `Request` reads; `output_text` is a convenience of SDKs.
     ignoring [
-        "object", "background", "conversation", "frequency_penalty", "include", "instructions", "logprobs",
+        "background", "conversation", "frequency_penalty", "include", "instructions", "logprobs",
         "max_output_tokens", "max_tool_calls", "metadata", "moderation", "output_text", "parallel_tool_calls",
         "presence_penalty", "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_retention",
         "reasoning", "safety_identifier", "store", "temperature", "text", "tool_choice", "tools", "top_logprobs",
@@ -126,8 +127,12 @@ pub(super) fn decode<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>, Decode
     let (created, completed) = (source.instant(response.created_at)?, source.instant(response.completed_at)?);
     let answer =
         Concluded { outcome, usage: response.usage, cache_ttl: ttl, streamed: answer.alone, ..Concluded::default() };
-    let mut entry = captured.conclude(Operation::Responses, (request, input, output), answer)?;
+    // Events of live sessions have the same names until the answer is done.
+    let is_live = response.object.as_ref().is_some_and(|object| object.0 == "realtime.response");
+    let operation = if is_live { Operation::Realtime } else { Operation::Responses };
+    let mut entry = captured.conclude(operation, (request, input, output), answer)?;
     // Who counts the calls of tools in `usage` lists them in `output` too.
+    entry.features.insert_if(is_live, Feature::Realtime);
     meters.retain(|(name, _)| !entry.meters.iter().any(|(counted, _)| counted == name));
     entry.meters.extend(meters);
     note_modalities(&mut entry);

@@ -89,3 +89,12 @@ fn an_event_of_a_responses_stream_is_the_response_as_it_then_was() {
     let queued = event("queued", "queued", "null");
     assert_eq!((queued.status, queued.usage_source, queued.id()), (Status::Pending, UsageSource::Absent, done.id()));
 }
+
+#[test]
+fn a_live_answer_that_has_only_begun_is_the_one_that_is_done_later() {
+    let begun = r#"{"type":"response.created","response":{"object":"realtime.response","id":"resp_1","status":"in_progress","usage":null}}"#;
+    let (begun, done) = (entry(begun), entry(openai_media::TURN));
+    assert_eq!((begun.status, begun.operation), (Status::Pending, Some(Operation::Realtime)));
+    assert_eq!((begun.id(), features(&begun)), (done.id(), vec!["realtime"]));
+    assert!(begun.richness() < done.richness());
+}
