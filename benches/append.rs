@@ -1,24 +1,23 @@
 //! How long does a worker need from 10,000 events in memory to their commit in the ledger?
 //!
 //! LiteLLM events take the whole path of a worker without Kafka: decode, check, price, dedup, Parquet, commit. `memory`
-//! is the work alone; `folder` adds the files, synced before each commit. To compare a change with `main`:
+//! is the work alone; `folder` adds the files, synced before each commit.
 //!
 //! ```sh
-//! git switch main && cargo bench --bench append -- --save-baseline main
-//! git switch -     && cargo bench --bench append -- --baseline main
+//! cargo bench --bench append
 //! ```
 #![expect(clippy::unwrap_used, reason = "a bench that cannot append has no answer to give")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use criterion::measurement::WallTime;
-use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput};
 use daybook_ingest::core::{Core, Effect, Input, Message, Rules};
 use daybook_ingest::writer::Writer;
 use daybook_ingest::{Capture, FlushLimits, Partition};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Instant, Ledger, Root};
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -26,18 +25,29 @@ const EVENTS: usize = 10_000;
 const NOW: Instant = Instant::from_micros(1_795_200_000_000_000);
 
 fn main() {
-    let mut criterion = Criterion::default().configure_from_args().sample_size(10);
-    let bench =
-        Bench { runtime: Runtime::new().unwrap(), prices: Arc::new(Book::default_sheet().unwrap()), events: events() };
-    let bytes = bench.events.iter().map(|event| event.len() as u64).sum();
-    let mut group = criterion.benchmark_group("append_10k_events");
-    group.throughput(Throughput::ElementsAndBytes { elements: EVENTS as u64, bytes });
-    for (name, capture) in [("usage", Capture::Off), ("bodies", Capture::Full)] {
-        bench.memory(&mut group, name, capture);
-        bench.folder(&mut group, name, capture);
-    }
-    group.finish();
-    criterion.final_summary();
+    divan::main();
+}
+
+#[divan::bench(args = [Capture::Off, Capture::Full], sample_count = 10, sample_size = 1)]
+fn memory(bencher: Bencher<'_, '_>, capture: Capture) {
+    let bench = Bench::new();
+    let new = || bench.runtime.block_on(Ledger::create_at(Root::memory())).unwrap();
+    bench.count(bencher).with_inputs(new).bench_local_values(|ledger| bench.append(ledger, capture));
+}
+
+#[divan::bench(args = [Capture::Off, Capture::Full], sample_count = 10, sample_size = 1)]
+fn folder(bencher: Bencher<'_, '_>, capture: Capture) {
+    let bench = Bench::new();
+    let new = || {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(folder.path().to_str().unwrap(), true).unwrap();
+        (bench.runtime.block_on(Ledger::create_at(root)).unwrap(), folder)
+    };
+    // The folder is given back, so that removing it is not part of the time.
+    bench.count(bencher).with_inputs(new).bench_local_values(|(ledger, folder): (Ledger, TempDir)| {
+        bench.append(ledger, capture);
+        folder
+    });
 }
 
 struct Bench {
@@ -47,27 +57,13 @@ struct Bench {
 }
 
 impl Bench {
-    fn memory(&self, group: &mut BenchmarkGroup<'_, WallTime>, name: &str, capture: Capture) {
-        group.bench_function(format!("memory/{name}"), |bencher| {
-            let new = || self.runtime.block_on(Ledger::create_at(Root::memory())).unwrap();
-            bencher.iter_batched(new, |ledger| self.append(ledger, capture), BatchSize::PerIteration);
-        });
+    fn new() -> Self {
+        Self { runtime: Runtime::new().unwrap(), prices: Arc::new(Book::default_sheet().unwrap()), events: events() }
     }
 
-    fn folder(&self, group: &mut BenchmarkGroup<'_, WallTime>, name: &str, capture: Capture) {
-        group.bench_function(format!("folder/{name}"), |bencher| {
-            let new = || {
-                let folder = tempfile::tempdir().unwrap();
-                let root = Root::open(folder.path().to_str().unwrap(), true).unwrap();
-                (self.runtime.block_on(Ledger::create_at(root)).unwrap(), folder)
-            };
-            // The folder is given back, so that removing it is not part of the time.
-            let append = |(ledger, folder): (Ledger, TempDir)| {
-                self.append(ledger, capture);
-                folder
-            };
-            bencher.iter_batched(new, append, BatchSize::PerIteration);
-        });
+    fn count<'a, 'b>(&self, bencher: Bencher<'a, 'b>) -> Bencher<'a, 'b> {
+        let bytes: usize = self.events.iter().map(Vec::len).sum();
+        bencher.counter(BytesCount::new(bytes)).counter(ItemsCount::new(EVENTS))
     }
 
     fn append(&self, ledger: Ledger, capture: Capture) {

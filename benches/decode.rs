@@ -1,48 +1,46 @@
 //! How fast does an event become an entry? One answer per format, with and without prompt and answer.
 //!
 //! The events are the fixtures of `tests/fixtures/events`, minified as senders write them and held in memory: no broker,
-//! no disk, no pricing. To compare a change with `main`:
+//! no disk, no pricing. One thread:
 //!
 //! ```sh
-//! git switch main && cargo bench --bench decode -- --save-baseline main
-//! git switch -     && cargo bench --bench decode -- --baseline main
+//! cargo bench --bench decode
 //! ```
 #![expect(clippy::unwrap_used, reason = "a bench whose fixtures are broken has no answer to give")]
 
 use std::fs;
-use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
-use criterion::{Criterion, Throughput};
 use daybook_ingest::decode::{DecodeOptions, Format, decode};
 use daybook_ingest::event::Event;
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{Bencher, black_box, black_box_drop};
 
 fn main() {
-    let mut criterion = Criterion::default().configure_from_args();
-    for format in Format::ALL {
-        decode_fixtures(&mut criterion, *format);
-    }
-    criterion.final_summary();
+    divan::main();
+}
+
+/// What most ledgers keep of a call: numbers and features, no body.
+#[divan::bench(args = Format::ALL)]
+fn usage(bencher: Bencher<'_, '_>, format: &Format) {
+    decode_fixtures(bencher, *format, DecodeOptions { bodies: false });
+}
+
+/// With prompt and answer.
+#[divan::bench(args = Format::ALL)]
+fn bodies(bencher: Bencher<'_, '_>, format: &Format) {
+    decode_fixtures(bencher, *format, DecodeOptions { bodies: true });
 }
 
 /// Both throughputs from one run: bytes tell how close to the parser we are, events what a worker can take.
-fn decode_fixtures(criterion: &mut Criterion, format: Format) {
+fn decode_fixtures(bencher: Bencher<'_, '_>, format: Format, options: DecodeOptions) {
     let events = fixtures(format);
-    let bytes = events.iter().map(|event| event.len() as u64).sum();
-    let mut group = criterion.benchmark_group(format!("decode/{format}"));
-    group.throughput(Throughput::ElementsAndBytes { elements: events.len() as u64, bytes });
-    for (name, bodies) in [("usage", false), ("bodies", true)] {
-        let options = DecodeOptions { bodies };
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                for event in &events {
-                    let mut sink = |entry| drop(black_box(entry));
-                    black_box(decode(&Event::of(event), Some(format), &options, &mut sink)).unwrap();
-                }
-            });
-        });
-    }
-    group.finish();
+    let bytes: usize = events.iter().map(Vec::len).sum();
+    bencher.counter(BytesCount::new(bytes)).counter(ItemsCount::new(events.len())).bench_local(|| {
+        for event in &events {
+            decode(&Event::of(black_box(event)), Some(format), &options, &mut black_box_drop).unwrap();
+        }
+    });
 }
 
 /// Every event of `format`, without the line breaks and blanks that make fixtures readable.
