@@ -287,7 +287,7 @@ fn instant(row: &Row, chance: &mut Chance) -> Instant {
     Instant::from_micros(start + edge)
 }
 
-const METERS: [(&str, Option<Meter>); 22] = [
+const METERS: [(&str, Option<Meter>); 23] = [
     ("web_search_requests", Some(Meter::WebSearchMedium)),
     ("web_fetch_requests", None),
     ("search_units", Some(Meter::Query)),
@@ -299,10 +299,11 @@ const METERS: [(&str, Option<Meter>); 22] = [
     ("output_characters", Some(Meter::OutputCharacter)),
     ("pages", Some(Meter::Page)),
     ("classifications", Some(Meter::Classification)),
-    ("file_search_calls", Some(Meter::FileSearchCall)),
+    ("file_search_requests", Some(Meter::FileSearchCall)),
     ("code_interpreter_sessions", Some(Meter::CodeInterpreterSession)),
     ("google_maps_requests", Some(Meter::GoogleMapsRequest)),
     ("tool_calls", None),
+    ("mcp_calls", None),
     ("input_tool_use_tokens", None),
     ("input_video_tokens", Some(Meter::InputVideo)),
     ("cache_read_audio_tokens", Some(Meter::CacheReadAudio)),

@@ -42,7 +42,7 @@ PROVISIONED = {"provisioned", "provisioned_throughput", "scale", "reserved"}
 # What a meter that is not tokens is billed as, and when.
 ALWAYS = {
     "web_search_requests": "web_search_query_medium", "search_units": "query", "queries": "query",
-    "classifications": "classification", "file_search_calls": "file_search_call",
+    "classifications": "classification", "file_search_requests": "file_search_call",
     "code_interpreter_sessions": "code_interpreter_session", "google_maps_requests": "google_maps_request",
 }
 WITHOUT_TOKENS = {
@@ -51,7 +51,7 @@ WITHOUT_TOKENS = {
 }
 IF_STATED = {"input_images": "input_image_each", "pages": "page"}
 NEVER = {
-    "tool_calls", "web_fetch_requests", "input_tool_use_tokens", "input_video_tokens", "accepted_prediction_tokens",
+    "tool_calls", "mcp_calls", "web_fetch_requests", "input_tool_use_tokens", "input_video_tokens", "accepted_prediction_tokens",
     "rejected_prediction_tokens", "billed_input_tokens", "billed_output_tokens", "cache_read_audio_tokens",
     "cache_read_image_tokens",
 }

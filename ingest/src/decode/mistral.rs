@@ -94,7 +94,7 @@ fn note_connector(entry: &mut Entry<'_>, name: &str, calls: Option<i64>) {
         "code_interpreter" => ("code_interpreter_calls", Feature::CodeExecution),
         "image_generation" => ("images", Feature::ImageOutput),
         "document_library" => ("file_search_requests", Feature::HostedVectorStore),
-        _ => ("mcp_calls", Feature::RemoteMcp),
+        _ => ("connector_calls", Feature::RemoteMcp),
     };
     entry.features.insert(feature);
     meter(&mut entry.meters, meter_name, calls);

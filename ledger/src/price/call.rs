@@ -224,11 +224,11 @@ fn meter_rule(name: &str) -> MeterRule {
         "input_images" => MeterRule::BesideTokens(Meter::InputImageEach),
         "pages" => MeterRule::BesideTokens(Meter::Page),
         "classifications" => MeterRule::Billed(Meter::Classification),
-        "file_search_calls" => MeterRule::Billed(Meter::FileSearchCall),
+        "file_search_requests" => MeterRule::Billed(Meter::FileSearchCall),
         "code_interpreter_sessions" => MeterRule::Billed(Meter::CodeInterpreterSession),
         "google_maps_requests" => MeterRule::Billed(Meter::GoogleMapsRequest),
-        // Functions of the caller's own; pages that Anthropic fetches for the price of their tokens.
-        "tool_calls" | "web_fetch_requests" => MeterRule::NotBilled,
+        // Functions of the caller's own; servers and pages the provider fetches from for the price of the tokens.
+        "tool_calls" | "mcp_calls" | "web_fetch_requests" => MeterRule::NotBilled,
         // Parts of the input and output that the buckets already hold, or that stand in for them.
         BILLED_INPUT
         | BILLED_OUTPUT
