@@ -57,7 +57,7 @@ async fn when_too_many_bytes_wait_for_kafka_senders_are_told_to_come_back() {
         .await;
         // The producer has introduced itself, so that one round trip is one message.
         assert_eq!(rig.post("/v1/events", &[], "{}").await.status, 200);
-        rig.kafka.set_round_trip(Duration::from_secs(6)).unwrap();
+        rig.kafka.set_round_trip(Duration::from_secs(4)).unwrap();
         let large = || format!("{{\"x\":\"{}\"}}", "y".repeat(700_000));
         let headers = [("content-length", "700008")];
         let first = tokio::spawn(router(Arc::clone(&rig.shared)).oneshot(post("/v1/events", &headers, large())));
