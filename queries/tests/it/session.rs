@@ -176,3 +176,16 @@ async fn the_fullest_correction_of_an_entry_holds_and_the_row_as_recorded_stays(
     let described = session.describe("usage_recorded").await.unwrap();
     assert_eq!(described, session.describe("usage").await.unwrap());
 }
+
+#[tokio::test]
+async fn every_table_and_view_answers_without_a_registry_on_any_number_of_threads() {
+    let ledger = fixture::company().await;
+    for target_partitions in [1, 4] {
+        let options = SessionOptions { target_partitions, ..fixture::options() };
+        let session = Session::open(&ledger, options).await.unwrap();
+        for table in session.tables() {
+            let rows = session.run(&format!("SELECT * FROM {table}")).await.unwrap().collect().await;
+            assert!(rows.is_ok(), "{table}: {}", rows.unwrap_err());
+        }
+    }
+}
