@@ -1,8 +1,9 @@
 //! Calls drawn over every row of a sheet, priced: what `tests/prices/recompute.py` recomputes.
 //!
 //! `cargo run -p daybook-ledger --example price_cases -- COUNT SEED [SHEET.csv]` writes CSV. Each call is drawn around one
-//! row of the sheet (the default one if none is named): its product, a day of its period or one beside it, its tier, its band
-//! to the very token, and some of its meter. The same seed gives the same calls.
+//! row of the sheet (the default one if none is named), and each row gets as many: its product, a day of its period or one
+//! beside it, its tier, its band to the very token, and some of its meter, alone or among others. The same seed gives the
+//! same calls.
 #![expect(clippy::print_stdout, reason = "a program whose output is its purpose")]
 
 use std::error::Error;
@@ -24,8 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let rows: Vec<&Row> = book.rows().collect();
     println!("{COLUMNS}");
-    for _ in 0..count {
-        let row = chance.of(&rows).ok_or("the sheet has no rows")?;
+    for (_, row) in (0..count).zip(rows.iter().cycle()) {
         println!("{}", Case::draw(row, &rows, &mut chance).csv(&book));
     }
     Ok(())
@@ -94,8 +94,10 @@ impl Case {
         if chance.once_in(20) {
             case.service_tier = chance.of(&TIER_WORDS).flatten();
         }
-        case.use_tokens(row, &sold, chance);
-        case.use_meters(row, &sold, chance);
+        // Other meters need not be sold on that day or in that tier: by itself the row's own is sure to be priced.
+        let others = if chance.once_in(3) { &[] } else { sold.as_slice() };
+        case.use_tokens(row, others, chance);
+        case.use_meters(row, others, chance);
         case
     }
 
@@ -150,9 +152,11 @@ impl Case {
         tokens.cache_write = (written > 0 || unstated > 0).then_some(written);
         let parts_in = sum(&[tokens.cache_read, tokens.cache_write, tokens.input_audio, tokens.input_image]);
         let parts_out = sum(&[tokens.reasoning, tokens.output_audio, tokens.output_image]);
-        let text = |meter, most, chance: &mut Chance| match sold.contains(&meter) || chance.once_in(10) {
-            true => chance.below(most),
-            false => 0,
+        let text = |meter, most, chance: &mut Chance| {
+            match row.unit.meter == meter || sold.contains(&meter) || chance.once_in(10) {
+                true => chance.below(most),
+                false => 0,
+            }
         };
         let fresh = text(Meter::Input, 60_000, chance);
         tokens.input = Some(parts_in + fresh);
@@ -168,7 +172,7 @@ impl Case {
             2 => tokens.total = tokens.input,
             3 => tokens.total = tokens.input.zip(tokens.output).map(|(input, output)| input + output),
             4 => (self.operation, tokens.output) = (Operation::Embeddings, None),
-            _ if row.model.contains("embed") && parts_out == 0 => {
+            _ if row.model.contains("embed") && tokens.output == Some(0) => {
                 (self.operation, tokens.output) = (Operation::Embeddings, None);
             }
             _ => {}
