@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    config, decode, demo, export, gate, import, ingest, prices, query, receive, registry, report, reprice, verify,
+    config, decode, demo, evidence, export, gate, import, ingest, prices, query, receive, registry, report, reprice,
+    verify,
 };
 
 /// The append-only ledger of a company's AI usage.
@@ -77,6 +78,9 @@ pub(crate) enum Command {
     /// Say what calls are: workloads, contracts, features, models.
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
+    /// Record what was done beside the calls: tests of an alternative, rehearsals, audits.
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
     /// Check what must hold before a contract is renewed.
     Gate(gate::GateArgs),
     /// Show effective settings.

@@ -1,7 +1,6 @@
 //! One line of a provider's bill or usage report, before it becomes a row of `billing`.
 
-use sha2::{Digest, Sha256};
-
+use crate::identity::Fields;
 use crate::schema::BillingBuilder;
 use crate::words::words;
 use crate::{EntryId, Instant, Tokens, Usd};
@@ -198,45 +197,6 @@ impl BillingLine {
         amounts.into_iter().for_each(|amount| hash.number(amount.map(Usd::pico)));
         hash.pairs(&self.tags);
         EntryId::derive(self.source, &hash.finish())
-    }
-}
-
-/// Hashes fields so that no two lists of fields give the same bytes: each with its length, absence apart from emptiness.
-#[derive(Default)]
-struct Fields(Sha256);
-
-impl Fields {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.update((bytes.len() as u64).to_be_bytes());
-        self.0.update(bytes);
-    }
-
-    fn text(&mut self, text: Option<&str>) {
-        match text {
-            Some(text) => self.bytes(text.as_bytes()),
-            None => self.0.update([0xff; 8]),
-        }
-    }
-
-    fn number(&mut self, number: Option<i128>) {
-        match number {
-            Some(number) => self.bytes(&number.to_be_bytes()),
-            None => self.text(None),
-        }
-    }
-
-    fn pairs(&mut self, pairs: &[(String, String)]) {
-        let mut sorted: Vec<_> = pairs.iter().collect();
-        sorted.sort_unstable();
-        self.0.update((sorted.len() as u64).to_be_bytes());
-        for (key, value) in sorted {
-            self.text(Some(key));
-            self.text(Some(value));
-        }
-    }
-
-    fn finish(self) -> [u8; 32] {
-        self.0.finalize().into()
     }
 }
 

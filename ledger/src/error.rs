@@ -74,6 +74,9 @@ pub enum Error {
     /// Other writers took every version tried.
     #[error("other writers took every version of table {table} up to {version}, {attempts} attempts")]
     RaceLost { table: &'static str, version: TableVersion, attempts: u32 },
+    /// What is to be recorded as evidence proves nothing.
+    #[error("{place}: {reason}")]
+    NotEvidence { place: String, reason: String },
     /// An invariant does not hold.
     #[error("internal: {invariant}: {found}")]
     Internal { invariant: &'static str, found: String },
@@ -94,6 +97,7 @@ impl Error {
         "LEDGER-010",
         "LEDGER-011",
         "LEDGER-012",
+        "LEDGER-013",
         "LEDGER-099",
     ];
 
@@ -137,6 +141,7 @@ impl Report for Error {
             Self::NoSuchVersion { .. } => "LEDGER-010",
             Self::DamagedFile { .. } => "LEDGER-011",
             Self::RaceLost { .. } => "LEDGER-012",
+            Self::NotEvidence { .. } => "LEDGER-013",
             Self::Internal { .. } => "LEDGER-099",
         }
     }
@@ -151,6 +156,7 @@ impl Report for Error {
             | Self::UnsafeSetting { .. }
             | Self::NoSuchVersion { .. }
             | Self::NotOurs { .. } => Kind::Usage,
+            Self::NotEvidence { .. } => Kind::Refused,
             Self::StoreUnavailable { .. } => Kind::Unavailable,
             Self::DamagedLog { .. } | Self::DamagedFile { .. } | Self::RaceLost { .. } => Kind::Conflict,
             Self::Internal { .. } => Kind::Bug,
@@ -181,6 +187,7 @@ impl Report for Error {
             Self::RaceLost { .. } => {
                 "nothing of this batch was written; run the command again, or use fewer writers".into()
             }
+            Self::NotEvidence { .. } => "nothing was recorded; docs/evidence.md says what each kind needs".into(),
             Self::Internal { .. } => "this is a bug of Daybook: please report it with this message".into(),
         })
     }

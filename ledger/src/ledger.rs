@@ -1,6 +1,6 @@
 //! A ledger: its root and its tables.
 
-use crate::schema::{self, BILLING, CONTENT, CORRECTIONS, PRICES, QUARANTINE, REGISTRY, USAGE, VALUATIONS};
+use crate::schema::{self, BILLING, CONTENT, CORRECTIONS, EVIDENCE, PRICES, QUARANTINE, REGISTRY, USAGE, VALUATIONS};
 use crate::table::Table;
 use crate::{Error, Root};
 
@@ -16,6 +16,7 @@ pub struct Ledger {
     valuations: Table,
     billing: Table,
     registry: Table,
+    evidence: Table,
 }
 
 impl Ledger {
@@ -66,6 +67,7 @@ impl Ledger {
             valuations: table(&VALUATIONS)?,
             billing: table(&BILLING)?,
             registry: table(&REGISTRY)?,
+            evidence: table(&EVIDENCE)?,
             root,
         })
     }
@@ -78,6 +80,7 @@ impl Ledger {
     /// Every table; `usage` last, because it is committed last.
     pub fn tables(&self) -> Vec<&Table> {
         vec![
+            &self.evidence,
             &self.registry,
             &self.billing,
             &self.valuations,
@@ -127,5 +130,10 @@ impl Ledger {
     /// Versions of the registry.
     pub fn registry(&self) -> &Table {
         &self.registry
+    }
+
+    /// Portability tests, exports, audits, erasures: written by [`Ledger::record`].
+    pub fn evidence(&self) -> &Table {
+        &self.evidence
     }
 }

@@ -42,7 +42,7 @@ pub struct Table {
 impl Table {
     /// Every table.
     pub const ALL: &'static [&'static Self] =
-        &[&USAGE, &CORRECTIONS, &CONTENT, &QUARANTINE, &PRICES, &VALUATIONS, &BILLING, &REGISTRY];
+        &[&USAGE, &CORRECTIONS, &CONTENT, &QUARANTINE, &PRICES, &VALUATIONS, &BILLING, &REGISTRY, &EVIDENCE];
 
     /// The table called `name`.
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -314,6 +314,32 @@ table! {
     }
 }
 
+table! {
+    /// What was done beside the calls and is to be shown later: tests of an alternative, exports, audits, erasures.
+    EVIDENCE = "evidence", sorted by &[], builder EvidenceBuilder {
+        entry_id: Bytes, false, "", "This row, 16 bytes derived from `kind` and the id its recorder gave it, else from every fact below", "Daybook";
+        event_date: Day, true, "UTC day", "Day it was done", "Daybook";
+        batch_id: Word, false, "", "The commit that brought the row", "Daybook";
+        recorded_at: Instant, false, "UTC, us", "When the row was made", "Daybook";
+        kind: Word, true, "", "portability_test, export, rehearsal (an export that was checked and read back), audit, erasure", "Daybook";
+        workload: Word, false, "", "The workload it is about, by its name in the registry", "Daybook";
+        contract: Word, false, "", "The contract it is about, by its name in the registry", "Daybook";
+        provider: Word, false, "", "Where it ran, or whose calls it is about", "OpenTelemetry gen_ai.provider.name";
+        model: Word, false, "", "The model that ran", "OpenTelemetry gen_ai.request.model";
+        dataset: Word, false, "", "What a test was run on", "Daybook";
+        harness: Word, false, "", "What ran it, with its version", "Daybook";
+        runs: Int, false, "", "Cases run", "Daybook";
+        passed: Int, false, "", "Cases passed", "Daybook";
+        scores: DecimalMap, false, "by name", "Scores, exact, as the harness states them", "OpenTelemetry gen_ai.evaluation.score.value";
+        score_scales: DecimalMap, false, "by name", "The best value a score can have, where it is stated", "Daybook";
+        artifact: Text, false, "", "Name of what is kept as proof: a file of results, a bundle", "Daybook";
+        artifact_sha256: Text, false, "", "Its SHA-256, hexadecimal", "Daybook";
+        note: Text, false, "", "In words", "Daybook";
+        recorded_by: Word, false, "", "Who says so", "Daybook";
+        details: Text, false, "", "What no column has (JSON)", "Daybook";
+    }
+}
+
 /// `docs/schema.md`.
 pub fn markdown() -> String {
     let mut text = String::from(
@@ -363,6 +389,7 @@ mod tests {
         assert_eq!(ValuationsBuilder::default().finish().unwrap().schema(), VALUATIONS.building_schema());
         assert_eq!(BillingBuilder::default().finish().unwrap().schema(), BILLING.building_schema());
         assert_eq!(RegistryBuilder::default().finish().unwrap().schema(), REGISTRY.building_schema());
+        assert_eq!(EvidenceBuilder::default().finish().unwrap().schema(), EVIDENCE.building_schema());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod decode;
 pub(crate) mod demo;
+pub(crate) mod evidence;
 pub(crate) mod export;
 pub(crate) mod gate;
 pub(crate) mod import;
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Prices(command) => prices::run(command, &mut layers).await,
         Command::Reprice(args) => reprice::run(args, &mut layers).await,
         Command::Report(command) => report::run(command, &mut layers, quiet).await,
+        Command::Evidence(command) => evidence::run(command, &mut layers).await,
         Command::Gate(args) => gate::run(args, &mut layers).await,
         Command::Registry(command) => registry::run(command, &mut layers).await,
         Command::Config(config::ConfigCommand::Show) => config::show(&mut layers),

@@ -5,6 +5,7 @@ mod billing;
 mod cli;
 mod decode;
 mod docs;
+mod evidence;
 mod facts;
 mod import;
 mod prices;

@@ -42,7 +42,7 @@ pub use stored::{Imported, RegistryVersion};
 pub use tables::{RegistryTable, TABLES};
 pub use workload::{Condition, ModelRef, Rule, Segment, Subject, Workload};
 
-use crate::Error;
+use crate::{Error, names};
 use fields::Document;
 
 /// The files of a registry.
@@ -126,6 +126,34 @@ impl Registry {
         Err(Error::Registry { faults })
     }
 
+    /// The workload called `name`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownWorkload`] with the nearest name.
+    pub fn need_workload(&self, name: &str) -> Result<&Workload, Error> {
+        let known = || self.workloads.iter().map(|workload| workload.name.as_str());
+        let found = self.workloads.iter().find(|workload| workload.name == name);
+        found.ok_or_else(|| Error::UnknownWorkload {
+            name: name.into(),
+            nearest: names::nearest(name, known()).map(String::from),
+            valid: known().map(String::from).collect(),
+        })
+    }
+
+    /// The contract called `name`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownContract`] with the nearest name.
+    pub fn need_contract(&self, name: &str) -> Result<&Contract, Error> {
+        let known = || self.contracts.iter().map(|contract| contract.name.as_str());
+        let found = self.contracts.iter().find(|contract| contract.name == name);
+        found.ok_or_else(|| Error::UnknownContract {
+            name: name.into(),
+            nearest: names::nearest(name, known()).map(String::from),
+            valid: known().map(String::from).collect(),
+        })
+    }
+
     /// Every rule with its workload, in the order in which they are tried.
     pub fn rules(&self) -> impl Iterator<Item = (&Workload, &Rule)> {
         self.workloads.iter().flat_map(|workload| workload.rules.iter().map(move |rule| (workload, rule)))
@@ -138,9 +166,9 @@ impl Registry {
 }
 
 fn unknown_file(name: &str) -> String {
-    let nearest = crate::names::nearest(name, FILES);
+    let nearest = names::nearest(name, FILES);
     let hint = match nearest {
-        Some(_) => crate::names::suggestion(nearest),
+        Some(_) => names::suggestion(nearest),
         None => format!("; a registry has {}", FILES.join(", ")),
     };
     format!("`{name}` is no file of a registry{hint}")

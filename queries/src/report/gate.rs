@@ -3,9 +3,9 @@
 use arrow::array::AsArray as _;
 use daybook_ledger::{Date, Usd};
 
-use super::Section;
+use super::{Section, quoted};
 use crate::registry::ClauseKind;
-use crate::{Error, Session, names};
+use crate::{Error, Session};
 
 /// What must hold.
 #[derive(Clone, Debug)]
@@ -29,14 +29,7 @@ pub struct GateOptions {
 /// # Errors
 /// [`Error::UnknownContract`].
 pub fn gate(session: &Session, options: &GateOptions) -> Result<Section, Error> {
-    let known = || session.registry().contracts.iter().map(|contract| contract.name.as_str());
-    if !known().any(|name| name == options.contract) {
-        return Err(Error::UnknownContract {
-            name: options.contract.clone(),
-            nearest: names::nearest(&options.contract, known()).map(String::from),
-            valid: known().map(String::from).collect(),
-        });
-    }
+    session.registry().need_contract(&options.contract)?;
     let note = "A check that is false is a reason to stop. Options are those of workloads with calls under the contract that \
                 are not locked in.";
     Ok(Section { name: "gate", title: "Gate", note, sql: sql(options) })
@@ -54,7 +47,7 @@ pub async fn gate_is_open(session: &Session, section: &Section) -> Result<bool, 
 }
 
 fn sql(options: &GateOptions) -> String {
-    let contract = format!("'{}'", options.contract.replace('\'', "''"));
+    let contract = quoted(&options.contract);
     let on = format!("DATE '{}'", options.on);
     let required: Vec<_> = options.clauses.iter().map(|clause| format!("'{}'", clause.as_str())).collect();
     let required = if required.is_empty() { "''".into() } else { required.join(", ") };

@@ -3,9 +3,9 @@
 use daybook_ledger::price::{Book, Call};
 use daybook_ledger::{Entry, Instant, Operation, Tokens, Usd};
 
-use super::Section;
+use super::{Section, quoted};
 use crate::registry::ModelRef;
-use crate::{Error, Session, names};
+use crate::{Error, Session};
 
 fn section(name: &'static str, title: &'static str, note: &'static str, sql: impl Into<String>) -> Section {
     Section { name, title, note, sql: sql.into() }
@@ -45,10 +45,11 @@ fn overview() -> Vec<Section> {
         section(
             "options",
             "Options",
-            "An option is fresh if a call succeeded on a second provider within the workload's window, counted back from \
-             the last day of the ledger; a run there renews it.",
+            "An option is fresh if a call or a recorded test succeeded on a second provider within the workload's window, \
+             counted back from the last day of the ledger's calls. A call there renews it, and so does a test recorded with \
+             `daybook evidence add`.",
             "SELECT lockin.workload, lockin.provider, provider_share, option, second_provider, second_provider_day, \
-             option_window_days, alternatives, fallback FROM lockin \
+             shown_by, fresh_until, option_window_days, alternatives, fallback FROM lockin \
              LEFT JOIN registry_workloads ON registry_workloads.workload = lockin.workload \
              ORDER BY list_cost DESC NULLS LAST, lockin.workload",
         ),
@@ -146,16 +147,8 @@ fn usd_per_million(book: &Book, model: &ModelRef, at: Instant) -> Result<Usd, Er
 /// # Errors
 /// [`Error::UnknownWorkload`].
 pub fn why(session: &Session, workload: &str) -> Result<Vec<Section>, Error> {
-    let known = || session.registry().workloads.iter().map(|workload| workload.name.as_str());
-    if !known().any(|name| name == workload) {
-        let nearest = names::nearest(workload, known()).map(String::from);
-        return Err(Error::UnknownWorkload {
-            name: workload.into(),
-            nearest,
-            valid: known().map(String::from).collect(),
-        });
-    }
-    let name = format!("'{}'", workload.replace('\'', "''"));
+    session.registry().need_workload(workload)?;
+    let name = quoted(workload);
     Ok(vec![
         section(
             "verdict",
@@ -163,7 +156,7 @@ pub fn why(session: &Session, workload: &str) -> Result<Vec<Section>, Error> {
             "What traffic shows beside what the owner declares.",
             format!(
                 "SELECT workload, owner, declared_segment, segment, agrees, because, calls, unpriced_calls, list_cost, \
-                 effort_days, option, second_provider, second_provider_day FROM lockin WHERE workload = {name}"
+                 effort_days, option, second_provider, second_provider_day, shown_by, fresh_until FROM lockin WHERE workload = {name}"
             ),
         ),
         section(
@@ -190,10 +183,10 @@ pub fn why(session: &Session, workload: &str) -> Result<Vec<Section>, Error> {
         section(
             "providers",
             "Providers",
-            "Where it runs; the first has the most calls.",
+            "Where it runs or was tested; the first has the most calls.",
             format!(
                 "SELECT rank, provider, calls, failed_calls, share, list_cost, unpriced_calls, first_day, last_day, \
-                 last_success_day FROM workload_providers WHERE workload = {name} ORDER BY rank"
+                 last_success_day, tests, last_test_day, last_test_runs, last_test_passed FROM workload_providers WHERE workload = {name} ORDER BY rank"
             ),
         ),
         section(

@@ -15,3 +15,8 @@ pub use lockin::{lockin, re_embedding, why};
 pub use reconcile::{Cause, ReconcileOptions, Reconciled, Tolerance, reconcile};
 pub use section::{Section, render_sections};
 pub use spend::{Dimension, Grain, SpendOptions, spend};
+
+/// `text` as a literal of SQL.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

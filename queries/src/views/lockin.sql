@@ -23,10 +23,12 @@
 -- - `effort_days`: engineering days to move it, the sum over the features that bind: an assumption of the rules
 -- - `provider`: the one with the most calls
 -- - `provider_share`: its part of the calls, 0 to 1
--- - `option`: `fresh` if a call succeeded on a second provider within the workload's window, `stale` if that is longer
---   ago, `never` if there was none; null without a segment. Counted back from the last day of the ledger
+-- - `option`: `fresh` if a call or a test succeeded on a second provider within the workload's window, `stale` if that is
+--   longer ago, `never` if there was none; null without a segment. Counted back from the last day of the ledger's calls
 -- - `second_provider`: where that was; the latest
 -- - `second_provider_day`: UTC day of the last success there
+-- - `shown_by`: what succeeded there that day: `calls`, or `test` for evidence alone
+-- - `fresh_until`: last UTC day the option is fresh unless it is renewed
 -- - `first_day`: UTC day of the first call
 -- - `last_day`: UTC day of the last call
 WITH weighed AS (
@@ -101,11 +103,17 @@ totals AS (
 providers AS (
     SELECT
         *,
-        CASE WHEN rank > 1 AND provider IS NOT NULL AND last_success_day IS NOT NULL THEN
-            row_number() OVER (PARTITION BY workload, rank > 1 AND provider IS NOT NULL AND last_success_day IS NOT NULL
-                               ORDER BY last_success_day DESC, provider)
+        CASE WHEN rank > 1 AND provider IS NOT NULL AND shown_day IS NOT NULL THEN
+            row_number() OVER (PARTITION BY workload, rank > 1 AND provider IS NOT NULL AND shown_day IS NOT NULL
+                               ORDER BY shown_day DESC, provider)
         END AS elsewhere
-    FROM workload_providers
+    FROM (
+        SELECT
+            *,
+            greatest(last_success_day, last_test_day) AS shown_day,
+            CASE WHEN last_success_day >= coalesce(last_test_day, last_success_day) THEN 'calls' ELSE 'test' END AS shown_by
+        FROM workload_providers
+    )
 ),
 main AS (
     SELECT
@@ -113,12 +121,13 @@ main AS (
         max(provider) FILTER (WHERE rank = 1) AS provider,
         max(share) FILTER (WHERE rank = 1) AS provider_share,
         max(provider) FILTER (WHERE elsewhere = 1) AS second_provider,
-        max(last_success_day) FILTER (WHERE elsewhere = 1) AS second_provider_day
+        max(shown_day) FILTER (WHERE elsewhere = 1) AS second_provider_day,
+        max(shown_by) FILTER (WHERE elsewhere = 1) AS shown_by
     FROM providers
     GROUP BY workload
 ),
 seen AS (
-    SELECT totals.*, provider, provider_share, second_provider, second_provider_day,
+    SELECT totals.*, provider, provider_share, second_provider, second_provider_day, shown_by,
            CASE WHEN totals.workload IS NOT NULL THEN
                CASE coalesce(firmness, 0) WHEN 0 THEN 'portable' WHEN 1 THEN 'movable' ELSE 'locked_in' END
            END AS segment
@@ -154,6 +163,10 @@ SELECT
     END AS option,
     CASE WHEN segment IS NOT NULL THEN second_provider END AS second_provider,
     CASE WHEN segment IS NOT NULL THEN second_provider_day END AS second_provider_day,
+    CASE WHEN segment IS NOT NULL THEN shown_by END AS shown_by,
+    CASE WHEN segment IS NOT NULL THEN
+        (second_provider_day::int + coalesce(option_window_days, 90)::int)::date
+    END AS fresh_until,
     first_day,
     last_day
 FROM seen
