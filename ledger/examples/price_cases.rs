@@ -152,11 +152,12 @@ impl Case {
         tokens.cache_write = (written > 0 || unstated > 0).then_some(written);
         let parts_in = sum(&[tokens.cache_read, tokens.cache_write, tokens.input_audio, tokens.input_image]);
         let parts_out = sum(&[tokens.reasoning, tokens.output_audio, tokens.output_image]);
-        let text = |meter, most, chance: &mut Chance| {
-            match row.unit.meter == meter || sold.contains(&meter) || chance.once_in(10) {
-                true => chance.below(most),
-                false => 0,
-            }
+        let text = |meter, most, chance: &mut Chance| match row.unit.meter == meter
+            || sold.contains(&meter)
+            || chance.once_in(10)
+        {
+            true => chance.below(most),
+            false => 0,
         };
         let fresh = text(Meter::Input, 60_000, chance);
         tokens.input = Some(parts_in + fresh);
