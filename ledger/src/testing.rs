@@ -4,6 +4,7 @@
 use arrow::array::RecordBatch;
 
 use crate::billing::{BillingLine, BillingOrigin};
+use crate::price::{Book, Call};
 use crate::row::{Cost, Origin, Row};
 use crate::schema::{BillingBuilder, ContentBuilder, QuarantineBuilder, UsageBuilder};
 use crate::{
@@ -17,27 +18,52 @@ pub async fn append(ledger: &Ledger, batch_id: &str, entries: &[(Entry<'_>, Opti
     commit(ledger.usage(), batch_id, &usage).await;
 }
 
+/// Appends `entries` as one batch to `usage`, priced by `book`.
+pub async fn append_priced(ledger: &Ledger, batch_id: &str, book: &Book, entries: &[Entry<'_>]) {
+    commit(ledger.usage(), batch_id, &priced_rows(batch_id, book, entries)).await;
+}
+
 /// Appends `entries` as one batch to `corrections`.
 pub async fn correct(ledger: &Ledger, batch_id: &str, entries: &[(Entry<'_>, Option<Usd>)]) {
     commit(ledger.corrections(), batch_id, &rows(batch_id, entries).0).await;
 }
 
-/// The rows of `usage` and of `content`.
+/// Appends `entries` as one batch to `corrections`, priced by `book`.
+pub async fn correct_priced(ledger: &Ledger, batch_id: &str, book: &Book, entries: &[Entry<'_>]) {
+    commit(ledger.corrections(), batch_id, &priced_rows(batch_id, book, entries)).await;
+}
+
+fn priced_rows(batch_id: &str, book: &Book, entries: &[Entry<'_>]) -> RecordBatch {
+    let cost = |entry: &Entry<'_>| {
+        let buckets = entry.tokens.buckets();
+        let rated = book.price(&Call::of(entry, &buckets, entry.started_at.unwrap()));
+        (rated.list_cost, rated.price_id.map(String::from), rated.status.as_str())
+    };
+    built(batch_id, entries.iter().map(|entry| (entry, cost(entry)))).0
+}
+
 fn rows(batch_id: &str, entries: &[(Entry<'_>, Option<Usd>)]) -> (RecordBatch, RecordBatch) {
+    let cost = |list_cost: &Option<Usd>| {
+        let status = if list_cost.is_some() { "priced" } else { "unknown_model" };
+        (*list_cost, list_cost.map(|_| "sheet/test@2026-01-01".to_owned()), status)
+    };
+    built(batch_id, entries.iter().map(|(entry, list_cost)| (entry, cost(list_cost))))
+}
+
+/// The rows of `usage` and of `content`, each with cost, price id and status.
+fn built<'a>(
+    batch_id: &str,
+    entries: impl Iterator<Item = (&'a Entry<'a>, (Option<Usd>, Option<String>, &'static str))>,
+) -> (RecordBatch, RecordBatch) {
     let mut usage = UsageBuilder::default();
     let mut content = ContentBuilder::default();
-    for (offset, (entry, list_cost)) in (0_i64..).zip(entries) {
-        let status = if list_cost.is_some() { "priced" } else { "unknown_model" };
+    for (offset, (entry, (list_cost, price_id, price_status))) in (0_i64..).zip(entries) {
         let row = Row {
             entry,
             id: entry.id(),
             started_at: entry.started_at.unwrap(),
             buckets: &entry.tokens.buckets(),
-            cost: Cost {
-                list_cost: *list_cost,
-                price_id: list_cost.map(|_| "sheet/test@2026-01-01"),
-                price_status: status,
-            },
+            cost: Cost { list_cost, price_id: price_id.as_deref(), price_status },
             content_sha256: entry.content_sha256(),
             origin: Origin {
                 topic: "ai-usage",

@@ -21,13 +21,14 @@
 //! ```
 //!
 //! `session` opens and runs, `catalog` and `statistics` choose files, `statement` keeps out what writes, `as_of` finds
-//! states, `limits` bounds memory, `render` writes rows, [`report`] holds questions with a fixed form, `names` and `error` say what was meant.
+//! states, `limits` bounds memory, `render` writes rows, [`report`] holds questions with a fixed form, [`focus`] writes bills, `names` and `error` say what was meant.
 #![deny(clippy::float_arithmetic)]
 
 mod as_of;
 mod catalog;
 mod describe;
 mod error;
+pub mod focus;
 mod limits;
 mod names;
 pub mod registry;

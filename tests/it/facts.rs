@@ -56,3 +56,38 @@ fn the_gate_is_shut_when_nothing_is_known() {
     let run = daybook_in(dir.path(), &["gate", "--contract", "d"]);
     run.refused(2, "error[QUERIES-037]: unknown contract `d`");
 }
+
+#[test]
+fn a_focus_file_comes_with_its_metadata_and_nothing_half_written_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("r")).unwrap();
+    std::fs::write(dir.path().join("r/contracts.toml"), "").unwrap();
+    daybook_in(dir.path(), &["registry", "import", "r"]).done();
+    let files = || {
+        let names = dir.path().read_dir().unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name.contains("focus")).collect();
+        names.sort();
+        names
+    };
+    let run = daybook_in(dir.path(), &["report", "focus", "--out", "focus.xlsx"]);
+    run.refused(2, "error[CLI-030]: focus.xlsx is neither a .parquet nor a .csv file");
+    let wrong = ["report", "focus", "--out", "focus.csv", "--version", "1.2", "--dataset", "contract-commitment"];
+    daybook_in(dir.path(), &wrong).refused(2, "error[CLI-030]: FOCUS 1.2 has no dataset `contract-commitment`");
+    let run = daybook_in(dir.path(), &["report", "focus", "--out", "none/focus.csv"]);
+    assert_eq!(
+        (run.code, run.stderr.lines().next()),
+        (2, Some("error[CLI-031]: none/focus.csv.partial cannot be written"))
+    );
+    assert!(files().is_empty(), "{:?}", files());
+
+    let run = daybook_in(dir.path(), &["report", "focus", "--out", "focus.csv", "--version", "1.2"]);
+    assert_eq!((run.done(), run.stderr.as_str()), ("", "focus.csv: 0 rows of 0 calls\n"));
+    assert_eq!(files(), ["focus.csv", "focus.csv.metadata.json"]);
+    let header = std::fs::read_to_string(dir.path().join("focus.csv")).unwrap();
+    assert!(
+        header.starts_with("AvailabilityZone,BilledCost,BillingAccountId,") && header.lines().count() == 1,
+        "{header}"
+    );
+    let metadata = std::fs::read_to_string(dir.path().join("focus.csv.metadata.json")).unwrap();
+    assert!(metadata.contains("\"FocusVersion\": \"1.2\""), "{metadata}");
+}

@@ -24,6 +24,8 @@ pub(super) struct Rate {
 pub(super) struct Band {
     /// The least input tokens of a request in this band.
     pub(super) input_tokens_min: i64,
+    /// The same in thousands, as units say it; `None` for the shortest.
+    pub(super) above_k: Option<u32>,
     /// By [`Meter`].
     rates: [Option<Rate>; Meter::COUNT],
 }
@@ -108,6 +110,7 @@ impl Version {
             let all = [None].into_iter().chain(table.thresholds.iter().copied().map(Some));
             all.map(|above_k| Band {
                 input_tokens_min: above_k.map_or(0, |above_k| i64::from(above_k) * 1_000 + beyond),
+                above_k,
                 rates: std::array::from_fn(|at| {
                     Meter::ALL.get(at).and_then(|meter| table.resolve(Unit { tier, above_k, ..Unit::standard(*meter) }))
                 }),

@@ -7,7 +7,7 @@ use super::call::{Charge, ONE};
 use super::card::{Band, Rate, Uplift, Version};
 use super::names::MatchedBy;
 use super::terms::{Factor, greatest_common_divisor};
-use super::{Book, Call, Meter, Row, Tier};
+use super::{Book, Call, Meter, Row, Tier, Unit};
 use crate::words::words;
 
 words! {
@@ -80,6 +80,10 @@ pub struct Line<'b> {
     pub counted: String,
     /// How many: a quantity, of which [`Usd`] is merely the decimal type.
     pub quantity: Usd,
+    /// The same as a sheet names it, in the tier and band of the call; `None` if nothing prices it.
+    pub unit: Option<Unit>,
+    /// The rate before a discount, uplift included, to twelve places.
+    pub undiscounted_usd_per_million: Option<Usd>,
     /// The rate applied, in dollars per million, uplift and discount included, to twelve places.
     pub usd_per_million: Option<Usd>,
     /// The row it comes from. Its unit says which rate stood in, where the bucket has none of its own.
@@ -91,6 +95,7 @@ pub struct Line<'b> {
 /// The rates that apply to one call.
 struct Card<'b> {
     version: &'b Version,
+    tier: Option<Tier>,
     band: Option<&'b Band>,
     uplift: Option<&'b Uplift>,
 }
@@ -111,21 +116,34 @@ impl<'b> Card<'b> {
         call.charges().filter(stated).chain(request)
     }
 
+    /// What `charge` is in a sheet: tools have one price in every tier.
+    fn unit(&self, charge: &Charge<'_>) -> Option<Unit> {
+        let meter = charge.meter?;
+        if meter.is_tool() {
+            return Some(Unit::standard(meter));
+        }
+        Some(Unit { tier: self.tier?, above_k: self.band?.above_k, ..Unit::standard(meter) })
+    }
+
     fn discount(&self) -> Factor {
         self.version.discount().map_or(Factor::ONE, |discount| discount.factor)
     }
 
-    /// What the rate of `charge` is multiplied with: the uplift is on tokens, not on searches; a discount on everything.
+    /// What the rate of `charge` is multiplied with before a discount: the uplift is on tokens, not on searches.
+    fn uplift(&self, charge: &Charge<'_>) -> Factor {
+        let uplift = self.uplift.map_or(Factor::ONE, |uplift| uplift.factor);
+        let is_uplifted = charge.meter.is_some_and(Meter::is_tokens);
+        Factor {
+            numerator: if is_uplifted { uplift.numerator } else { uplift.denominator },
+            denominator: uplift.denominator,
+        }
+    }
+
+    /// What the rate of `charge` is multiplied with: the uplift, and a discount on everything.
     ///
     /// All factors of a card have one denominator.
     fn factor(&self, charge: &Charge<'_>) -> Factor {
-        let uplift = self.uplift.map_or(Factor::ONE, |uplift| uplift.factor);
-        let is_uplifted = charge.meter.is_some_and(Meter::is_tokens);
-        let uplift = Factor {
-            numerator: if is_uplifted { uplift.numerator } else { uplift.denominator },
-            denominator: uplift.denominator,
-        };
-        let discount = self.discount();
+        let (uplift, discount) = (self.uplift(charge), self.discount());
         // Both are at most 10^6 in lowest terms: no product of two wraps.
         Factor {
             numerator: uplift.numerator * discount.numerator,
@@ -161,12 +179,18 @@ impl<'b> Card<'b> {
     fn line(&self, book: &'b Book, charge: &Charge<'_>) -> Line<'b> {
         let (rate, factor) = (self.rate(charge), self.factor(charge));
         let grain = grain_of(charge, ONE);
-        let applied =
-            |rate: Rate| divide_half_even(i128::from(rate.nano) * 1_000 * factor.numerator, factor.denominator);
+        let times = |factor: Factor| {
+            let pico = move |rate: Rate| {
+                divide_half_even(i128::from(rate.nano) * 1_000 * factor.numerator, factor.denominator)
+            };
+            rate.map(|rate| Usd::from_pico(pico(rate)))
+        };
         Line {
             counted: charge.counted.to_owned(),
             quantity: charge.quantity,
-            usd_per_million: rate.map(|rate| Usd::from_pico(applied(rate))),
+            unit: self.unit(charge).filter(|_| rate.is_some()),
+            undiscounted_usd_per_million: times(self.uplift(charge)),
+            usd_per_million: times(factor),
             row: rate.and_then(|rate| book.row(rate.row)),
             cost: rate
                 .and_then(|rate| self.term(charge, rate, grain))
@@ -197,6 +221,8 @@ impl Book {
         let unknown = |charge: Charge<'_>| Line {
             counted: charge.counted.to_owned(),
             quantity: charge.quantity,
+            unit: None,
+            undiscounted_usd_per_million: None,
             usd_per_million: None,
             row: None,
             cost: None,
@@ -241,7 +267,7 @@ impl Book {
         let input_tokens = call.tokens.input.unwrap_or(0);
         let tier = call.tier().map(|tier| in_hours(tier, version, call));
         let band = tier.and_then(|tier| version.band(tier, input_tokens));
-        Ok(Card { version, band, uplift: version.uplift(call.region) })
+        Ok(Card { version, tier, band, uplift: version.uplift(call.region) })
     }
 }
 

@@ -31,7 +31,17 @@ impl Book {
     /// # Errors
     /// The ledger's errors; [`Error::Internal`] if a stored row is not a price.
     pub async fn load(ledger: &Ledger) -> Result<Self, Error> {
-        let mut book = Self::default_sheet().map_err(|error| broken(&error))?;
+        let mut books = Self::load_history(ledger).await?;
+        books.pop().ok_or_else(|| broken(&"there is no default sheet"))
+    }
+
+    /// The prices of `ledger` as they were before the first import and after each: what entries may have been priced with.
+    /// The last is in force.
+    ///
+    /// # Errors
+    /// As [`Book::load`].
+    pub async fn load_history(ledger: &Ledger) -> Result<Vec<Self>, Error> {
+        let default = Self::default_sheet().map_err(|error| broken(&error))?;
         let table = ledger.prices();
         let mut imports: BTreeMap<i64, Vec<Row>> = BTreeMap::new();
         for data_file in table.load(None).await?.files() {
@@ -39,10 +49,13 @@ impl Book {
                 read_rows(&batch, &mut imports)?;
             }
         }
+        let mut books = vec![default];
         for rows in imports.into_values() {
-            book = book.overlay(&Self::from_rows(rows).map_err(|error| broken(&error))?);
+            let sheet = Self::from_rows(rows).map_err(|error| broken(&error))?;
+            let after = books.last().map(|book| book.overlay(&sheet));
+            books.extend(after);
         }
-        Ok(book)
+        Ok(books)
     }
 
     /// Imports `sheet`, which this book was read from, into the `prices` table of `ledger`. Entries already in the ledger
@@ -139,5 +152,12 @@ mod tests {
         assert_eq!(book.rows().count(), default.rows().count() + 1);
         let row = book.rows().find(|row| row.provider == "acme").unwrap();
         assert_eq!((row.usd_per_million, row.source.as_str()), (Usd::parse("7").unwrap(), "contract"));
+
+        let history = Book::load_history(&ledger).await.unwrap();
+        let prices: Vec<_> = history.iter().map(|book| book.rows().find(|row| row.provider == "acme")).collect();
+        assert_eq!(
+            prices.iter().map(|row| row.map(|row| row.usd_per_million)).collect::<Vec<_>>(),
+            [None, Usd::parse("5").ok(), Usd::parse("7").ok()]
+        );
     }
 }

@@ -118,7 +118,7 @@ impl Meter {
     pub(super) const COUNT: usize = Self::ALL.len();
 
     /// Whether it counts tokens.
-    pub(super) const fn is_tokens(self) -> bool {
+    pub const fn is_tokens(self) -> bool {
         matches!(self, Self::Input | Self::Output) || self.parent().is_some()
     }
 

@@ -118,20 +118,47 @@ pub async fn render(
     table_rows_max: u64,
     out: &mut (dyn Write + Send),
 ) -> Result<Rendered, Error> {
-    let mut encoder = encoder(format, rows.schema(), table_rows_max)?;
-    let mut buffer = Vec::new();
-    let mut rendered = Rendered::default();
+    let mut writer = Writer::new(format, rows.schema(), table_rows_max, out)?;
     while let Some(batch) = rows.next().await? {
-        encoder.encode(&batch, &mut buffer)?;
-        rendered.rows += batch.num_rows() as u64;
-        if !write(out, &mut buffer)? {
-            return Ok(rendered);
+        if !writer.push(&batch)? {
+            return Ok(writer.rendered);
         }
     }
-    rendered.left_out = encoder.finish(&mut buffer)?;
-    rendered.rows -= rendered.left_out;
-    write(out, &mut buffer)?;
-    Ok(rendered)
+    writer.finish()
+}
+
+/// Rows on their way out, for whoever makes them batch by batch.
+pub(crate) struct Writer<'o> {
+    encoder: Box<dyn Encode>,
+    buffer: Vec<u8>,
+    out: &'o mut (dyn Write + Send),
+    rendered: Rendered,
+}
+
+impl<'o> Writer<'o> {
+    pub(crate) fn new(
+        format: Format,
+        schema: SchemaRef,
+        table_rows_max: u64,
+        out: &'o mut (dyn Write + Send),
+    ) -> Result<Self, Error> {
+        let encoder = encoder(format, schema, table_rows_max)?;
+        Ok(Self { encoder, buffer: Vec::new(), out, rendered: Rendered::default() })
+    }
+
+    /// Adds rows; false if nobody reads any more.
+    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<bool, Error> {
+        self.encoder.encode(batch, &mut self.buffer)?;
+        self.rendered.rows += batch.num_rows() as u64;
+        write(self.out, &mut self.buffer)
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Rendered, Error> {
+        self.rendered.left_out = self.encoder.finish(&mut self.buffer)?;
+        self.rendered.rows -= self.rendered.left_out;
+        write(self.out, &mut self.buffer)?;
+        Ok(self.rendered)
+    }
 }
 
 /// Writes and empties `buffer`; false if nobody reads any more.

@@ -4,6 +4,7 @@
 mod evidence;
 mod facts;
 mod fixture;
+mod focus;
 mod portfolio;
 mod pruning;
 mod registry;

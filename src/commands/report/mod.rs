@@ -2,6 +2,7 @@
 
 mod diff;
 mod facts;
+mod focus;
 mod reconcile;
 
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ pub(crate) enum ReportCommand {
     Contracts(facts::ContractsArgs),
     /// Show spend by any dimension and grain of time, in any zone.
     Spend(facts::SpendArgs),
+    /// Write the ledger as a bill of the FinOps Open Cost and Usage Specification (docs/focus.md).
+    Focus(focus::FocusArgs),
 }
 
 /// Runs the report asked for.
@@ -37,5 +40,6 @@ pub(crate) async fn run(command: ReportCommand, layers: &mut Layers, quiet: bool
         ReportCommand::Lockin(args) => facts::run_lockin(args, layers).await,
         ReportCommand::Contracts(args) => facts::run_contracts(args, layers).await,
         ReportCommand::Spend(args) => facts::run_spend(args, layers).await,
+        ReportCommand::Focus(args) => focus::run(args, layers, quiet).await,
     }
 }
