@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""Asks DuckDB every published view over the same Parquet files, and compares the answers, decimals to the last place.
+
+  agree.py LEDGER REGISTRY                      every row of every view
+  agree.py LEDGER REGISTRY --time 5 --docs      and how long both take, into docs/performance.md
+
+REGISTRY is the folder the ledger's registry was imported from. The SQL is that of queries/src/views, with what the dialects spell
+differently translated (`translate`). The registry's functions are written anew here, from its TOML files; its tables are exported.
+DAYBOOK_BIN and, for times, QUERY_SET name the programs.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+import urllib.parse
+from decimal import ROUND_DOWN, Decimal, localcontext
+from pathlib import Path
+
+import duckdb
+import sqlglot
+from sqlglot import exp
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+VIEWS = ROOT / "queries" / "src" / "views"
+DOC = ROOT / "docs" / "performance.md"
+TABLES = ["usage", "corrections", "quarantine", "billing"]
+# A view of one row a call is compared by everything a report could group it by.
+CALLS = "event_date, workload, owner, declared_segment, contract, is_approved, provider, model, model_family, operation, team, " \
+        "project, api_key_alias, environment, status, price_status"
+QUERIES = {"calls": f"SELECT {CALLS}, count(*) AS calls, sum(list_cost) AS list_cost, sum(reported_cost) AS reported_cost, "
+                    f"min(started_at) AS first, min(entry_id) AS entry FROM calls GROUP BY {CALLS}"}
+
+
+def names():
+    """Views in the order of their use."""
+    text = (VIEWS / "mod.rs").read_text()
+    return [line.split('"')[1] for line in text.splitlines() if line.strip().startswith('view!("')]
+
+
+def sql_of(view):
+    lines = (VIEWS / f"{view}.sql").read_text().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("--"))
+
+
+def query_of(view):
+    return QUERIES.get(view, f"SELECT * FROM {view}")
+
+
+# ---- from DataFusion's dialect to DuckDB's ------------------------------------------------------------------------------------
+
+def translate(sql):
+    """What is spelt differently: division of decimals, which DuckDB makes a float; days and instants as numbers; some names."""
+    def node(found):
+        call = lambda name, *arguments: exp.Anonymous(this=name, expressions=list(arguments))
+        if isinstance(found, exp.Div):
+            return call("divide_exactly", found.this, found.expression)
+        if isinstance(found, exp.Cast) and found.to.this in (exp.DataType.Type.INT, exp.DataType.Type.BIGINT):
+            return call("day_number" if found.to.this == exp.DataType.Type.INT else "epoch_us", found.this)
+        if isinstance(found, exp.Anonymous):
+            renamed = {"cardinality": "len", "make_array": "list_value"}.get(found.name.lower())
+            return call(renamed, *found.expressions) if renamed else found
+        if isinstance(found, exp.Encode):
+            return call("hex_lower", found.this)
+        return found
+    return sqlglot.parse_one(sql, read="duckdb").transform(node).sql("duckdb")
+
+
+def divide_exactly(dividend, divisor):
+    """As many places as no cast in a view keeps; cut off, so that a later rounding sees what was there."""
+    with localcontext() as context:
+        context.prec, context.rounding = 76, ROUND_DOWN
+        return (dividend / divisor).quantize(Decimal(1).scaleb(-20))
+
+
+# ---- the registry, from its files ---------------------------------------------------------------------------------------------
+
+def quoted(text):
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def many(value):
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def fits(patterns, what):
+    """Any of the patterns, in which `*` stands for any run of characters."""
+    def one(pattern):
+        if pattern == "*":
+            return f"{what} IS NOT NULL"
+        if "*" not in pattern:
+            return f"{what} = {quoted(pattern)}"
+        like = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
+        return f"{what} LIKE {quoted(like)} ESCAPE '\\'"
+    return "(" + " OR ".join(one(pattern.strip()) for pattern in patterns) + ")"
+
+
+def first(cases):
+    return "CASE " + " ".join(f"WHEN {' AND '.join(when) or 'true'} THEN {then}" for when, then in cases) + " END" if cases else "NULL"
+
+
+def toml(folder, name):
+    file = Path(folder) / name
+    return tomllib.loads(file.read_text()) if file.exists() else {}
+
+
+def functions(folder):
+    workloads = toml(folder, "workloads.toml").get("workload", [])
+    contracts = toml(folder, "contracts.toml").get("contract", [])
+    shipped = tomllib.loads((ROOT / "queries/src/registry/default_models.toml").read_text())
+    models = toml(folder, "models.toml").get("model", []) + shipped["model"]
+
+    columns = ["team", "project", "api_key_alias", "workload_hint", "environment", "operation", "provider", "model"]
+    rule = lambda rule: [fits(many(rule[column]), column) for column in columns if column in rule] + [
+        fits(many(value), f"map_extract_value(tags, {quoted(tag)})") for tag, value in rule.get("tags", {}).items()]
+    rules = [(rule(one), quoted(workload["name"])) for workload in workloads for one in workload.get("rule", [])]
+    yield f"MACRO workload({', '.join(columns)}, tags) AS {first(rules)}"
+
+    covers = lambda contract: [fits(many(contract["providers"]), "provider")] + (
+        [fits(many(contract["models"]), "model")] if "models" in contract else []) + [f"day >= DATE '{contract['starts_on']}'"] + (
+        [f"day <= DATE '{contract['ends_on']}'"] if "ends_on" in contract else [])
+    yield f"MACRO contract(provider, model, day) AS {first([(covers(one), quoted(one['name'])) for one in contracts])}"
+
+    of = lambda field: first([([f"name = {quoted(one['name'])}"], quoted(one[field])) for one in workloads if field in one])
+    yield f"MACRO workload_owner(name) AS {of('owner')}"
+    yield f"MACRO declared_segment(name) AS {of('declared_segment')}"
+    approves = lambda one: " AND ".join(
+        [f"coalesce({fits(many(one[field]), what)}, false)" for field, what in (("approved_providers", "provider"), ("approved_models", "model")) if field in one])
+    listed = [([f"name = {quoted(one['name'])}"], f"({approves(one)})") for one in workloads if "approved_providers" in one or "approved_models" in one]
+    yield f"MACRO is_approved(name, provider, model) AS ({first(listed)})::BOOLEAN"
+
+    speaks = lambda one: [fits(many(one["match"]), "model")] + ([fits(many(one["providers"]), "provider")] if "providers" in one else [])
+    facts = {"family": quoted, "open_weights": str, "ends_on": lambda day: f"DATE '{day}'"}
+    known = lambda field: first([(speaks(one), facts[field](one[field]) if field in one else "NULL") for one in models])
+    # One row a model: a join, as one would write it, in place of a case over every rule for every call.
+    yield f"""TABLE known_models AS SELECT DISTINCT provider, model, {known('family')} AS family,
+        ({known('open_weights')})::BOOLEAN AS open_weights, ({known('ends_on')})::DATE AS ends_on
+        FROM (SELECT DISTINCT provider, coalesce(response_model, request_model) AS model FROM usage)"""
+    look_up = lambda field: f"(SELECT any_value(k.{field}) FROM known_models k WHERE k.provider IS NOT DISTINCT FROM p AND k.model IS NOT DISTINCT FROM m)"
+    for function, field in (("model_family", "family"), ("has_open_weights", "open_weights"), ("model_ends_on", "ends_on")):
+        yield f"MACRO {function}(p, m) AS {look_up(field)}"
+
+
+# ---- both sides ---------------------------------------------------------------------------------------------------------------
+
+def live_files(ledger, table):
+    """The data files the Delta log names."""
+    log = sorted((Path(ledger) / table / "_delta_log").glob("*.json"))
+    adds = [action["add"]["path"] for file in log for action in map(json.loads, file.read_text().splitlines()) if "add" in action]
+    return [str(Path(ledger) / table / urllib.parse.unquote(path)) for path in adds]
+
+
+def daybook(ledger, sql, file):
+    with open(file, "wb") as out:
+        subprocess.run([os.environ["DAYBOOK_BIN"], "query", "--ledger", ledger, "--format", "parquet", "-c", sql], stdout=out, check=True)
+    return str(file)
+
+
+def open_duckdb(ledger, registry, folder):
+    db = duckdb.connect(config={"threads": os.cpu_count()})
+    db.execute("SET TimeZone = 'UTC'")
+    db.create_function("divide_exactly", divide_exactly, ["DECIMAL(38, 12)", "DECIMAL(38, 12)"], "DECIMAL(38, 20)")
+    db.execute("CREATE MACRO day_number(day) AS datediff('day', DATE '1970-01-01', day::DATE)::INTEGER")
+    db.execute("CREATE MACRO hex_lower(bytes) AS lower(hex(bytes))")
+    for table in TABLES:
+        files = live_files(ledger, table)
+        name = "usage_recorded" if table == "usage" else table
+        if files:
+            source = f"read_parquet({files}, hive_partitioning = true, hive_types = {{'event_date': DATE}})"
+        else:
+            source = quoted(daybook(ledger, f"SELECT * FROM {table} LIMIT 0", folder / f"{table}.parquet"))
+        db.execute(f"CREATE VIEW {name} AS SELECT * FROM {source}")
+    corrected = translate((ROOT / "queries/src/corrected.sql").read_text())
+    has_corrections = db.execute("SELECT count(*) > 0 FROM corrections").fetchone()[0]
+    db.execute(f"CREATE VIEW usage AS {corrected if has_corrections else 'SELECT * FROM usage_recorded'}")
+    for function in functions(registry):
+        db.execute(f"CREATE {function}")
+    for table in ("workloads", "contracts", "commitments", "clauses", "features", "models"):
+        name = f"registry_{table}"
+        db.execute(f"CREATE TABLE {name} AS FROM '{daybook(ledger, f'SELECT * FROM {name}', folder / f'{name}.parquet')}'")
+    for view in names():
+        db.execute(f"CREATE VIEW {view} AS {translate(sql_of(view))}")
+    return db
+
+
+def differences(db, ledger, view, folder):
+    """Rows of one side that the other has not, as the types of ours."""
+    ours = daybook(ledger, query_of(view), folder / f"{view}.parquet")
+    columns = db.execute(f"DESCRIBE FROM '{ours}'").fetchall()
+    cast = ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind, *_ in columns)
+    db.execute(f"CREATE OR REPLACE TEMP TABLE theirs AS SELECT {cast} FROM ({translate(query_of(view))})")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE ours AS FROM '{ours}'")
+    only = lambda one, other: db.execute(f"FROM {one} EXCEPT ALL FROM {other} LIMIT 3").fetchall()
+    rows = db.execute("SELECT count(*) FROM ours").fetchone()[0]
+    return rows, only("ours", "theirs"), only("theirs", "ours")
+
+
+def times(db, ledger, reps, folder):
+    """Seconds of both sides, by view. Ours in one process, as theirs."""
+    queries = folder / "queries.sql"
+    queries.write_text("".join(f"-- {view}\n{query_of(view)}\n" for view in names()))
+    run = subprocess.run([os.environ["QUERY_SET"], ledger, queries, "--reps", str(reps)], stdout=subprocess.PIPE, check=True)
+    ours = {line["query"]: line["seconds"] for line in map(json.loads, run.stdout.splitlines())}
+    taken = {}
+    for view in names():
+        theirs = []
+        for _ in range(reps):
+            started = time.perf_counter()
+            db.execute(translate(query_of(view))).fetchall()
+            theirs.append(time.perf_counter() - started)
+        taken[view] = (statistics.median(ours[view]), statistics.median(theirs))
+    return taken
+
+
+def write_docs(calls, taken, reps):
+    lines = [f"{calls:,} calls, {reps} runs of each, medians; DuckDB {duckdb.__version__}; both on {os.cpu_count()} cores, the page cache warm.", "",
+             "| view | Daybook, s | DuckDB, s | Daybook / DuckDB |", "|---|---|---|---|"]
+    lines += [f"| `{view}` | {ours:.3f} | {theirs:.3f} | {ours / theirs:.2f} |" for view, (ours, theirs) in taken.items()]
+    text, begin, end = DOC.read_text(), "<!-- figures: views -->\n", "<!-- end -->"
+    head, tail = text.split(begin)
+    DOC.write_text(head + begin + "\n".join(lines) + "\n" + tail[tail.index(end):])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ledger")
+    parser.add_argument("registry")
+    parser.add_argument("--time", type=int, default=0, metavar="REPS")
+    parser.add_argument("--docs", action="store_true")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        db = open_duckdb(args.ledger, args.registry, folder)
+        wrong = 0
+        for view in names():
+            rows, ours, theirs = differences(db, args.ledger, view, folder)
+            wrong += bool(ours or theirs)
+            print(f"{view}: {rows} rows, {'DIFFERENT' if ours or theirs else 'equal'}", flush=True)
+            for side, found in (("Daybook", ours), ("DuckDB", theirs)):
+                for row in found:
+                    print(f"  only {side}: {row}")
+        if wrong:
+            sys.exit(f"{wrong} views differ")
+        if args.time:
+            taken = times(db, args.ledger, args.time, folder)
+            for view, (ours, theirs) in taken.items():
+                print(f"{view}: {ours:.3f} s, DuckDB {theirs:.3f} s, {ours / theirs:.2f}")
+            if args.docs:
+                write_docs(db.execute("SELECT count(*) FROM usage").fetchone()[0], taken, args.time)
+
+
+main()
