@@ -30,6 +30,13 @@ impl EntryId {
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
+
+    /// From 32 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let byte = |at: usize| u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok();
+        let bytes: Vec<u8> = (0..16).map(byte).collect::<Option<_>>()?;
+        Self::from_slice(&bytes).filter(|_| text.len() == 32)
+    }
 }
 
 impl std::fmt::Display for EntryId {

@@ -1,7 +1,7 @@
 //! Daybook's tables: what an entry is, what a call costs, how rows become Parquet files and Delta commits.
 //!
 //! Knows neither Kafka nor SQL. [`Entry`] is one call, [`schema`] declares every column, [`file`](mod@file) encodes data
-//! files, [`Table`] commits them, [`Ledger`] is the tables under one root.
+//! files, [`Table`] commits them, [`Ledger`] is the tables under one root, [`seal`] makes what they say provable.
 
 mod billing;
 mod clock;
@@ -16,9 +16,10 @@ mod money;
 pub mod price;
 mod row;
 pub mod schema;
+pub mod seal;
 mod store;
 mod table;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod version;
 mod words;
@@ -33,5 +34,5 @@ pub use ledger::Ledger;
 pub use money::{NotAnAmount, PRECISION, SCALE, Usd};
 pub use row::{Cost, Origin, Row};
 pub use store::Root;
-pub use table::{Commit, CommitOutcome, DataFile, PositionChange, Snapshot, StoredFile, Table};
+pub use table::{Commit, CommitOutcome, DataFile, LogEntry, PositionChange, Snapshot, StoredFile, Table};
 pub use version::{NextOffset, TableVersion};

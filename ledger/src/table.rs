@@ -27,7 +27,10 @@ use crate::file::EncodedFile;
 use crate::schema::{self, PARTITION};
 use crate::{Date, EntryId, Error, NextOffset, Root, Status, TableVersion};
 
+mod log;
 mod positions;
+
+pub use self::log::LogEntry;
 
 const SHA256_TAG: &str = "daybook.sha256";
 const BATCH_TAG: &str = "daybook.batch_id";

@@ -44,7 +44,7 @@ pub struct Trial {
 /// [`Error::UnknownEntry`], those of queries.
 pub async fn explain(session: &Session, id: &str) -> Result<Explanation, Error> {
     let unknown = || Error::UnknownEntry { id: id.into() };
-    let entry_id = parse_id(id).ok_or_else(unknown)?;
+    let entry_id = EntryId::parse(id).ok_or_else(unknown)?;
     let columns = Subject::COLUMNS.map(|(subject, name)| match subject {
         Subject::Model => "coalesce(response_model, request_model)",
         _ => name,
@@ -75,12 +75,6 @@ pub async fn explain(session: &Session, id: &str) -> Result<Explanation, Error> 
     }
     let untried = rules.len() - trials.len();
     Ok(Explanation { entry_id, facts, trials, untried, resolved })
-}
-
-fn parse_id(id: &str) -> Option<EntryId> {
-    let byte = |at: usize| u8::from_str_radix(id.get(at * 2..at * 2 + 2)?, 16).ok();
-    let bytes: Vec<u8> = (0..16).map(byte).collect::<Option<_>>()?;
-    EntryId::from_slice(&bytes).filter(|_| id.len() == 32)
 }
 
 async fn one_row(session: &Session, sql: &str) -> Result<Option<RecordBatch>, Error> {
