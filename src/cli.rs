@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    config, decode, demo, evidence, export, gate, import, ingest, prices, query, receive, registry, report, reprice,
-    verify,
+    config, decode, demo, evidence, export, gate, import, ingest, keys, prices, prove, query, receive, registry,
+    report, reprice, seal, verify,
 };
 
 /// The append-only ledger of a company's AI usage.
@@ -65,8 +65,15 @@ pub(crate) enum Command {
     Query(query::QueryArgs),
     /// Write everything of a time window into a bundle.
     Export(export::ExportArgs),
-    /// Check a bundle or a ledger.
+    /// Check a bundle, a ledger or a proof.
     Verify(verify::VerifyArgs),
+    /// Seal a ledger: make it evident if anything in it is altered.
+    Seal(seal::SealArgs),
+    /// Prove that an entry is in a sealed ledger.
+    Prove(prove::ProveArgs),
+    /// Make and show keys that sign seals.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// List, check and import prices.
     #[command(subcommand)]
     Prices(prices::PricesCommand),

@@ -29,6 +29,9 @@ pub enum Error {
     /// The ledger could not be read.
     #[error(transparent)]
     Ledger(#[from] daybook_ledger::Error),
+    /// The log of seals could not be read.
+    #[error(transparent)]
+    Seal(#[from] daybook_ledger::seal::Error),
     /// An invariant does not hold.
     #[error("internal: {invariant}: {found}")]
     Internal { invariant: &'static str, found: String },
@@ -62,6 +65,7 @@ impl Report for Error {
             Self::Folder { .. } => "EXPORT-005",
             Self::NotABundle { .. } => "EXPORT-006",
             Self::Ledger(error) => error.code(),
+            Self::Seal(error) => error.code(),
             Self::Internal { .. } => "EXPORT-099",
         }
     }
@@ -76,6 +80,7 @@ impl Report for Error {
                 _ => Kind::Unavailable,
             },
             Self::Ledger(error) => error.kind(),
+            Self::Seal(error) => error.kind(),
             Self::Internal { .. } => Kind::Bug,
         }
     }
@@ -91,6 +96,7 @@ impl Report for Error {
             }
             Self::NotABundle { .. } => "name a folder that `daybook export` wrote, or a ledger".into(),
             Self::Ledger(error) => return error.hint(),
+            Self::Seal(error) => return error.hint(),
             Self::Internal { .. } => "this is a bug of Daybook: please report it with this message".into(),
         })
     }

@@ -613,7 +613,7 @@ fn what_is_no_bundle_is_said_to_be_none() {
 async fn a_whole_ledger_verifies() {
     let place = Place::new();
     let ledger = ledger(&place.path("ledger")).await;
-    let verdict = verify::ledger(&ledger, &mut Silent).await.unwrap();
+    let verdict = verify::ledger(&ledger, &verify::Trust::default(), &mut Silent).await.unwrap();
     assert_eq!((verdict.differences, verdict.notes), (vec![], vec![]));
     assert_eq!(verdict.rows.iter().map(|table| table.rows).sum::<u64>(), 6 + 5 + 1);
     assert_eq!(verdict.files, 4 + 4 + 1);
@@ -629,7 +629,7 @@ async fn every_damage_of_a_ledger_is_named() {
     fs::remove_file(&usage[1]).unwrap();
     fs::write(&content[0], "short").unwrap();
     fs::write(place.path("ledger/usage/event_date=2026-11-20/lost-1-0000.parquet"), "x").unwrap();
-    let verdict = verify::ledger(&ledger, &mut Silent).await.unwrap();
+    let verdict = verify::ledger(&ledger, &verify::Trust::default(), &mut Silent).await.unwrap();
     assert_eq!(verdict.differences_count, 3);
     for expected in ["its SHA-256 is", "it is missing", "it has 5 bytes, its commit says"] {
         assert!(verdict.differences.iter().any(|difference| difference.found.contains(expected)), "{expected}");
@@ -646,7 +646,7 @@ async fn a_log_that_cannot_be_read_is_a_difference() {
     let place = Place::new();
     let ledger = ledger(&place.path("ledger")).await;
     fs::write(place.path("ledger/usage/_delta_log/00000000000000000002.json"), "{\"add\":").unwrap();
-    let verdict = verify::ledger(&ledger, &mut Silent).await.unwrap();
+    let verdict = verify::ledger(&ledger, &verify::Trust::default(), &mut Silent).await.unwrap();
     assert_eq!(verdict.differences[0].place, "usage");
     assert_eq!(verdict.rows.len(), ledger.tables().len() - 1, "the other tables are still checked");
 }
@@ -660,7 +660,7 @@ async fn digests_survive_a_checkpoint_of_the_log() {
     }
     let log = files(&place.path("ledger/quarantine/_delta_log"));
     assert!(log.keys().any(|name| name.ends_with(".checkpoint.parquet")), "{:?}", log.keys());
-    let verdict = verify::ledger(&ledger, &mut Silent).await.unwrap();
+    let verdict = verify::ledger(&ledger, &verify::Trust::default(), &mut Silent).await.unwrap();
     assert_eq!((verdict.differences, verdict.notes), (vec![], vec![]), "no file is without its digest");
     assert_eq!(verdict.files, 101);
 }

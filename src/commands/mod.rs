@@ -8,13 +8,16 @@ pub(crate) mod export;
 pub(crate) mod gate;
 pub(crate) mod import;
 pub(crate) mod ingest;
+pub(crate) mod keys;
 pub(crate) mod prices;
 mod prompt;
+pub(crate) mod prove;
 pub(crate) mod query;
 pub(crate) mod receive;
 pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod reprice;
+pub(crate) mod seal;
 mod signals;
 pub(crate) mod verify;
 
@@ -37,6 +40,9 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Query(args) => query::run(args, &mut layers, quiet).await,
         Command::Export(args) => export::run(args, &mut layers, quiet).await,
         Command::Verify(args) => verify::run(args, quiet).await,
+        Command::Seal(args) => seal::run(args, &mut layers).await,
+        Command::Prove(args) => prove::run(args, &mut layers).await,
+        Command::Keys(command) => keys::run(command),
         Command::Prices(command) => prices::run(command, &mut layers).await,
         Command::Reprice(args) => reprice::run(args, &mut layers).await,
         Command::Report(command) => report::run(command, &mut layers, quiet).await,

@@ -1,22 +1,37 @@
 //! `daybook verify`: check a bundle or a ledger.
 
+mod proof;
+
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use daybook_export::verify::{self, Verdict};
+use daybook_export::verify::{self, SealCheck, Trust, Verdict};
 use daybook_ledger::Ledger;
+use daybook_ledger::seal::VerifierKey;
 
 use super::export::{bytes_text, progress};
+use super::keys;
 use crate::exit;
 use crate::report::Failure;
 
 /// Check that a bundle or a ledger is what was written; exit 1 and name every difference if it is not.
+///
+/// Of a sealed ledger also that it is what was sealed. A proof needs nothing but the proof and the key.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
     /// The folder of a bundle, or a ledger: a folder or `s3://bucket/prefix`.
-    #[arg(value_name = "TARGET")]
-    target: String,
+    #[arg(value_name = "TARGET", required_unless_present = "proof")]
+    target: Option<String>,
+    /// The verifier key that checkpoints must be signed by, or a file with it; repeated after a change of keys.
+    #[arg(long = "key", value_name = "VKEY")]
+    keys: Vec<String>,
+    /// Check this proof of `daybook prove` in place of a target.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "consistency"])]
+    proof: Option<PathBuf>,
+    /// Check only that the ledger's log begins with that of this earlier checkpoint.
+    #[arg(long, value_name = "FILE")]
+    consistency: Option<PathBuf>,
     /// How the outcome is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     format: Output,
@@ -33,17 +48,35 @@ enum Output {
 
 /// Checks the target; what it is, its content tells.
 pub(crate) async fn run(args: VerifyArgs, quiet: bool) -> Result<ExitCode, Failure> {
-    let mut progress = progress("verify", quiet);
-    let path = Path::new(&args.target);
-    let verdict = if verify::looks_like_a_bundle(path) {
-        verify::bundle(path, progress.as_mut())?
-    } else {
-        verify::ledger(&Ledger::open(&args.target).await?, progress.as_mut()).await?
+    let keys: Vec<VerifierKey> = args.keys.iter().map(|key| keys::verifier(key)).collect::<Result<_, _>>()?;
+    let target = args.target.as_deref().unwrap_or_default();
+    let proven = match (&args.proof, &args.consistency) {
+        (Some(proof), _) => Some(proof::check(proof, &keys)?),
+        (None, Some(old)) => Some(proof::check_growth(old, &Ledger::open(target).await?, &keys).await?),
+        (None, None) => None,
     };
+    let is_whole = match proven {
+        Some(outcome) => {
+            outcome.print(args.format, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+            outcome.holds
+        }
+        None => {
+            let verdict = check_target(target, keys, quiet).await?;
+            print(args.format, &verdict, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+            verdict.is_whole()
+        }
+    };
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::NO) })
+}
+
+async fn check_target(target: &str, keys: Vec<VerifierKey>, quiet: bool) -> Result<Verdict, Failure> {
     // The bar goes before the verdict comes.
-    drop(progress);
-    print(args.format, &verdict, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
-    Ok(if verdict.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(exit::NO) })
+    let mut progress = progress("verify", quiet);
+    if verify::looks_like_a_bundle(Path::new(target)) {
+        return Ok(verify::bundle(Path::new(target), progress.as_mut())?);
+    }
+    let trust = Trust { keys, nonce: keys::random_bytes() };
+    Ok(verify::ledger(&Ledger::open(target).await?, &trust, progress.as_mut()).await?)
 }
 
 fn print(format: Output, verdict: &Verdict, out: &mut dyn Write) -> std::io::Result<()> {
@@ -66,6 +99,16 @@ fn print_text(verdict: &Verdict, out: &mut dyn Write) -> std::io::Result<()> {
     }
     for note in &verdict.notes {
         writeln!(out, "note: {note}")?;
+    }
+    if let Some(SealCheck { origin, size, checkpoints, keys, rows_since }) = &verdict.seal {
+        let signed = match keys.is_empty() {
+            true => "whose signatures were not checked: give the verifier key with --key".into(),
+            false => format!("signed by {}", keys.join(" or ")),
+        };
+        writeln!(
+            out,
+            "sealed: {size} leaves of `{origin}`, {checkpoints} checkpoints, {signed}; {rows_since} rows since"
+        )?;
     }
     let rows: Vec<_> = verdict.rows.iter().map(|table| format!("{} {}", table.rows, table.table)).collect();
     let checked = format!("{} files, {}, rows: {}", verdict.files, bytes_text(verdict.bytes), rows.join(", "));

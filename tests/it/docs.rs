@@ -6,6 +6,7 @@ fn every_error_code_has_a_section() {
     let codes = [
         daybook_ledger::Error::CODES,
         daybook_ledger::price::Error::CODES,
+        daybook_ledger::seal::Error::CODES,
         daybook_ingest::Error::CODES,
         daybook_ingest::decode::DecodeError::CODES,
         daybook_ingest::source::file::Fault::CODES,

@@ -12,6 +12,7 @@ mod prices;
 mod receive;
 mod registry;
 mod round_trip;
+mod seal;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,44 +1,71 @@
-//! A ledger against its log: every live data file is there and is what its commit says.
+//! A ledger against its logs: every commit and every live data file is there and is what was committed and sealed.
 
 use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
-use daybook_ledger::{DataFile, Error as LedgerError, Ledger, Table, TableVersion};
+use daybook_ledger::seal::{VerifierKey, is_sealed};
+use daybook_ledger::{DataFile, Error as LedgerError, Ledger, LogEntry, Table, TableVersion};
 use futures::TryStreamExt as _;
 
-use super::{TableRows, Verdict};
+use super::seal::Audit;
+use super::{TableRows, Verdict, history};
 use crate::source::{Fetched, fetch, rows_in};
 use crate::{Error, Progress};
 
-/// Checks every live data file of every table: it exists, has the length, the digest and the rows its commit says.
+/// What a ledger is checked against besides itself.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Keys of which one must have signed each checkpoint; empty: signatures are not checked.
+    pub keys: Vec<VerifierKey>,
+    /// Random bytes: nobody who alters a ledger knows what this check will sum.
+    pub nonce: [u8; 32],
+}
+
+/// Checks every table of `ledger`: its log has every commit, checkpoints say what the commits say, every live data file is
+/// there with the length, the digest and the rows its commit says. If the ledger is sealed, every row and every commit is
+/// what was sealed, and nothing that was sealed is gone.
 ///
 /// A data file no commit names is a note: it belongs to a batch that was lost, and no reader sees it. Memory: the two
-/// longest data files.
+/// longest data files, the paths of live files, 100 bytes for each commit that is sealed.
 ///
 /// # Errors
-/// The store's errors; a log that cannot be read is a difference.
-pub async fn ledger(ledger: &Ledger, progress: &mut dyn Progress) -> Result<Verdict, Error> {
+/// The store's errors; what cannot be read for another reason is a difference.
+pub async fn ledger(ledger: &Ledger, trust: &Trust, progress: &mut dyn Progress) -> Result<Verdict, Error> {
     let mut verdict = Verdict::default();
+    // Before the tables: what is sealed by now is in them.
+    let mut audit = Audit::load(ledger, &trust.keys, trust.nonce, &mut verdict).await?;
     let mut tables = Vec::new();
     for table in ledger.tables() {
-        match table.load(None).await {
-            Ok(snapshot) => tables.push((table, snapshot.files())),
-            Err(LedgerError::NotFound { .. }) if !table.spec().is_founding() => {}
-            Err(error) if is_damage(&error) => verdict.differs(table.spec().name, chain(&error)),
+        let name = table.spec().name;
+        let sealed = audit.as_ref().and_then(|audit| audit.version(name));
+        let newest = match table.load(None).await {
+            Ok(snapshot) => Some(snapshot),
+            Err(LedgerError::NotFound { .. }) if !table.spec().is_founding() && sealed.is_none() => continue,
+            Err(error) if is_damage(&error) => {
+                verdict.differs(name, chain(&error));
+                audit.iter_mut().for_each(Audit::add_unread);
+                None
+            }
             Err(error) => return Err(error.into()),
-        }
+        };
+        let take = |entry: &LogEntry| audit.iter_mut().for_each(|audit| audit.add_commit(name, entry));
+        history::check(table, newest.as_ref(), sealed, &mut verdict, take).await?;
+        tables.extend(newest.map(|snapshot| (table, snapshot.files())));
     }
     progress.start(tables.iter().flat_map(|(_, files)| files).map(|file| file.size).sum());
     for (table, files) in tables {
-        let rows = check_files(table, &files, &mut verdict, progress).await?;
+        let rows = check_files(table, &files, audit.as_mut(), &mut verdict, progress).await?;
         verdict.rows.push(TableRows { table: table.spec().name.into(), rows });
         note_unreferenced(table, &files, &mut verdict).await?;
+    }
+    if let Some(audit) = audit {
+        verdict.seal = Some(audit.finish(ledger, &mut verdict).await?);
     }
     Ok(verdict)
 }
 
 /// The other errors say that nobody could look.
-fn is_damage(error: &LedgerError) -> bool {
+pub(super) fn is_damage(error: &LedgerError) -> bool {
     matches!(
         error,
         LedgerError::DamagedLog { .. }
@@ -49,14 +76,23 @@ fn is_damage(error: &LedgerError) -> bool {
 }
 
 /// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ").replace('\n', " ")
+}
+
+/// A data file as its commit says it is, or why not.
+pub(super) async fn load(table: &Table, file: &DataFile) -> Result<Result<Bytes, String>, Error> {
+    Ok(match fetch(table, file).await? {
+        Fetched::Whole(bytes) => Ok(bytes),
+        Fetched::Damaged(reason) => Err(reason),
+    })
 }
 
 async fn check_files(
     table: &Table,
     files: &[DataFile],
+    mut audit: Option<&mut Audit>,
     verdict: &mut Verdict,
     progress: &mut dyn Progress,
 ) -> Result<u64, Error> {
@@ -65,15 +101,26 @@ async fn check_files(
     let mut without_digest = 0_u64;
     for file in files {
         let place = format!("{name}/{}", file.path);
-        match fetch(table, file).await? {
-            Fetched::Damaged(reason) => verdict.differs(place, reason),
-            Fetched::Whole(bytes) => {
+        match load(table, file).await? {
+            Err(reason) => {
+                verdict.differs(place, reason);
+                audit.iter_mut().for_each(|audit| audit.add_unread());
+            }
+            Ok(bytes) => {
                 without_digest += u64::from(file.sha256.is_none());
                 verdict.bytes += bytes.len() as u64;
-                match rows_of(bytes).await {
+                match guarded(rows_in, bytes.clone()).await {
                     Ok(found) if found == file.rows => {}
-                    Ok(found) => verdict.differs(place, format!("it has {found} rows, its commit says {}", file.rows)),
-                    Err(reason) => verdict.differs(place, format!("it cannot be read as Parquet: {reason}")),
+                    Ok(found) => {
+                        verdict.differs(&*place, format!("it has {found} rows, its commit says {}", file.rows))
+                    }
+                    Err(reason) => verdict.differs(&*place, format!("it cannot be read as Parquet: {reason}")),
+                }
+                if let Some(audit) = audit.as_deref_mut().filter(|_| is_sealed(table.spec())) {
+                    if let Err(reason) = guarded(audit.hasher(table.spec(), file), bytes).await {
+                        verdict.differs(place, format!("its rows cannot be read: {reason}"));
+                        audit.add_unread();
+                    }
                 }
             }
         }
@@ -91,9 +138,12 @@ async fn check_files(
 }
 
 /// On a thread of its own: a reader that panics on damaged bytes is a difference too.
-async fn rows_of(bytes: Bytes) -> Result<u64, String> {
-    match tokio::task::spawn_blocking(move || rows_in(bytes)).await {
-        Ok(rows) => rows,
+async fn guarded<T: Send + 'static>(
+    read: impl FnOnce(Bytes) -> Result<T, String> + Send + 'static,
+    bytes: Bytes,
+) -> Result<T, String> {
+    match tokio::task::spawn_blocking(move || read(bytes)).await {
+        Ok(read) => read,
         Err(_) => Err("the reader gave up".into()),
     }
 }

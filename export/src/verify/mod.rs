@@ -1,15 +1,18 @@
 //! Is it still what was written? Every difference by name.
 
 mod bundle;
+mod history;
 mod ledger;
 mod rows;
+mod seal;
 
 use std::path::Path;
 
 use serde::Serialize;
 
 pub use self::bundle::bundle;
-pub use self::ledger::ledger;
+pub use self::ledger::{Trust, ledger};
+pub use self::seal::SealCheck;
 use crate::folder::BAGIT;
 
 /// Differences listed one by one; what is beyond is counted.
@@ -45,6 +48,9 @@ pub struct Verdict {
     pub bytes: u64,
     /// Rows found, by table.
     pub rows: Vec<TableRows>,
+    /// Of a ledger that is sealed, what is checked of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seal: Option<SealCheck>,
 }
 
 /// Rows found in a table.

@@ -1,0 +1,59 @@
+//! `daybook prove`: a proof that an entry is in a sealed ledger, for somebody who does not have the ledger.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use arrow::array::AsArray as _;
+use arrow::datatypes::Date32Type;
+use clap::Args;
+use daybook_ledger::seal::{Error, prove};
+use daybook_ledger::{Date, EntryId, Ledger};
+use daybook_queries::{Session, SessionOptions};
+
+use crate::config::Layers;
+use crate::output;
+use crate::report::Failure;
+
+/// Prove that an entry is in a sealed ledger, as it was recorded.
+///
+/// The proof holds the row of `usage`, the salt of its leaf, and the hashes that lead to a signed checkpoint; `daybook verify
+/// --proof` checks it without the ledger. It reveals nothing of other entries.
+#[derive(Debug, Args)]
+pub(crate) struct ProveArgs {
+    /// The entry, 32 hexadecimal digits.
+    #[arg(value_name = "ENTRY")]
+    entry: String,
+    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
+    #[arg(short, long, value_name = "URL")]
+    ledger: Option<String>,
+    /// The file to write; its name should end in `.tlog-proof` [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(crate) async fn run(args: ProveArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
+    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let unknown = || Error::NoEntry { place: ledger.root().url.to_string(), entry: args.entry.clone() };
+    let entry = EntryId::parse(&args.entry).ok_or_else(unknown)?;
+    let (date, batch_id) = find(&ledger, entry).await?.ok_or_else(unknown)?;
+    let proof = prove(&ledger, entry, date, &batch_id).await?;
+    match args.out {
+        Some(path) => std::fs::write(&path, proof.to_string())
+            .map_err(|error| Failure::new("CLI-006", &format!("{} cannot be written", path.display()), error))?,
+        None => output::print(proof.to_string().trim_end()).map_err(Failure::unprintable)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The day and the batch of an entry, as first recorded.
+async fn find(ledger: &Ledger, entry: EntryId) -> Result<Option<(Date, String)>, Failure> {
+    let session = Session::open(ledger, SessionOptions::default()).await?;
+    let sql =
+        format!("SELECT event_date, batch_id FROM usage_recorded WHERE entry_id = decode('{entry}', 'hex') LIMIT 1");
+    let batches = session.run(&sql).await?.collect().await?;
+    Ok(batches.iter().find(|batch| batch.num_rows() > 0).and_then(|batch| {
+        let days = batch.column(0).as_primitive_opt::<Date32Type>()?;
+        let batch_ids = arrow::compute::cast(batch.column(1), &arrow::datatypes::DataType::Utf8).ok()?;
+        Some((Date::from_days(*days.values().first()?), batch_ids.as_string::<i32>().value(0).to_owned()))
+    }))
+}

@@ -1,0 +1,49 @@
+//! `daybook seal`: put what came since the last seal into the ledger's log, and sign it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use daybook_ledger::Ledger;
+use daybook_ledger::seal::{Request, seal};
+
+use super::keys;
+use crate::config::Layers;
+use crate::output;
+use crate::report::Failure;
+
+/// Seal a ledger: what is in it by now can no longer be altered, removed or put in unnoticed.
+///
+/// Prints the signed checkpoint. Keep copies of it where nobody who can write the ledger can, and give them to those who are
+/// to believe you: they show later that the ledger only grew (docs/tamper-evidence.md).
+#[derive(Debug, Args)]
+pub(crate) struct SealArgs {
+    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
+    #[arg(short, long, value_name = "URL")]
+    ledger: Option<String>,
+    /// The key that signs, a file of `daybook keys generate`. The last checkpoint it signed is kept beside it.
+    #[arg(short, long, value_name = "FILE", env = "DAYBOOK_SEAL_KEY")]
+    key: PathBuf,
+    /// The verifier key of the key that signed before, after a change of keys.
+    #[arg(long, value_name = "VKEY")]
+    earlier_key: Option<String>,
+}
+
+pub(crate) async fn run(args: SealArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
+    let key = keys::load(&args.key)?;
+    let earlier_key = args.earlier_key.as_deref().map(keys::verifier).transpose()?;
+    let last_signed = keys::load_last_signed(&args.key)?;
+    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let request = Request {
+        key: &key,
+        earlier_key: earlier_key.as_ref(),
+        last_signed: last_signed.as_ref(),
+        fresh_secret: &keys::random_bytes(),
+    };
+    let sealed = seal(&ledger, &request).await?;
+    keys::keep_last_signed(&args.key, &sealed.checkpoint)?;
+    let (size, place) = (sealed.checkpoint.head.size, &ledger.root().url);
+    tracing::info!(rows = sealed.rows, commits = sealed.commits, size, "{place} is sealed");
+    output::print(sealed.checkpoint.to_string().trim_end()).map_err(Failure::unprintable)?;
+    Ok(ExitCode::SUCCESS)
+}
