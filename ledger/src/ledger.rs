@@ -1,6 +1,8 @@
 //! A ledger: its root and its tables.
 
-use crate::schema::{self, BILLING, CONTENT, CORRECTIONS, EVIDENCE, PRICES, QUARANTINE, REGISTRY, USAGE, VALUATIONS};
+use crate::schema::{
+    self, BILLING, CONTENT, CORRECTIONS, EVIDENCE, PRICES, QUARANTINE, REGISTRY, RESOLUTIONS, USAGE, VALUATIONS,
+};
 use crate::table::Table;
 use crate::{Error, Root};
 
@@ -12,6 +14,7 @@ pub struct Ledger {
     content: Table,
     corrections: Table,
     quarantine: Table,
+    resolutions: Table,
     prices: Table,
     valuations: Table,
     billing: Table,
@@ -45,11 +48,8 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::open_or_create`].
     pub async fn create_at(root: Root) -> Result<Self, Error> {
-        const RACERS: usize = 8;
         let ledger = Self::at(root)?;
-        if !ledger.usage.exists().await? {
-            ledger.root.check_put_if_absent(&format!("_race-{}", std::process::id()), RACERS).await?;
-        }
+        ledger.root.ensure_atomic().await?;
         for table in ledger.tables() {
             table.create().await?;
         }
@@ -63,6 +63,7 @@ impl Ledger {
             content: table(&CONTENT)?,
             corrections: table(&CORRECTIONS)?,
             quarantine: table(&QUARANTINE)?,
+            resolutions: table(&RESOLUTIONS)?,
             prices: table(&PRICES)?,
             valuations: table(&VALUATIONS)?,
             billing: table(&BILLING)?,
@@ -85,6 +86,7 @@ impl Ledger {
             &self.billing,
             &self.valuations,
             &self.prices,
+            &self.resolutions,
             &self.quarantine,
             &self.content,
             &self.corrections,
@@ -110,6 +112,11 @@ impl Ledger {
     /// Messages that could not become entries.
     pub fn quarantine(&self) -> &Table {
         &self.quarantine
+    }
+
+    /// Which messages of `quarantine` were read after all.
+    pub fn resolutions(&self) -> &Table {
+        &self.resolutions
     }
 
     /// Imported price rows.

@@ -6,6 +6,7 @@
 mod billing;
 mod clock;
 mod columns;
+pub mod doctor;
 mod entry;
 mod error;
 mod evidence;

@@ -41,8 +41,18 @@ pub struct Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: &'static [&'static Self] =
-        &[&USAGE, &CORRECTIONS, &CONTENT, &QUARANTINE, &PRICES, &VALUATIONS, &BILLING, &REGISTRY, &EVIDENCE];
+    pub const ALL: &'static [&'static Self] = &[
+        &USAGE,
+        &CORRECTIONS,
+        &CONTENT,
+        &QUARANTINE,
+        &RESOLUTIONS,
+        &PRICES,
+        &VALUATIONS,
+        &BILLING,
+        &REGISTRY,
+        &EVIDENCE,
+    ];
 
     /// The table called `name`.
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -199,6 +209,22 @@ table! {
         format: Word, false, "", "The format it was read as, if one was chosen", "Daybook";
         error_code: Word, true, "", "Why, stable (docs/errors.md)", "Daybook";
         error_message: Text, false, "", "Why, in words", "Daybook";
+    }
+}
+
+table! {
+    /// Which messages of `quarantine` were read after all: one row per message, written by `daybook quarantine replay`. The
+    /// row in `quarantine` stays.
+    RESOLUTIONS = "resolutions", sorted by &[], builder ResolutionsBuilder {
+        event_date: Day, true, "UTC day", "Day of the message, as in `quarantine`", "Daybook";
+        batch_id: Word, false, "", "The replay that read it", "Daybook";
+        resolved_at: Instant, false, "UTC, us", "When it was read", "Daybook";
+        quarantine_batch_id: Word, false, "", "The commit that set it aside: `batch_id` in `quarantine`", "Daybook";
+        topic: Word, true, "", "Kafka topic", "Kafka";
+        kafka_partition: Short, false, "", "Partition of the topic", "Kafka";
+        kafka_offset: Int, false, "", "Offset in the partition", "Kafka";
+        format: Word, false, "", "The format it was read as; null if its shape told", "Daybook";
+        entries: Int, false, "entries", "Calls it holds, those the ledger had by another event included; 0 for a message without one", "Daybook";
     }
 }
 
@@ -385,6 +411,7 @@ mod tests {
         assert_eq!(UsageBuilder::default().finish().unwrap().schema(), USAGE.building_schema());
         assert_eq!(ContentBuilder::default().finish().unwrap().schema(), CONTENT.building_schema());
         assert_eq!(QuarantineBuilder::default().finish().unwrap().schema(), QUARANTINE.building_schema());
+        assert_eq!(ResolutionsBuilder::default().finish().unwrap().schema(), RESOLUTIONS.building_schema());
         assert_eq!(PricesBuilder::default().finish().unwrap().schema(), PRICES.building_schema());
         assert_eq!(ValuationsBuilder::default().finish().unwrap().schema(), VALUATIONS.building_schema());
         assert_eq!(BillingBuilder::default().finish().unwrap().schema(), BILLING.building_schema());

@@ -18,7 +18,7 @@ use object_store::{
 };
 use url::Url;
 
-use crate::Error;
+use crate::{EntryId, Error};
 
 /// A ledger's root: a store and the place in it.
 #[derive(Clone, Debug)]
@@ -117,6 +117,37 @@ impl Root {
         let clean = format!("s3://{bucket}/{prefix}{}", if prefix.as_ref().is_empty() { "" } else { "/" });
         let url = Url::parse(&clean).map_err(|error| address_error(address, &error.to_string()))?;
         Ok(Self { store: Arc::new(store), prefix, url })
+    }
+
+    /// Makes sure, once for each place a ledger is opened at to write, that put-if-absent is atomic there.
+    ///
+    /// The outcome is remembered in an object beside the tables: a ledger that was copied to another store is raced there.
+    ///
+    /// # Errors
+    /// [`Error::NotAtomic`] if two writers won, and the store's errors.
+    pub(crate) async fn ensure_atomic(&self) -> Result<(), Error> {
+        const RACES: usize = 3;
+        const RACERS: usize = 8;
+        let place = self.url.to_string();
+        let endpoint = if self.url.scheme() == "s3" {
+            std::env::var("AWS_ENDPOINT_URL").unwrap_or_default()
+        } else {
+            String::new()
+        };
+        let id = EntryId::derive(&endpoint, place.as_bytes());
+        let record = self.prefix.clone().join("_checks").join(format!("put-if-absent-{id}.json"));
+        match self.store.head(&record).await {
+            Ok(_) => return Ok(()),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(source) => return Err(Error::store(place, "look for the outcome of a race", source)),
+        }
+        for race in 0..RACES {
+            self.check_put_if_absent(&format!("_race-{}-{race}", std::process::id()), RACERS).await?;
+        }
+        let outcome = serde_json::json!({ "place": place, "races": RACES, "racers": RACERS, "winners_of_each": 1 });
+        let payload = PutPayload::from(format!("{outcome}\n").into_bytes());
+        let remembered = self.store.put(&record, payload).await;
+        remembered.map_err(|source| Error::store(place, "remember the outcome of a race", source)).map(drop)
     }
 
     /// Races `racers` conditional puts of one new object and removes it again: exactly one may win.

@@ -8,6 +8,7 @@ use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Add, Metadata, Protocol, Transaction};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::table::config::TablePropertiesExt as _;
 use deltalake::table::state::DeltaTableState;
 use futures::{Stream, TryStreamExt as _};
 use object_store::path::Path;
@@ -111,6 +112,19 @@ impl Snapshot {
         self.state.version_timestamp(self.state.version())
     }
 
+    pub(crate) fn properties(&self) -> Properties {
+        // Its fields are private to the library, its JSON is the Delta protocol's.
+        let protocol = serde_json::to_value(self.state.protocol()).unwrap_or_default();
+        let version = |name: &str| protocol.get(name).and_then(serde_json::Value::as_i64).unwrap_or(0);
+        let config = self.state.table_config();
+        Properties {
+            reader: version("minReaderVersion"),
+            writer: version("minWriterVersion"),
+            append_only: config.append_only(),
+            cleans_log: config.enable_expired_log_cleanup(),
+        }
+    }
+
     /// Rows in all live data files.
     pub fn rows(&self) -> u64 {
         self.files().iter().map(|file| file.rows).sum()
@@ -121,6 +135,19 @@ impl Snapshot {
     pub fn files(&self) -> Vec<DataFile> {
         self.state.log_data().iter().map(|view| data_file(&view.add_action())).collect()
     }
+}
+
+/// What a table promises to those who read and write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Properties {
+    /// Least version of the protocol a reader needs.
+    pub(crate) reader: i64,
+    /// Least version of the protocol a writer needs.
+    pub(crate) writer: i64,
+    /// Whether rows may only be added.
+    pub(crate) append_only: bool,
+    /// Whether writers delete old log entries.
+    pub(crate) cleans_log: bool,
 }
 
 fn data_file(add: &Add) -> DataFile {

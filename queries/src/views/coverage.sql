@@ -13,7 +13,7 @@
 -- - `first_day`: UTC day of the first of these calls
 -- - `last_day`: UTC day of the last of these calls
 WITH received AS (
-    SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM quarantine) AS messages
+    SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM quarantine_open) AS messages
 )
 SELECT
     gap,

@@ -7,7 +7,7 @@
 -- - `gap`: `unassigned` (no rule of the registry gives the call to a workload; only if the registry has workloads),
 --   `unpriced` (no `list_cost`), `usage_absent` (nobody counted tokens), `usage_estimated` (an estimate, not a
 --   count), `incomplete` (cut short, or its end is not known yet), `unattributed` (no team), `usage_check` (the counts
---   contradict one another), `quarantined` (messages that could not become entries)
+--   contradict one another), `quarantined` (messages that could not become entries yet)
 -- - `detail`: the `price_status`, the `status`, the `usage_check`, the `error_code`; for `unattributed`, what else names
 --   an owner; for `unassigned`, the provider
 -- - `calls`: calls; for quarantined, messages
@@ -49,7 +49,7 @@ WITH gaps AS (
     WHERE usage_check IS NOT NULL
     UNION ALL
     SELECT event_date, 'quarantined', error_code, NULL, NULL, NULL, NULL, NULL
-    FROM quarantine
+    FROM quarantine_open
 )
 SELECT
     event_date AS day,

@@ -31,6 +31,7 @@ pub const ALL: &[View] = &[
     view!("spend_by_day"),
     view!("spend_by_model"),
     view!("spend_by_team"),
+    view!("quarantine_open"),
     view!("coverage_by_day"),
     view!("coverage"),
     view!("lockin_features"),
