@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    config, decode, demo, evidence, export, gate, import, ingest, keys, prices, prove, query, receive, registry,
-    report, reprice, seal, verify,
+    config, decode, demo, doctor, evidence, export, gate, import, ingest, keys, prices, prove, quarantine, query,
+    receive, registry, report, reprice, seal, status, verify,
 };
 
 /// The append-only ledger of a company's AI usage.
@@ -74,6 +74,13 @@ pub(crate) enum Command {
     /// Make and show keys that sign seals.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Show how a ledger stands: tables, newest call, what is not known, lag.
+    Status(status::StatusArgs),
+    /// Check brokers, topics, group, store, clock and ledger, and say what to do.
+    Doctor(doctor::DoctorArgs),
+    /// List and show messages that could not be read, and read them after all.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
     /// List, check and import prices.
     #[command(subcommand)]
     Prices(prices::PricesCommand),

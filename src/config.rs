@@ -4,10 +4,11 @@ mod receive;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use daybook_ingest::decode::Format;
-use daybook_ingest::{Capture, FlushLimits, Settings, Start};
+use daybook_ingest::{Capture, FlushLimits, OnGap, Settings, Start};
 use daybook_ledger::Kind;
 use serde::Deserialize;
 
@@ -32,6 +33,8 @@ struct KafkaSection {
     group: Option<String>,
     cluster: Option<String>,
     start: Option<String>,
+    instance_id: Option<String>,
+    on_gap: Option<String>,
     librdkafka: BTreeMap<String, String>,
 }
 
@@ -43,6 +46,7 @@ struct IngestSection {
     flush_rows_max: Option<i64>,
     flush_bytes_max: Option<i64>,
     flush_interval_ms: Option<i64>,
+    metrics_listen: Option<String>,
 }
 
 /// Where a value came from.
@@ -204,6 +208,22 @@ impl Layers {
             Some("earliest"),
         );
         let start = self.word("kafka.start", start, Start::ALL, Start::as_str).unwrap_or_default();
+        let instance_id = self.pick(
+            "kafka.instance_id",
+            ("--instance-id", args.instance_id.clone()),
+            "KAFKA_GROUP_INSTANCE_ID",
+            kafka.instance_id,
+            None,
+        );
+        let on_gap = self.pick(
+            "kafka.on_gap",
+            ("--on-gap", args.on_gap.clone()),
+            "DAYBOOK_ON_GAP",
+            kafka.on_gap,
+            Some(OnGap::default().as_str()),
+        );
+        let on_gap = self.word("kafka.on_gap", on_gap, OnGap::ALL, OnGap::as_str).unwrap_or_default();
+        let metrics_listen = self.metrics_listen(args.metrics_listen.clone());
         let capture = self.capture(args.capture.clone());
         let limits = self.limits(args);
         let formats = self.formats(args, &topics, file.formats);
@@ -217,10 +237,13 @@ impl Layers {
             topics,
             formats,
             group: group.unwrap_or_default(),
+            instance_id,
             cluster,
             limits,
             capture,
             start,
+            on_gap,
+            metrics_listen,
             until_end: args.until_end,
             librdkafka,
         })
@@ -235,6 +258,31 @@ impl Layers {
         let limits = self.limits(&IngestArgs::default());
         self.finish()?;
         Ok((limits, capture))
+    }
+
+    /// As [`Layers::import`], with the formats of topics.
+    ///
+    /// # Errors
+    /// One failure that names every fault.
+    pub(crate) fn replay(
+        &mut self,
+        capture: Option<String>,
+    ) -> Result<(FlushLimits, Capture, BTreeMap<String, Format>), Failure> {
+        let file = self.file.ingest.formats.clone();
+        let formats = self.formats(&IngestArgs::default(), &[], file);
+        let (limits, capture) = self.import(capture)?;
+        Ok((limits, capture, formats))
+    }
+
+    fn metrics_listen(&mut self, flag: Option<String>) -> Option<SocketAddr> {
+        const KEY: &str = "ingest.metrics_listen";
+        let file = self.file.ingest.metrics_listen.clone();
+        let text = self.pick(KEY, ("--metrics-listen", flag), "DAYBOOK_METRICS_LISTEN", file, None)?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.faults.push(format!("`{KEY}` is `{text}`; it takes an address and a port, such as `127.0.0.1:9464`"));
+        }
+        address
     }
 
     fn capture(&mut self, flag: Option<String>) -> Capture {

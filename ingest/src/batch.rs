@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array as _, AsArray as _, RecordBatch, StringArray};
+use arrow::datatypes::Int32Type;
 use daybook_ledger::schema::{ContentBuilder, QuarantineBuilder, UsageBuilder};
 use daybook_ledger::{Entry, EntryId, Instant, NextOffset, Row};
 
@@ -102,6 +103,7 @@ pub struct SealedBatch {
     pub(crate) quarantined: Vec<QuarantineMeta>,
     /// What it accounts for.
     pub ranges: Vec<(Partition, Range)>,
+    pub(crate) opened_at: Option<Instant>,
     pub(crate) range_of: Vec<Option<Range>>,
 }
 
@@ -278,6 +280,7 @@ impl OpenBatch {
             quarantine: self.quarantine.finish()?,
             ranges: self.ranges.into_iter().filter_map(named).collect(),
             range_of,
+            opened_at: self.opened_at,
             id: self.id,
             rows: self.rows,
             quarantined: self.quarantined,
@@ -289,6 +292,24 @@ impl SealedBatch {
     /// The sum of `count` over all ranges.
     pub(crate) fn total(&self, count: impl Fn(&Range) -> u64) -> u64 {
         self.ranges.iter().map(|(_, range)| count(range)).sum()
+    }
+
+    /// Messages set aside, by error code.
+    pub(crate) fn quarantined_by_code(&self) -> BTreeMap<String, u64> {
+        let mut by_code = BTreeMap::new();
+        let column = self.quarantine.column_by_name("error_code");
+        let words = column.and_then(|codes| codes.as_dictionary_opt::<Int32Type>()?.downcast_dict::<StringArray>());
+        let codes = words.into_iter().flatten().zip(&self.quarantined).filter(|(_, row)| row.alive);
+        for code in codes.filter_map(|(code, _)| code) {
+            *by_code.entry(code.to_owned()).or_default() += 1;
+        }
+        by_code
+    }
+
+    /// How many of the rows `keep` of `usage` have no price.
+    pub(crate) fn unpriced(&self, keep: &[u32]) -> u64 {
+        let Some(costs) = self.usage.column_by_name("list_cost") else { return 0 };
+        keep.iter().filter(|at| costs.is_null(**at as usize)).count() as u64
     }
 }
 

@@ -4,6 +4,7 @@
 //! between any two effects is safe by construction: nothing of a batch counts until one commit holds its rows and its
 //! positions, and reading always starts at the positions of the ledger.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,8 +30,12 @@ pub enum Input<'a> {
     Opened(Opening),
     /// A record of a file arrived.
     Record(FileRecord<'a>),
+    /// A message that was set aside is read again, to be written as another of the partition given.
+    Replayed(&'a Partition, Message<'a>, Option<Format>),
     /// Partitions are not ours any more.
     Revoked(Vec<Partition>),
+    /// Kafka has nothing of a partition before this offset any more, and reading goes on there.
+    Missed(Partition, NextOffset),
     /// The ledger answered the last [`Effect::Write`].
     Written(Written),
     /// Time passed.
@@ -153,13 +158,20 @@ impl Slot {
     }
 }
 
+/// What is known of the batch that is being written.
+#[derive(Debug)]
+struct InFlight {
+    ranges: Vec<(Partition, Range)>,
+    opened_at: Option<Instant>,
+}
+
 /// The state machine. One batch fills while at most one is being written.
 #[derive(Debug)]
 pub struct Core {
     rules: Rules,
     slots: BTreeMap<Partition, Slot>,
     open: OpenBatch,
-    in_flight: Option<Vec<(Partition, Range)>>,
+    in_flight: Option<InFlight>,
     batches: u32,
     /// Bytes of messages since the open batch was measured.
     unmeasured: usize,
@@ -203,8 +215,18 @@ impl Core {
 
     /// Whether something of `partition` is read and not in the ledger yet.
     pub fn holds(&self, partition: &Partition) -> bool {
-        let in_flight = self.in_flight.iter().flatten().any(|(other, _)| other == partition);
+        let in_flight = self.in_flight.iter().flat_map(|batch| &batch.ranges).any(|(other, _)| other == partition);
         in_flight || self.open.holds(partition)
+    }
+
+    /// Since when the oldest message that is not in the ledger yet waits.
+    pub fn uncommitted_since(&self) -> Option<Instant> {
+        self.in_flight.as_ref().map_or(self.open.opened_at, |batch| batch.opened_at)
+    }
+
+    /// Bytes of rows that wait for their commit to begin, roughly.
+    pub fn waiting_bytes(&self) -> usize {
+        self.open.bytes()
     }
 
     /// Where the tables will stand in `partition` when everything sealed so far has landed, if it is owned.
@@ -236,6 +258,10 @@ impl Core {
                 self.read_record(now, &record);
                 self.seal_if_full(record.value.len(), effects)
             }
+            Input::Replayed(partition, message, format) => {
+                self.replay(now, partition, &message, format);
+                self.seal_if_full(message.value.map_or(0, <[u8]>::len), effects)
+            }
             Input::Assigned(partitions) => {
                 // A worker that died may have written what it never told the group.
                 let stands = partitions.iter().filter_map(|(partition, at)| Some((partition.clone(), at.usage?)));
@@ -247,6 +273,14 @@ impl Core {
                     self.open.drop_partitions(std::slice::from_ref(&partition));
                     self.slots.insert(partition, Slot::at(positions));
                 }
+                // What is new is fetched at once, whatever was paused before.
+                if self.paused {
+                    effects.push(Effect::Pause);
+                }
+                Ok(())
+            }
+            Input::Missed(partition, to) => {
+                self.miss(&partition, to, now);
                 Ok(())
             }
             Input::Revoked(partitions) => {
@@ -257,7 +291,9 @@ impl Core {
             }
             Input::Written(written) => self.settle(now, written, effects),
             Input::Tick => {
-                let due = self.open.opened_at.is_some_and(|at| now.millis_since(at) >= self.rules.limits.interval_ms);
+                // A clock that was set back must not hold a batch until it has caught up.
+                let is_due = |at: Instant| now < at || now.millis_since(at) >= self.rules.limits.interval_ms;
+                let due = self.open.opened_at.is_some_and(is_due);
                 if due { self.flush(effects) } else { Ok(()) }
             }
             Input::Flush => self.flush(effects),
@@ -317,14 +353,16 @@ impl Core {
                 }
             }
         }
-        self.in_flight = Some(batch.ranges.clone());
+        self.in_flight = Some(InFlight { ranges: batch.ranges.clone(), opened_at: batch.opened_at });
         effects.push(Effect::Write(Box::new(batch)));
         Ok(())
     }
 
     fn settle(&mut self, now: Instant, written: Written, effects: &mut Vec<Effect>) -> Result<(), Error> {
-        let ranges = self.in_flight.take().unwrap_or_default();
+        let ranges = self.in_flight.take().map(|batch| batch.ranges).unwrap_or_default();
         match written {
+            // The simulation has to notice this.
+            Written::Fenced(_) if cfg!(feature = "canary") => {}
             Written::Committed(counts) => {
                 self.totals.add(&counts, now);
                 effects.push(Effect::CommitOffsets(ranges.into_iter().map(|(p, range)| (p, range.to)).collect()));
@@ -371,6 +409,36 @@ impl Core {
         self.take(index, message, format, false, now);
     }
 
+    fn replay(&mut self, now: Instant, partition: &Partition, message: &Message<'_>, format: Option<Format>) {
+        let Some(slot) = self.slots.get_mut(partition) else { return };
+        let offset = slot.next.or(slot.positions.usage.map(|position| position.0)).unwrap_or(0);
+        slot.next = Some(offset + 1);
+        let index = self.open.open_range(partition, slot.positions, offset, now);
+        self.take(index, message, format, true, now);
+    }
+
+    /// Records that messages up to `to` are gone, as one message set aside in their place.
+    fn miss(&mut self, partition: &Partition, to: NextOffset, now: Instant) {
+        let Some(slot) = self.slots.get_mut(partition) else { return };
+        let from = slot.next.or(slot.positions.usage.map(|position| position.0)).unwrap_or(0);
+        if to.0 <= from {
+            return;
+        }
+        slot.next = Some(to.0);
+        let index = self.open.open_range(partition, slot.positions, to.0 - 1, now);
+        let text = format!("messages {from} to {} were removed from Kafka before they were read", to.0 - 1);
+        let message = Message {
+            topic: &partition.topic,
+            partition: partition.number,
+            offset: from,
+            timestamp: None,
+            key: None,
+            value: None,
+            headers: &[],
+        };
+        self.set_aside(index, &message, Reason { code: MISSED, message: &text, format: None }, false, now);
+    }
+
     fn open_file(&mut self, opening: Opening) {
         let Opening { partition, positions, from, name, format, read_at } = opening;
         // A copy that goes on where another one ended finds the slot as the batches sealed so far leave it.
@@ -412,22 +480,13 @@ impl Core {
 
     /// Decodes `message`; `is_known`: it is accounted for already, and only what is new in it counts.
     fn take(&mut self, index: usize, message: &Message<'_>, format: Option<Format>, is_known: bool, now: Instant) {
-        let Some(value) = message.value else { return self.open.push_empty(index) };
-        let event = Event { value, headers: message.headers, timestamp: message.timestamp };
         let mut entries = Vec::new();
         let options = DecodeOptions { bodies: self.rules.capture != Capture::Off };
-        match decode::decode(&event, format, &options, &mut |entry| entries.push(entry)) {
-            Ok(_) if entries.iter().any(beyond_cap) => {
-                let reason =
-                    Reason { code: BEYOND_CAP, message: BEYOND_CAP_MESSAGE, format: format.map(Format::as_str) };
-                self.set_aside(index, message, reason, is_known, now);
-            }
-            Ok(_) if entries.is_empty() => self.open.push_empty(index),
-            Ok(_) => entries.iter().for_each(|entry| self.push(index, message, entry, now)),
-            Err(error) => {
-                let text = error.to_string();
-                let reason =
-                    Reason { code: DecodeError::code(&error), message: &text, format: format.map(Format::as_str) };
+        match decode_all(message, format, &options, &mut entries) {
+            Ok(()) if entries.is_empty() => self.open.push_empty(index),
+            Ok(()) => entries.iter().for_each(|entry| self.push(index, message, entry, now)),
+            Err(Undecodable { code, message: text }) => {
+                let reason = Reason { code, message: &text, format: format.map(Format::as_str) };
                 self.set_aside(index, message, reason, is_known, now);
             }
         }
@@ -475,7 +534,42 @@ impl Core {
     }
 }
 
+/// Why a message cannot become entries.
+struct Undecodable {
+    code: &'static str,
+    message: Cow<'static, str>,
+}
+
+/// The entries of `message`; a tombstone has none.
+fn decode_all<'a>(
+    message: &Message<'a>,
+    format: Option<Format>,
+    options: &DecodeOptions,
+    entries: &mut Vec<Entry<'a>>,
+) -> Result<(), Undecodable> {
+    let Some(value) = message.value else { return Ok(()) };
+    let event = Event { value, headers: message.headers, timestamp: message.timestamp };
+    let decoded = decode::decode(&event, format, options, &mut |entry| entries.push(entry));
+    decoded.map_err(|error| Undecodable { code: DecodeError::code(&error), message: error.to_string().into() })?;
+    match entries.iter().any(beyond_cap) {
+        true => Err(Undecodable { code: BEYOND_CAP, message: BEYOND_CAP_MESSAGE.into() }),
+        false => Ok(()),
+    }
+}
+
+/// How many entries `message` holds; the code of what is wrong with it if it cannot be read.
+pub(crate) fn count_entries(message: &Message<'_>, format: Option<Format>) -> Result<u64, &'static str> {
+    let mut entries = Vec::new();
+    let decoded = decode_all(message, format, &DecodeOptions { bodies: false }, &mut entries);
+    decoded.map(|()| entries.len() as u64).map_err(|error| error.code)
+}
+
+/// Error code of the row that stands for messages which Kafka removed before they were read.
+pub const MISSED: &str = "INGEST-102";
 /// Error code of events that no sane call can be.
 pub const BEYOND_CAP: &str = "INGEST-101";
 const BEYOND_CAP_MESSAGE: &str =
     "a count is beyond 100,000,000 tokens or an amount beyond 1,000,000 dollars for one call";
+
+#[cfg(test)]
+mod tests;

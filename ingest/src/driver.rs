@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc as reply};
 use std::time::Duration;
 
 use daybook_ledger::price::Book;
-use daybook_ledger::{Clock, Instant, Ledger};
+use daybook_ledger::{Clock, Instant, Ledger, NextOffset};
 use rdkafka::consumer::CommitMode;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
@@ -17,9 +17,12 @@ use tokio::sync::mpsc;
 
 use crate::batch::SealedBatch;
 use crate::core::{Core, Effect, Input, Message, Rules};
+use crate::metrics::Metrics;
+use crate::observe::Observer;
 use crate::partition::{Partition, Positions};
-use crate::settings::Settings;
-use crate::source::kafka::{Change, Source, look_up_cluster};
+use crate::settings::{OnGap, Settings};
+use crate::source::brokers::look_up_cluster;
+use crate::source::kafka::{Change, Fault, Gap, Source};
 use crate::writer::{Writer, Written};
 use crate::{Error, Totals};
 
@@ -30,12 +33,18 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug, Default)]
 pub struct Control {
     drain: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
 }
 
 impl Control {
     /// Finishes: what was read is written, then [`run`] returns.
     pub fn drain(&self) {
         self.drain.store(true, Ordering::Relaxed);
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -60,8 +69,13 @@ pub async fn run(
     let lookup = settings.clone();
     let cluster = blocking(move || look_up_cluster(&lookup)).await??;
     tracing::info!(cluster = cluster.id, topics = ?settings.topics, group = settings.group, ledger = %ledger.root().url, "ingest starts");
-    let writer = Writer::open(ledger.clone(), cluster.id.clone()).await?;
-    let positions = Writer::open(ledger, cluster.id).await?;
+    let metrics = Arc::clone(control.metrics());
+    let observer = match settings.metrics_listen {
+        Some(listen) => Some(Observer::start(listen, &settings, ledger.clone(), &metrics, &clock).await?),
+        None => None,
+    };
+    let writer = Writer::open(ledger.clone(), cluster.id.clone()).await?.observed_by(Arc::clone(&metrics));
+    let positions = Writer::open(ledger, cluster.id).await?.observed_by(Arc::clone(&metrics));
     let (batches, batches_in) = mpsc::channel::<Box<SealedBatch>>(1);
     let (replies, replies_in) = reply::channel();
     let writing = tokio::spawn(write_batches(writer, batches_in, replies));
@@ -82,6 +96,7 @@ pub async fn run(
     let totals = blocking(move || {
         let source = Source::subscribe(&settings, Box::new(look_up))?;
         let one_topic = settings.topics.len() == 1;
+        let on_gap = settings.on_gap;
         let ends = settings.until_end.then_some(cluster.ends);
         let mut worker = Worker {
             core: Core::new(rules),
@@ -92,7 +107,9 @@ pub async fn run(
             ends,
             at_end: BTreeSet::new(),
             one_topic,
+            on_gap,
             control,
+            metrics,
             on_commit: Box::new(on_commit),
             stopped: false,
         };
@@ -100,12 +117,13 @@ pub async fn run(
         Ok::<_, Error>(worker.core.totals().clone())
     })
     .await?;
+    drop(observer);
     // The worker is gone, and with it the channel: the writing task has ended or ends now.
     writing.await.map_err(|error| Error::Internal { found: error.to_string() })?;
     totals
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal { found: error.to_string() })
 }
 
@@ -145,7 +163,9 @@ struct Worker {
     /// Partition numbers that librdkafka reported as read to their end.
     at_end: BTreeSet<i32>,
     one_topic: bool,
+    on_gap: OnGap,
     control: Control,
+    metrics: Arc<Metrics>,
     on_commit: Box<dyn FnMut(&Totals) + Send>,
     stopped: bool,
 }
@@ -163,12 +183,14 @@ impl Worker {
             }
             self.take_replies()?;
             self.feed(Input::Tick)?;
+            self.metrics.turned(self.clock.now(), self.core.uncommitted_since(), self.core.waiting_bytes());
             let at_end = self.is_at_end();
             // A batch given up to another worker is read again, so the end counts only once everything is written.
             if at_end && !self.core.is_idle() {
                 self.feed(Input::Flush)?;
             } else if !draining && (at_end || self.control.is_draining()) {
                 draining = true;
+                self.metrics.stopping();
                 self.feed(Input::Drain)?;
             }
         }
@@ -187,37 +209,82 @@ impl Worker {
         let mut effects = Vec::new();
         for change in changes {
             let input = match change {
-                Change::Assigned(positions) => Input::Assigned(positions),
-                Change::Revoked(partitions) => Input::Revoked(partitions),
+                Change::Assigned(positions) => {
+                    self.refuse_beyond_end(&positions)?;
+                    self.metrics.assigned(positions.iter().map(|(partition, at)| (partition.clone(), at.usage)));
+                    Input::Assigned(positions)
+                }
+                Change::Revoked(partitions) => {
+                    self.metrics.revoked(&partitions);
+                    Input::Revoked(partitions)
+                }
                 Change::Failed(error) => return Err(error),
             };
             self.core.on(now, input, &mut effects)?;
         }
         let came = polled.is_some();
         match polled {
-            Some(Ok(message)) => read(&mut self.core, now, &message, &mut effects)?,
+            Some(Ok(message)) => {
+                self.metrics.read(message.payload_len());
+                read(&mut self.core, now, &message, &mut effects)?;
+            }
             // The event does not name its topic, so it says something only when there is one.
             Some(Err(KafkaError::PartitionEOF(number))) if self.one_topic => {
                 self.at_end.insert(number);
             }
-            Some(Err(error)) => {
-                let stands = self.core.owned().filter_map(|p| Some((p.clone(), self.core.next_offset(p)?)));
-                let stands: Vec<_> = stands.collect();
-                if let Some(fault) = self.source.fault(error, &stands) {
-                    return Err(fault);
-                }
-            }
+            Some(Err(error)) => match self.source.fault(error) {
+                Some(Fault::Fatal(error)) => return Err(error),
+                Some(Fault::OutOfRange(error)) => self.cross_gaps(error)?,
+                None => {}
+            },
             None => {}
         }
         self.carry_out(effects)?;
         Ok(came)
     }
 
+    /// A topic made anew ends before the ledger's position: that end was not reached by reading up to it.
+    fn refuse_beyond_end(&self, positions: &[(Partition, Positions)]) -> Result<(), Error> {
+        let Some(ends) = &self.ends else { return Ok(()) };
+        let beyond = positions.iter().filter_map(|(partition, at)| {
+            let position = at.usage?.0;
+            ends.get(partition).is_some_and(|end| position > *end).then(|| (partition.clone(), position))
+        });
+        // Another worker may have read on since the ends were looked up.
+        let gaps = self.source.gaps(&beyond.collect::<Vec<_>>());
+        gaps.into_iter().next().map_or(Ok(()), |gap| Err(gap.into()))
+    }
+
+    /// Messages are gone before they were read: records that and reads on after them, if that is wanted.
+    fn cross_gaps(&mut self, error: KafkaError) -> Result<(), Error> {
+        let stands = self.core.owned().filter_map(|p| Some((p.clone(), self.core.next_offset(p)?)));
+        let gaps = self.source.gaps(&stands.collect::<Vec<_>>());
+        if gaps.is_empty() && self.on_gap == OnGap::Stop {
+            return Err(Error::Kafka { action: "read", source: error });
+        }
+        // None are left if the partition was crossed with another one already.
+        for gap in gaps {
+            // Offsets that go back are those of another topic of the same name.
+            if self.on_gap == OnGap::Stop || gap.position > gap.low {
+                return Err(gap.into());
+            }
+            let Gap { partition, position, low, .. } = gap;
+            tracing::error!(%partition, position, low, "messages were removed from Kafka before they were read; reading goes on after them");
+            self.metrics.missed(u64::try_from(low - position).unwrap_or(0));
+            self.feed(Input::Missed(partition.clone(), NextOffset(low)))?;
+            let after = Positions { usage: Some(NextOffset(low)), ..Positions::default() };
+            self.source.restart(&[(partition, after)])?;
+        }
+        Ok(())
+    }
+
     fn take_replies(&mut self) -> Result<(), Error> {
         while let Ok(written) = self.replies.try_recv() {
-            let committed = matches!(&written, Ok(Written::Committed(_)));
-            self.feed(Input::Written(written?))?;
-            if committed {
+            let written = written?;
+            let counts = if let Written::Committed(counts) = &written { Some(*counts) } else { None };
+            self.feed(Input::Written(written))?;
+            if let Some(counts) = counts {
+                self.metrics.committed(&counts, self.clock.now());
                 (self.on_commit)(self.core.totals());
             }
         }
@@ -241,6 +308,7 @@ impl Worker {
                 }
                 // The last offsets are worth waiting for: after a drain the group's lag should read zero.
                 Effect::CommitOffsets(offsets) => {
+                    self.metrics.moved(&offsets);
                     let mode = if self.control.is_draining() || self.ends.is_some() {
                         CommitMode::Sync
                     } else {
@@ -249,8 +317,14 @@ impl Worker {
                     self.source.commit_offsets(&offsets, mode);
                 }
                 Effect::Restart(positions) => self.source.restart(&positions)?,
-                Effect::Pause => self.source.pause()?,
-                Effect::Resume => self.source.resume()?,
+                Effect::Pause => {
+                    self.metrics.paused(true);
+                    self.source.pause()?;
+                }
+                Effect::Resume => {
+                    self.metrics.paused(false);
+                    self.source.resume()?;
+                }
                 Effect::Stop => self.stopped = true,
             }
         }

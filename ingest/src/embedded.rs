@@ -77,6 +77,12 @@ impl EmbeddedKafka {
         self.cluster.request_errors(RDKafkaApiKey::Produce, &errors);
     }
 
+    /// Makes the group tell a static member, at its next heartbeat, that another one took its place.
+    pub fn fence_next_heartbeat(&self) {
+        let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID];
+        self.cluster.request_errors(RDKafkaApiKey::Heartbeat, &errors);
+    }
+
     /// `host:port` to connect to.
     pub fn brokers(&self) -> String {
         self.cluster.bootstrap_servers()
@@ -102,7 +108,18 @@ impl EmbeddedProducer {
     /// # Errors
     /// [`Error::Kafka`].
     pub fn send(&self, key: &str, value: &[u8]) -> Result<(), Error> {
-        let mut record = BaseRecord::to(&self.topic).key(key).payload(value);
+        self.queue(BaseRecord::to(&self.topic).key(key).payload(value))
+    }
+
+    /// Queues a message without a value, which tells a compacted topic to forget `key`.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`].
+    pub fn send_tombstone(&self, key: &str) -> Result<(), Error> {
+        self.queue(BaseRecord::to(&self.topic).key(key))
+    }
+
+    fn queue(&self, mut record: BaseRecord<'_, str, [u8]>) -> Result<(), Error> {
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),

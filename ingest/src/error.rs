@@ -24,6 +24,15 @@ pub enum Error {
     /// Kafka failed in a way that does not pass by itself.
     #[error("Kafka failed to {action}")]
     Kafka { action: &'static str, source: KafkaError },
+    /// The ledger did not take a batch, however often it was tried.
+    #[error("batch {batch} could not be written, {attempts} attempts in {elapsed_s} s")]
+    GaveUp { batch: String, attempts: u32, elapsed_s: u64, source: Box<Self> },
+    /// The address for metrics cannot be listened on.
+    #[error("cannot listen on {listen} for metrics")]
+    Listen { listen: String, source: std::io::Error },
+    /// Another worker took this one's place in the group.
+    #[error("another worker of the group has the instance id `{instance_id}` too")]
+    InstanceTaken { instance_id: String, source: KafkaError },
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] daybook_ledger::Error),
@@ -34,8 +43,19 @@ pub enum Error {
 
 impl Error {
     /// Every code, for the check that `docs/errors.md` describes it.
-    pub const CODES: &'static [&'static str] =
-        &["INGEST-001", "INGEST-002", "INGEST-003", "INGEST-004", "INGEST-005", "INGEST-099", crate::core::BEYOND_CAP];
+    pub const CODES: &'static [&'static str] = &[
+        "INGEST-001",
+        "INGEST-002",
+        "INGEST-003",
+        "INGEST-004",
+        "INGEST-005",
+        "INGEST-006",
+        "INGEST-007",
+        "INGEST-008",
+        "INGEST-099",
+        crate::core::BEYOND_CAP,
+        crate::core::MISSED,
+    ];
 
     /// Whether asking again may help.
     pub(crate) fn is_transient(&self) -> bool {
@@ -51,6 +71,9 @@ impl Report for Error {
             Self::KafkaSetting { .. } => "INGEST-003",
             Self::Gap { .. } => "INGEST-004",
             Self::Kafka { .. } => "INGEST-005",
+            Self::GaveUp { .. } => "INGEST-006",
+            Self::Listen { .. } => "INGEST-007",
+            Self::InstanceTaken { .. } => "INGEST-008",
             Self::Ledger(error) => error.code(),
             Self::Internal { .. } => "INGEST-099",
         }
@@ -59,8 +82,9 @@ impl Report for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::BrokerUnavailable { .. } | Self::Kafka { .. } => Kind::Unavailable,
-            Self::NoSuchTopic { .. } | Self::KafkaSetting { .. } => Kind::Usage,
-            Self::Gap { .. } => Kind::Conflict,
+            Self::NoSuchTopic { .. } | Self::KafkaSetting { .. } | Self::Listen { .. } => Kind::Usage,
+            Self::Gap { .. } | Self::InstanceTaken { .. } => Kind::Conflict,
+            Self::GaveUp { source, .. } => source.kind(),
             Self::Ledger(error) => error.kind(),
             Self::Internal { .. } => Kind::Bug,
         }
@@ -72,8 +96,8 @@ impl Report for Error {
             Self::NoSuchTopic { .. } => "create the topic or correct --topic (KAFKA_TOPIC)".into(),
             Self::KafkaSetting { .. } => "see librdkafka's CONFIGURATION.md for names and values of -X".into(),
             Self::Gap { position, low, .. } if position < low => {
-                "messages were removed before they were ingested, or the topic was recreated; nothing was doubled: restore \
-                 the topic, or start a new ledger for it"
+                "Kafka removed messages before they were ingested; nothing was doubled. Restore them, or say \
+                 --on-gap continue: the range is recorded in `quarantine`, and reading goes on after it"
                     .into()
             }
             Self::Gap { .. } => {
@@ -82,6 +106,13 @@ impl Report for Error {
                     .into()
             }
             Self::Kafka { .. } => "check the broker's log and the rights of this user; the worker can be started again".into(),
+            Self::GaveUp { .. } => {
+                "nothing of the batch counts, and what was committed before it stands; when the store answers again, start \
+                 the worker again"
+                    .into()
+            }
+            Self::Listen { .. } => "is it in use? name another address with --metrics-listen".into(),
+            Self::InstanceTaken { .. } => "give each worker an --instance-id of its own, or none".into(),
             Self::Ledger(error) => return error.hint(),
             Self::Internal { .. } => "this is a bug of Daybook: please report it with this message".into(),
         })

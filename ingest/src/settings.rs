@@ -1,6 +1,7 @@
 //! What a worker can be told.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use crate::decode::Format;
 
@@ -70,6 +71,29 @@ impl Start {
     }
 }
 
+/// What to do where Kafka removed messages before they were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnGap {
+    /// Stop, so that somebody decides.
+    #[default]
+    Stop,
+    /// Record the lost range in `quarantine` and read on after it.
+    Continue,
+}
+
+impl OnGap {
+    /// Every value.
+    pub const ALL: &'static [Self] = &[Self::Stop, Self::Continue];
+
+    /// The word in settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Continue => "continue",
+        }
+    }
+}
+
 /// Everything a worker is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -81,6 +105,8 @@ pub struct Settings {
     pub formats: BTreeMap<String, Format>,
     /// Consumer group.
     pub group: String,
+    /// This worker's name in the group, kept over restarts (`group.instance.id`).
+    pub instance_id: Option<String>,
     /// Name of the cluster in the ledger's positions; Kafka's cluster id if absent.
     pub cluster: Option<String>,
     /// When to write.
@@ -89,6 +115,10 @@ pub struct Settings {
     pub capture: Capture,
     /// Where to start without a position.
     pub start: Start,
+    /// What to do where messages are gone.
+    pub on_gap: OnGap,
+    /// Where health and metrics are served, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// Stop at the end offsets seen at the start.
     pub until_end: bool,
     /// Further settings of librdkafka, by its own names.

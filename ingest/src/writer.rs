@@ -8,23 +8,47 @@
 //! 4. `usage` files: unreferenced, collected later.
 //! 5. `usage` commit with positions: the batch counts. Before it, the batch is read again from Kafka; after it, never.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use daybook_ledger::{
-    Commit, CommitOutcome, Ledger, NextOffset, PositionChange, Snapshot, StoredFile, Table, TableVersion, file,
-};
+use daybook_ledger::{Commit, CommitOutcome, Ledger, NextOffset, PositionChange, Snapshot, StoredFile, Table, file};
 use rand::Rng as _;
 
 use crate::Error;
 use crate::batch::{Range, SealedBatch};
 use crate::index::{Held, Index};
+use crate::metrics::Metrics;
 use crate::partition::{Mark, Partition, Positions};
 
+/// How often positions are asked for: a rebalance waits.
+const LOOK_UPS_MAX: u32 = 3;
+
 /// How often and how long a store that does not answer is asked again.
-const ATTEMPTS_MAX: u32 = 8;
-const BACKOFF_MS: u64 = 250;
-const BACKOFF_MS_MAX: u64 = 15_000;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// Attempts in all, 1 and more.
+    pub attempts_max: u32,
+    /// The first pause, doubled after each attempt.
+    pub pause_ms: u64,
+    /// No pause is longer.
+    pub pause_ms_max: u64,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { attempts_max: 8, pause_ms: 500, pause_ms_max: 15_000 }
+    }
+}
+
+impl Backoff {
+    /// The pause after `attempt`: longer each time, and not the same for all workers.
+    fn pause(self, attempt: u32) -> Duration {
+        let longest = self.pause_ms.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.pause_ms_max);
+        Duration::from_millis(rand::rng().random_range(longest / 2..=longest))
+    }
+}
+
 /// The place of a Kafka cluster's name in the positions of files.
 pub const FILES: &str = "files";
 const DIGEST: &str = "digest";
@@ -45,6 +69,8 @@ pub struct Counts {
     pub quarantined: u64,
     /// Messages without a model call.
     pub empty: u64,
+    /// Entries appended without a price.
+    pub unpriced: u64,
     /// The version of `usage` that holds them.
     pub version: u64,
 }
@@ -68,6 +94,8 @@ pub struct Writer {
     content: Snapshot,
     quarantine: Snapshot,
     index: Index,
+    metrics: Arc<Metrics>,
+    backoff: Backoff,
 }
 
 impl Writer {
@@ -84,9 +112,23 @@ impl Writer {
             content: ledger.content().load(None).await?,
             quarantine: ledger.quarantine().load(None).await?,
             index: Index::new(INDEX_BYTES_MAX),
+            metrics: Arc::default(),
+            backoff: Backoff::default(),
             cluster,
             ledger,
         })
+    }
+
+    /// Counts what it does in `metrics`.
+    #[must_use]
+    pub fn observed_by(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// Asks a store that does not answer again as `backoff` says.
+    #[must_use]
+    pub fn with_backoff(self, backoff: Backoff) -> Self {
+        Self { backoff, ..self }
     }
 
     /// Loads the tables with the positions of every file that was ever imported: there may be many, and asking the log
@@ -114,11 +156,24 @@ impl Writer {
         Positions { usage: self.usage.position(&app_id), quarantine: self.quarantine.position(&app_id), mark }
     }
 
-    /// Where the tables stand in `partitions`, newest state.
+    /// Where the tables stand in `partitions`, newest state. A store that does not answer is asked again a few times: a
+    /// rebalance waits.
     ///
     /// # Errors
     /// The ledger's.
     pub async fn load_positions(&mut self, partitions: &[Partition]) -> Result<Vec<(Partition, Positions)>, Error> {
+        for attempt in 1.. {
+            match self.try_load_positions(partitions).await {
+                Err(error) if attempt < LOOK_UPS_MAX && error.is_transient() => {
+                    self.back_off(attempt, "positions", &error).await;
+                }
+                done => return done,
+            }
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    async fn try_load_positions(&mut self, partitions: &[Partition]) -> Result<Vec<(Partition, Positions)>, Error> {
         self.refresh().await?;
         if self.cluster == FILES {
             return Ok(partitions.iter().map(|file| (file.clone(), self.file_positions(file))).collect());
@@ -136,22 +191,41 @@ impl Writer {
     /// Writes `batch`, asking a store that does not answer again with growing, jittered pauses.
     ///
     /// # Errors
-    /// The last error once the attempts are used up; nothing of the batch counts then, or all of it.
+    /// [`Error::GaveUp`] once the attempts are used up; nothing of the batch counts then, or all of it.
     pub async fn write(&mut self, batch: &SealedBatch) -> Result<Written, Error> {
+        let began = tokio::time::Instant::now();
         let mut files = FileCounter::default();
         for attempt in 1.. {
             match self.try_write(batch, &mut files).await {
-                Ok(written) => return Ok(written),
-                Err(error) if attempt < ATTEMPTS_MAX && error.is_transient() => {
-                    let pause = BACKOFF_MS.saturating_mul(1 << attempt).min(BACKOFF_MS_MAX);
-                    let pause = rand::rng().random_range(pause / 2..=pause);
-                    tracing::warn!(batch_id = %batch.id, attempt, pause_ms = pause, error = %chain(&error), "write failed, trying again");
-                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                Ok(written) => {
+                    self.metrics.wrote(began.elapsed());
+                    if matches!(written, Written::Committed(_)) {
+                        self.metrics.quarantined(batch.quarantined_by_code());
+                    }
+                    return Ok(written);
                 }
-                Err(error) => return Err(error),
+                Err(error) if !error.is_transient() => return Err(error),
+                Err(error) if attempt < self.backoff.attempts_max => self.back_off(attempt, &batch.id, &error).await,
+                Err(error) => {
+                    let elapsed_s = began.elapsed().as_secs();
+                    return Err(Error::GaveUp {
+                        batch: batch.id.to_string(),
+                        attempts: attempt,
+                        elapsed_s,
+                        source: error.into(),
+                    });
+                }
             }
         }
         unreachable!("the loop ends by returning")
+    }
+
+    async fn back_off(&self, attempt: u32, what: &str, error: &Error) {
+        self.metrics.retried();
+        let pause = self.backoff.pause(attempt);
+        let pause_ms = pause.as_millis();
+        tracing::warn!(what, attempt, pause_ms, error = %chain(error), "the store failed, trying again");
+        tokio::time::sleep(pause).await;
     }
 
     async fn try_write(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<Written, Error> {
@@ -159,7 +233,8 @@ impl Writer {
         if files.0 > 0
             && let Some(entries) = self.landed(batch)
         {
-            return Ok(Written::Committed(self.counts(batch, entries, self.usage.version())));
+            // Which of its rows were duplicates is not known any more, so none counts as unpriced.
+            return Ok(Written::Committed(self.counts(batch, entries, 0)));
         }
         let mut days: Vec<i32> = batch.rows.iter().map(|row| row.day).collect();
         days.sort_unstable();
@@ -198,7 +273,10 @@ impl Writer {
             // A lost race without one of our bodies among the winner's leaves the files as they are.
             let adds = match stored.take() {
                 Some((count, adds)) if count == keep.len() => adds,
-                _ => store(self.ledger.content(), &batch.content, keep.clone(), &batch.id, files).await?,
+                _ => {
+                    store((self.ledger.content(), &self.metrics), &batch.content, keep.clone(), &batch.id, files)
+                        .await?
+                }
             };
             let counts = vec![("rows", keep.len() as u64)];
             let commit = Commit { batch_id: batch.id.to_string(), files: adds.clone(), positions: Vec::new(), counts };
@@ -209,6 +287,7 @@ impl Writer {
                 }
                 // Bodies have no positions to be fenced by.
                 CommitOutcome::Lost | CommitOutcome::Fenced { .. } => {
+                    self.metrics.lost_race();
                     self.absorb_news().await?;
                     stored = Some((keep.len(), adds));
                 }
@@ -238,12 +317,12 @@ impl Writer {
         let keep: Vec<u32> =
             rows.filter(|(_, row)| row.alive && is_new(row.partition, row.offset)).map(|(at, _)| at).collect();
         let count = keep.len() as u64;
-        let adds = store(self.ledger.quarantine(), &batch.quarantine, keep, &batch.id, files).await?;
+        let adds = store((self.ledger.quarantine(), &self.metrics), &batch.quarantine, keep, &batch.id, files).await?;
         let commit = Commit { batch_id: batch.id.to_string(), files: adds, positions, counts: vec![("rows", count)] };
         loop {
             match self.ledger.quarantine().try_commit(&mut self.quarantine, &commit).await? {
                 CommitOutcome::Committed { .. } => return Ok(None),
-                CommitOutcome::Lost => {}
+                CommitOutcome::Lost => self.metrics.lost_race(),
                 CommitOutcome::Fenced { .. } => return self.fenced(batch).await.map(Some),
             }
         }
@@ -271,7 +350,8 @@ impl Writer {
             if keep.is_empty() {
                 return Ok(());
             }
-            let adds = store(self.ledger.corrections(), &batch.usage, keep.clone(), &batch.id, files).await?;
+            let adds =
+                store((self.ledger.corrections(), &self.metrics), &batch.usage, keep.clone(), &batch.id, files).await?;
             let counts = vec![("rows", keep.len() as u64)];
             let commit = Commit { batch_id: batch.id.to_string(), files: adds, positions: Vec::new(), counts };
             match self.ledger.corrections().try_commit(&mut self.corrections, &commit).await? {
@@ -282,7 +362,10 @@ impl Writer {
                     });
                     return Ok(());
                 }
-                CommitOutcome::Lost | CommitOutcome::Fenced { .. } => self.absorb_news().await?,
+                CommitOutcome::Lost | CommitOutcome::Fenced { .. } => {
+                    self.metrics.lost_race();
+                    self.absorb_news().await?;
+                }
             }
         }
     }
@@ -304,9 +387,9 @@ impl Writer {
             // A lost race without a duplicate among the winner's rows leaves the files as they are.
             let adds = match stored.take() {
                 Some((count, adds)) if count == entries => adds,
-                _ => store(self.ledger.usage(), &batch.usage, keep.clone(), &batch.id, files).await?,
+                _ => store((self.ledger.usage(), &self.metrics), &batch.usage, keep.clone(), &batch.id, files).await?,
             };
-            let counts = self.counts(batch, entries, self.usage.version());
+            let counts = self.counts(batch, entries, batch.unpriced(&keep));
             let commit = Commit {
                 batch_id: batch.id.to_string(),
                 files: adds.clone(),
@@ -326,6 +409,7 @@ impl Writer {
                     return Ok(Written::Committed(Counts { version: version.0, ..counts }));
                 }
                 CommitOutcome::Lost => {
+                    self.metrics.lost_race();
                     self.absorb_news().await?;
                     stored = Some((entries, adds));
                 }
@@ -336,7 +420,8 @@ impl Writer {
 
     async fn fenced(&mut self, batch: &SealedBatch) -> Result<Written, Error> {
         let partitions: Vec<_> = batch.ranges.iter().map(|(partition, _)| partition.clone()).collect();
-        let positions = self.load_positions(&partitions).await?;
+        let positions = self.try_load_positions(&partitions).await?;
+        self.metrics.fenced();
         tracing::warn!(batch_id = %batch.id, "another worker owns a partition of this batch, reading again from the ledger's positions");
         Ok(Written::Fenced(positions))
     }
@@ -374,14 +459,15 @@ impl Writer {
         ranges.map(change).collect()
     }
 
-    fn counts(&self, batch: &SealedBatch, entries: u64, version: TableVersion) -> Counts {
+    fn counts(&self, batch: &SealedBatch, entries: u64, unpriced: u64) -> Counts {
         Counts {
             messages: batch.total(|range| range.messages),
             entries,
             duplicates: batch.total(|range| range.decoded).saturating_sub(entries),
             quarantined: batch.total(|range| range.quarantined),
             empty: batch.total(|range| range.empty),
-            version: version.0,
+            unpriced,
+            version: self.usage.version().0,
         }
     }
 }
@@ -407,7 +493,7 @@ struct FileCounter(usize);
 
 /// Encodes off the async threads, then stores the files.
 async fn store(
-    table: &Table,
+    (table, metrics): (&Table, &Metrics),
     batch: &RecordBatch,
     keep: Vec<u32>,
     batch_id: &str,
@@ -419,6 +505,7 @@ async fn store(
     let first = files.0;
     files.0 += encoded.len();
     let stored = encoded.iter().enumerate().map(|(at, file)| table.store_file(file, batch_id, first + at));
+    metrics.stored(encoded.iter().map(|file| file.bytes.len() as u64).sum());
     Ok(futures::future::try_join_all(stored).await?)
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct ExportArgs {
 }
 
 /// RFC 3339, or a UTC day, which is its first instant.
-fn parse_instant(text: &str) -> Result<Instant, String> {
+pub(super) fn parse_instant(text: &str) -> Result<Instant, String> {
     let instant = Instant::parse(text).or_else(|| Date::parse(text).map(Date::start));
     instant.ok_or_else(|| "neither a UTC day (2026-11-20) nor an instant with its zone (2026-11-20T09:00:00Z)".into())
 }

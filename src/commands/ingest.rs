@@ -50,6 +50,16 @@ pub(crate) struct IngestArgs {
     /// Name of the Kafka cluster in the ledger's positions [default: Kafka's cluster id].
     #[arg(long, value_name = "NAME")]
     pub(crate) cluster: Option<String>,
+    /// This worker's name in the group, kept over restarts: others wait for it to come back instead of taking its
+    /// partitions at once [env: KAFKA_GROUP_INSTANCE_ID].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instance_id: Option<String>,
+    /// Where Kafka removed messages before they were read: stop, continue [default: stop] [env: DAYBOOK_ON_GAP].
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) on_gap: Option<String>,
+    /// Serve /metrics, /healthz/live and /healthz/ready here, `address:port` [env: DAYBOOK_METRICS_LISTEN].
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<String>,
     /// Stop at the end offsets seen at the start.
     #[arg(short = 'e', long, visible_alias = "ends-at-latest-offsets")]
     pub(crate) until_end: bool,

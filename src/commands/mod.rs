@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod decode;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod evidence;
 pub(crate) mod export;
 pub(crate) mod gate;
@@ -12,6 +13,7 @@ pub(crate) mod keys;
 pub(crate) mod prices;
 mod prompt;
 pub(crate) mod prove;
+pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod receive;
 pub(crate) mod registry;
@@ -19,6 +21,7 @@ pub(crate) mod report;
 pub(crate) mod reprice;
 pub(crate) mod seal;
 mod signals;
+pub(crate) mod status;
 pub(crate) mod verify;
 
 use std::process::ExitCode;
@@ -35,6 +38,9 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Demo(args) => demo::run(args).await,
         Command::Ingest(args) => ingest::run(&args, &mut layers).await,
         Command::Import(args) => import::run(args, &mut layers, quiet).await,
+        Command::Status(args) => status::run(args, &mut layers).await,
+        Command::Doctor(args) => doctor::run(args, &mut layers).await,
+        Command::Quarantine(command) => quarantine::run(command, &mut layers, quiet).await,
         Command::Receive(args) => receive::run(&args, &mut layers).await,
         Command::Decode(args) => decode::run(&args),
         Command::Query(args) => query::run(args, &mut layers, quiet).await,

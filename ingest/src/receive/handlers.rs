@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{ALLOW, AUTHORIZATION};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::{HeaderValue, Response};
 use axum::{Router, routing};
 use futures::StreamExt as _;
 use tokio::time::timeout_at;
@@ -17,7 +17,7 @@ use super::body::{self, Encoding, Sent};
 use super::budget::{Budget, EVENT_OVERHEAD_BYTES, Held};
 use super::cloud_events::{self, Mode};
 use super::message::Message;
-use super::metrics::{self, Metrics};
+use super::metrics::Metrics;
 use super::otlp::{self, Form};
 use super::producer::{Producer, Standing};
 use super::refusal::Refusal;
@@ -25,6 +25,7 @@ use super::reply::{self, Dialect, Fault, Outcome};
 use super::settings::{Path, Settings};
 use super::{events, token::Tokens};
 use crate::decode::Format;
+use crate::http::{self, Observed};
 
 /// A refused body is read on up to here and thrown away: a sender that is still writing would otherwise see a broken
 /// connection in place of the answer.
@@ -56,15 +57,28 @@ impl Shared {
     }
 }
 
+impl Observed for Shared {
+    /// Each request has its own time limit, so there is nothing that could be stuck as a whole.
+    fn stuck(&self) -> Option<String> {
+        None
+    }
+
+    fn unready(&self) -> Option<String> {
+        self.unready.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.text(self.budget.held_bytes())
+    }
+}
+
 /// The paths.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route(Path::Events.url(), routing::post(take_events))
         .route(Path::Traces.url(), routing::post(take_traces))
         .route(Path::Logs.url(), routing::post(take_logs))
-        .route("/healthz/live", routing::get(|| async { "live\n" }))
-        .route("/healthz/ready", routing::get(ready))
-        .route("/metrics", routing::get(scrape))
+        .merge(http::probes(Arc::clone(&shared)))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .with_state(shared)
@@ -82,20 +96,6 @@ async fn take_logs(State(shared): State<Arc<Shared>>, request: Request) -> Respo
     take(shared, Path::Logs, request).await
 }
 
-async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    let reason = shared.unready.read().unwrap_or_else(PoisonError::into_inner).clone();
-    match reason {
-        None => Response::new(Body::from("ready\n")),
-        Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
-    }
-}
-
-async fn scrape(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    let mut response = Response::new(Body::from(shared.metrics.text(shared.budget.held_bytes())));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::TEXT));
-    response
-}
-
 async fn not_found(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     let path = request.uri().path().chars().take(100).collect();
     reply::refused(Dialect::Events, &Refusal::NotFound { path }, shared.settings.busy_status)
@@ -107,12 +107,6 @@ async fn wrong_method(State(shared): State<Arc<Shared>>, request: Request) -> Re
     let refusal = Refusal::Method { path, allowed };
     let mut response = reply::refused(Dialect::Events, &refusal, shared.settings.busy_status);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    response
-}
-
-fn text(status: StatusCode, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
     response
 }
 

@@ -31,9 +31,6 @@ pub(super) const REQUEST: &str = "daybook_receive_request";
 /// Gauge: 1 while brokers answer and have every topic.
 pub(super) const READY: &str = "daybook_receive_ready";
 
-/// The media type of [`Metrics::text`].
-pub(super) const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 const BUCKETS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 10.0, 25.0];
 
 type Labels<const N: usize> = [(&'static str, String); N];

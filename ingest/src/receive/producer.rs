@@ -264,9 +264,10 @@ impl Producer {
         let known: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
         match topics.iter().find(|topic| !known.contains(&topic.as_str())) {
             None => Ok(()),
-            Some(topic) => {
-                Err(Error::NoSuchTopic { topic: topic.clone(), nearest: crate::source::kafka::nearest(topic, &known) })
-            }
+            Some(topic) => Err(Error::NoSuchTopic {
+                topic: topic.clone(),
+                nearest: crate::source::brokers::nearest(topic, &known),
+            }),
         }
     }
 

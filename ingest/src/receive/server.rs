@@ -5,12 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::budget::Budget;
@@ -19,13 +15,10 @@ use super::handlers::{Shared, router};
 use super::metrics::Metrics;
 use super::producer::{CONNECT_TIMEOUT, Producer};
 use super::settings::Settings;
+use crate::http;
 
-/// A client gets this long for its headers, and a connection may idle as long.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the brokers are asked whether they are there and have the topics.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
-/// After an error of `accept` that the next try would meet again, such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// A receiver that listens already; connections wait until [`Receiver::run`].
 #[derive(Debug)]
@@ -84,8 +77,9 @@ impl Receiver {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<Totals, Error> {
         let (stopping, stopped) = watch::channel(false);
         let mut connections = JoinSet::new();
+        let (router, connections_max) = (router(Arc::clone(&self.shared)), self.shared.settings.limits.connections_max);
         let fatal = tokio::select! {
-            () = accept(&self.listener, &self.shared, &stopped, &mut connections) => None,
+            () = http::accept(&self.listener, router, connections_max, &stopped, &mut connections) => None,
             reason = watch_kafka(&self.shared) => Some(reason),
             () = stop => None,
         };
@@ -109,57 +103,6 @@ impl Receiver {
     #[cfg(test)]
     pub(super) fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
-    }
-}
-
-/// Accepts connections for ever, so many at a time.
-async fn accept(
-    listener: &TcpListener,
-    shared: &Arc<Shared>,
-    stopped: &watch::Receiver<bool>,
-    connections: &mut JoinSet<()>,
-) {
-    let free = Arc::new(Semaphore::new(shared.settings.limits.connections_max));
-    let router = router(Arc::clone(shared));
-    loop {
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(&free).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        while connections.try_join_next().is_some() {}
-        let (router, stopped) = (router.clone(), stopped.clone());
-        connections.spawn(async move {
-            serve(stream, router, stopped).await;
-            drop(place);
-        });
-    }
-}
-
-/// Serves one connection; once stopping, its request at hand is the last one.
-async fn serve(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
-    // Answers are small and waited for.
-    stream.set_nodelay(true).ok();
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        // An error means that the receiver is gone, which is the same.
-        _ = stopped.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke");
     }
 }
 

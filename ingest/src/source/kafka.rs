@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use daybook_ledger::NextOffset;
 use rdkafka::client::ClientContext;
@@ -13,14 +13,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
-use strsim::damerau_levenshtein;
 
 use crate::Error;
 use crate::partition::{Partition, Positions};
 use crate::settings::{Settings, Start};
-
-/// How long the first contact with a broker may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+use crate::source::brokers::CONNECT_TIMEOUT;
 
 /// Settings the exactly-once protocol depends on; a passthrough may not change them.
 const RESERVED: &[(&str, &str)] = &[
@@ -31,6 +28,15 @@ const RESERVED: &[(&str, &str)] = &[
     ("group.id", ""),
     ("bootstrap.servers", ""),
 ];
+
+/// Bytes of the largest response, and so of the largest message.
+pub(crate) const RECEIVE_BYTES_MAX: i64 = 1_000_000_000;
+
+impl From<Gap> for Error {
+    fn from(Gap { partition, position, low, high }: Gap) -> Self {
+        Self::Gap { partition, position, low, high }
+    }
+}
 
 /// Where to look positions up during a rebalance.
 pub(crate) type LookUp = dyn Fn(&[Partition]) -> Result<Vec<(Partition, Positions)>, Error> + Send + Sync;
@@ -101,22 +107,6 @@ impl ClientContext for Context {
     }
 }
 
-/// The context of the first contact: whatever goes wrong is in the error returned, so the log stays quiet.
-#[derive(Debug)]
-struct FirstContact;
-
-impl ClientContext for FirstContact {
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(target: "librdkafka", facility, "{message}");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "librdkafka", %error, reason, "client error");
-    }
-}
-
-impl ConsumerContext for FirstContact {}
-
 impl ConsumerContext for Context {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         match event {
@@ -159,55 +149,28 @@ fn start_at(
 pub(crate) struct Source {
     consumer: BaseConsumer<Context>,
     start: Start,
+    instance_id: Option<String>,
 }
 
-/// What the brokers say before reading starts.
+/// What polling reported and librdkafka does not recover from by itself.
 #[derive(Debug)]
-pub(crate) struct Cluster {
-    pub(crate) id: String,
-    /// End offset of every partition of every topic that is read.
-    pub(crate) ends: BTreeMap<Partition, i64>,
+pub(crate) enum Fault {
+    /// A position is not in Kafka's log; which one, [`Source::gaps`] finds out.
+    OutOfRange(KafkaError),
+    /// Nothing more can be read.
+    Fatal(Error),
 }
 
-/// Contacts the brokers: they answer, the topics exist.
-///
-/// # Errors
-/// [`Error::BrokerUnavailable`], [`Error::NoSuchTopic`], [`Error::KafkaSetting`].
-pub(crate) fn look_up_cluster(settings: &Settings) -> Result<Cluster, Error> {
-    let began = Instant::now();
-    let consumer: BaseConsumer<FirstContact> =
-        config(settings)?.create_with_context(FirstContact).map_err(setting_error)?;
-    let unavailable = |source| Error::BrokerUnavailable {
-        brokers: settings.brokers.clone(),
-        elapsed_s: began.elapsed().as_secs(),
-        source,
-    };
-    let metadata = consumer.client().fetch_metadata(None, CONNECT_TIMEOUT).map_err(unavailable)?;
-    let known: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
-    let mut ends = BTreeMap::new();
-    for name in settings.topics.iter().filter(|name| !name.starts_with('^')) {
-        let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none()) else {
-            return Err(Error::NoSuchTopic { topic: name.clone(), nearest: nearest(name, &known) });
-        };
-        let shared: Arc<str> = name.as_str().into();
-        for partition in topic.partitions() {
-            let end = match settings.until_end {
-                true => consumer.fetch_watermarks(name, partition.id(), CONNECT_TIMEOUT).map_err(unavailable)?.1,
-                false => 0,
-            };
-            ends.insert(Partition { topic: Arc::clone(&shared), number: partition.id() }, end);
-        }
-    }
-    let id = settings.cluster.clone().or_else(|| consumer.client().fetch_cluster_id(CONNECT_TIMEOUT));
-    Ok(Cluster { id: id.unwrap_or_else(|| "kafka".into()), ends })
+/// A place in the ledger that Kafka no longer has, or does not have yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Gap {
+    pub(crate) partition: Partition,
+    pub(crate) position: i64,
+    pub(crate) low: i64,
+    pub(crate) high: i64,
 }
 
-pub(crate) fn nearest(name: &str, known: &[&str]) -> Option<String> {
-    let close = known.iter().map(|other| (damerau_levenshtein(name, other), other));
-    close.filter(|(distance, _)| *distance <= 3).min().map(|(_, other)| (*other).to_owned())
-}
-
-fn config(settings: &Settings) -> Result<ClientConfig, Error> {
+pub(crate) fn config(settings: &Settings) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::new();
     for (key, value) in [
         ("client.id", "daybook"),
@@ -218,7 +181,6 @@ fn config(settings: &Settings) -> Result<ClientConfig, Error> {
         ("fetch.wait.max.ms", "100"),
         ("fetch.message.max.bytes", "8388608"),
         ("fetch.max.bytes", "67108864"),
-        ("receive.message.max.bytes", "100000000"),
         ("queued.max.messages.kbytes", "65536"),
         ("socket.connection.setup.timeout.ms", "10000"),
     ] {
@@ -227,7 +189,12 @@ fn config(settings: &Settings) -> Result<ClientConfig, Error> {
     for (key, value) in RESERVED {
         config.set(*key, *value);
     }
+    // The largest message of a topic comes alone in its response, whatever the limits above.
+    config.set("receive.message.max.bytes", RECEIVE_BYTES_MAX.to_string());
     config.set("bootstrap.servers", &settings.brokers).set("group.id", &settings.group);
+    if let Some(instance_id) = &settings.instance_id {
+        config.set("group.instance.id", instance_id).set("client.id", format!("daybook-{instance_id}"));
+    }
     for (key, value) in &settings.librdkafka {
         if RESERVED.iter().any(|(reserved, _)| reserved == key) {
             let reason = "exactly-once delivery depends on it, so it cannot be changed".into();
@@ -256,7 +223,7 @@ impl Source {
         let consumer: BaseConsumer<Context> = config(settings)?.create_with_context(context).map_err(setting_error)?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|source| Error::Kafka { action: "subscribe", source })?;
-        Ok(Self { consumer, start: settings.start })
+        Ok(Self { consumer, start: settings.start, instance_id: settings.instance_id.clone() })
     }
 
     /// One message or event, or nothing within `wait`.
@@ -315,23 +282,27 @@ impl Source {
     }
 
     /// Sorts what polling reported: `None` is noise that librdkafka recovers from by itself.
-    pub(crate) fn fault(&self, error: KafkaError, stands: &[(Partition, i64)]) -> Option<Error> {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                Some(self.find_gap(stands).unwrap_or(Error::Kafka { action: "read", source: error }))
+    pub(crate) fn fault(&self, error: KafkaError) -> Option<Fault> {
+        use RDKafkaErrorCode as Code;
+        let fatal = |source| Some(Fault::Fatal(Error::Kafka { action: "read", source }));
+        match (error.rdkafka_error_code(), &self.instance_id) {
+            (Some(Code::AutoOffsetReset | Code::OffsetOutOfRange), _) => Some(Fault::OutOfRange(error)),
+            (Some(Code::FencedInstanceId), Some(instance_id)) => {
+                Some(Fault::Fatal(Error::InstanceTaken { instance_id: instance_id.clone(), source: error }))
             }
-            Some(
-                RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::GroupAuthorizationFailed
-                | RDKafkaErrorCode::ClusterAuthorizationFailed
-                | RDKafkaErrorCode::SaslAuthenticationFailed
-                | RDKafkaErrorCode::Authentication
-                | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic,
-            ) => Some(Error::Kafka { action: "read", source: error }),
-            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
-                Some(Error::Kafka { action: "read", source: error })
-            }
+            (
+                Some(
+                    Code::TopicAuthorizationFailed
+                    | Code::GroupAuthorizationFailed
+                    | Code::ClusterAuthorizationFailed
+                    | Code::SaslAuthenticationFailed
+                    | Code::Authentication
+                    | Code::UnknownTopicOrPartition
+                    | Code::UnknownTopic,
+                ),
+                _,
+            ) => fatal(error),
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => fatal(error),
             _ => {
                 tracing::debug!(%error, "consumer error, librdkafka goes on");
                 None
@@ -339,17 +310,14 @@ impl Source {
         }
     }
 
-    /// The partition whose place in the ledger Kafka no longer has, or does not have yet.
-    fn find_gap(&self, stands: &[(Partition, i64)]) -> Option<Error> {
-        stands.iter().find_map(|(partition, position)| {
-            let (low, high) =
-                self.consumer.fetch_watermarks(&partition.topic, partition.number, CONNECT_TIMEOUT).ok()?;
-            (!(low..=high).contains(position)).then(|| Error::Gap {
-                partition: partition.clone(),
-                position: *position,
-                low,
-                high,
-            })
-        })
+    /// The partitions of `stands` whose place Kafka no longer has, or does not have yet.
+    pub(crate) fn gaps(&self, stands: &[(Partition, i64)]) -> Vec<Gap> {
+        let gap = |(partition, position): &(Partition, i64)| {
+            let watermarks = self.consumer.fetch_watermarks(&partition.topic, partition.number, CONNECT_TIMEOUT);
+            let (low, high) = watermarks.ok()?;
+            let is_gap = !(low..=high).contains(position);
+            is_gap.then(|| Gap { partition: partition.clone(), position: *position, low, high })
+        };
+        stands.iter().filter_map(gap).collect()
     }
 }

@@ -1,4 +1,5 @@
 //! Where events come from.
 
+pub(crate) mod brokers;
 pub mod file;
 pub(crate) mod kafka;

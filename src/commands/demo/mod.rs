@@ -13,7 +13,7 @@ use clap::Args;
 use daybook_export::{Request, Silent};
 use daybook_ingest::driver::{self, Control};
 use daybook_ingest::embedded::{EmbeddedKafka, EmbeddedProducer};
-use daybook_ingest::{Capture, FlushLimits, Settings, Start, Totals};
+use daybook_ingest::{Capture, FlushLimits, OnGap, Settings, Start, Totals};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Kind, Ledger, SystemClock};
 use daybook_queries::{Format, Session, SessionOptions, render};
@@ -110,10 +110,13 @@ async fn ingest(args: &DemoArgs, ledger: Ledger) -> Result<(Sent, Totals), Failu
         topics: vec![TOPIC.into()],
         formats: [].into(),
         group: "daybook-demo".into(),
+        instance_id: None,
         cluster: Some("demo".into()),
         limits: FlushLimits { rows_max: 4_000, bytes_max: 64 << 20, interval_ms: 500 },
         capture: Capture::Full,
         start: Start::Earliest,
+        on_gap: OnGap::default(),
+        metrics_listen: None,
         until_end: false,
         librdkafka: [].into(),
     };

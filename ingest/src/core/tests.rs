@@ -1,0 +1,90 @@
+use super::*;
+
+const SECOND: i64 = 1_000_000;
+
+fn partition() -> Partition {
+    Partition { topic: "calls".into(), number: 0 }
+}
+
+/// A core that owns [`partition`] at `position`, and commits after 10 s or 64 rows.
+fn core(position: i64) -> Core {
+    let rules = Rules {
+        limits: FlushLimits { rows_max: 64, bytes_max: 1 << 30, interval_ms: 10_000 },
+        capture: Capture::Full,
+        formats: BTreeMap::new(),
+        prices: Arc::new(Book::default_sheet().unwrap()),
+        worker: 1,
+    };
+    let mut core = Core::new(rules);
+    let at = Positions { usage: Some(NextOffset(position)), ..Positions::default() };
+    feed(&mut core, 0, Input::Assigned(vec![(partition(), at)]));
+    core
+}
+
+fn feed(core: &mut Core, at: i64, input: Input<'_>) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    core.on(Instant::from_micros(1_795_200_000_000_000 + at), input, &mut effects).unwrap();
+    effects
+}
+
+fn message(offset: i64, value: Option<&[u8]>) -> Input<'_> {
+    let headers: &[(&str, &[u8])] = &[];
+    Input::Message(Message { topic: "calls", partition: 0, offset, timestamp: None, key: None, value, headers })
+}
+
+fn sealed(effects: &[Effect]) -> Option<&Range> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Write(batch) => batch.ranges.first().map(|(_, range)| range),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_hold_a_batch() {
+    let mut core = core(0);
+    feed(&mut core, 100 * SECOND, message(0, Some(b"{poison")));
+    assert!(sealed(&feed(&mut core, 105 * SECOND, Input::Tick)).is_none(), "not due yet");
+    assert!(sealed(&feed(&mut core, 50 * SECOND, Input::Tick)).is_some());
+}
+
+#[test]
+fn a_tombstone_and_a_hole_of_compaction_lose_and_stop_nothing() {
+    let mut core = core(5);
+    feed(&mut core, 0, message(7, None));
+    feed(&mut core, 0, message(19, Some(b"{poison")));
+    let effects = feed(&mut core, 0, Input::Flush);
+    let range = sealed(&effects).unwrap();
+    assert_eq!((range.messages, range.empty, range.quarantined), (2, 1, 1));
+    assert_eq!((range.from.usage, range.to), (Some(NextOffset(5)), NextOffset(20)));
+}
+
+#[test]
+fn what_is_assigned_while_fetching_is_paused_is_paused_too() {
+    let mut core = core(0);
+    let mut paused = 0;
+    for offset in 0..128 {
+        let effects = feed(&mut core, 0, message(offset, Some(b"{poison")));
+        paused += effects.iter().filter(|effect| matches!(effect, Effect::Pause)).count();
+    }
+    assert_eq!(paused, 1, "one batch is written, one is full");
+    let other = Partition { topic: "calls".into(), number: 1 };
+    let effects = feed(&mut core, 0, Input::Assigned(vec![(other, Positions::default())]));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Pause)), "{effects:?}");
+}
+
+#[test]
+fn messages_that_are_gone_are_recorded_once_and_reading_goes_on_after_them() {
+    let mut core = core(5);
+    for _ in 0..2 {
+        feed(&mut core, 0, Input::Missed(partition(), NextOffset(17)));
+    }
+    assert_eq!(core.next_offset(&partition()), Some(17));
+    feed(&mut core, 0, message(12, Some(b"{}")));
+    feed(&mut core, 0, message(17, None));
+    let effects = feed(&mut core, 0, Input::Flush);
+    let range = sealed(&effects).unwrap();
+    assert_eq!((range.quarantined, range.empty, range.to), (1, 1, NextOffset(18)));
+    let Some(Effect::Write(batch)) = effects.first() else { panic!("{effects:?}") };
+    assert_eq!(batch.quarantined_by_code(), [(MISSED.to_owned(), 1)].into());
+    assert_eq!(batch.quarantined.first().map(|row| row.offset), Some(5), "at the place of the first one");
+}

@@ -1,0 +1,143 @@
+//! A worker on a real consumer: what it does when Kafka is not as it left it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "test code outside test functions"
+)]
+
+use std::sync::Arc;
+
+use arrow::array::AsArray as _;
+use arrow::datatypes::Int64Type;
+use daybook_ingest::driver::{self, Control};
+use daybook_ingest::embedded::{EmbeddedKafka, EmbeddedProducer};
+use daybook_ingest::{Capture, Error, FlushLimits, OnGap, Settings, Start, Totals};
+use daybook_ledger::price::Book;
+use daybook_ledger::{Ledger, Report as _, Root, SystemClock};
+
+fn settings(kafka: &EmbeddedKafka) -> Settings {
+    Settings {
+        brokers: kafka.brokers(),
+        topics: vec!["calls".into()],
+        formats: [].into(),
+        group: "test".into(),
+        instance_id: None,
+        cluster: Some("test".into()),
+        limits: FlushLimits { rows_max: 10_000, bytes_max: 64 << 20, interval_ms: 100 },
+        capture: Capture::Off,
+        start: Start::Earliest,
+        on_gap: OnGap::Stop,
+        metrics_listen: None,
+        until_end: true,
+        librdkafka: [].into(),
+    }
+}
+
+async fn run(settings: Settings, ledger: &Ledger) -> Result<Totals, Error> {
+    let prices = Arc::new(Book::default_sheet().unwrap());
+    driver::run(settings, ledger.clone(), prices, Arc::new(SystemClock), Control::default(), |_| {}).await
+}
+
+async fn ledger() -> Ledger {
+    Ledger::create_at(Root::memory()).await.unwrap()
+}
+
+fn event(id: usize, padding: usize) -> String {
+    format!(
+        r#"{{"id":"call-{id}","call_type":"acompletion","status":"success","custom_llm_provider":"openai","model":"gpt-4o",
+        "startTime":1795170000.0,"endTime":1795170001.0,"prompt_tokens":10,"completion_tokens":1,"total_tokens":11,
+        "response_cost":0.5,"messages":[{{"role":"user","content":"{}"}}],"metadata":{{}}}}"#,
+        " ".repeat(padding)
+    )
+}
+
+fn send(producer: &EmbeddedProducer, ids: std::ops::Range<usize>, padding: usize) {
+    for id in ids {
+        producer.send("", event(id, padding).as_bytes()).unwrap();
+        // The cluster keeps whole sets of messages; small sets make its retention fine.
+        if padding > 0 {
+            producer.flush().unwrap();
+        }
+    }
+    producer.flush().unwrap();
+}
+
+/// Code and offset of every row of quarantine.
+async fn quarantined(ledger: &Ledger) -> Vec<(String, i64)> {
+    let mut rows = Vec::new();
+    for file in ledger.quarantine().load(None).await.unwrap().files() {
+        for batch in ledger.quarantine().load_batches(&file).await.unwrap() {
+            let codes = batch.column_by_name("error_code").unwrap().as_string::<i32>().clone();
+            let offsets = batch.column_by_name("kafka_offset").unwrap().as_primitive::<Int64Type>().clone();
+            rows.extend(codes.iter().zip(&offsets).map(|(code, offset)| (code.unwrap().to_owned(), offset.unwrap())));
+        }
+    }
+    rows
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_kafka_removed_stop_a_worker_or_are_recorded_as_lost() {
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    let producer = kafka.producer("calls").unwrap();
+    let ledger = ledger().await;
+    send(&producer, 0..10, 0);
+    assert_eq!(run(settings(&kafka), &ledger).await.unwrap().entries, 10);
+
+    // A partition of the embedded cluster keeps its last 5 MB.
+    send(&producer, 10..26, 700_000);
+    let error = run(settings(&kafka), &ledger).await.unwrap_err();
+    assert_eq!(error.code(), "INGEST-004", "{error:?}");
+    let Error::Gap { position, low, high, .. } = error else { panic!("{error:?}") };
+    assert_eq!((position, high), (10, 26));
+    assert!((11..26).contains(&low), "{low}");
+
+    let go_on = Settings { on_gap: OnGap::Continue, ..settings(&kafka) };
+    let totals = run(go_on.clone(), &ledger).await.unwrap();
+    assert_eq!((totals.entries, totals.quarantined), (u64::try_from(26 - low).unwrap(), 1));
+    assert_eq!(quarantined(&ledger).await, [("INGEST-102".to_owned(), 10)]);
+    assert_eq!(run(go_on, &ledger).await.unwrap().messages, 0, "the loss is recorded once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_made_anew_is_refused_and_nothing_is_doubled() {
+    let ledger = ledger().await;
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    send(&kafka.producer("calls").unwrap(), 0..10, 0);
+    assert_eq!(run(settings(&kafka), &ledger).await.unwrap().entries, 10);
+    let anew = EmbeddedKafka::start("calls", 1).unwrap();
+    send(&anew.producer("calls").unwrap(), 0..5, 0);
+    for (on_gap, until_end) in [(OnGap::Stop, true), (OnGap::Stop, false), (OnGap::Continue, false)] {
+        let error = run(Settings { on_gap, until_end, ..settings(&anew) }, &ledger).await.unwrap_err();
+        assert_eq!(error.code(), "INGEST-004", "{error:?}");
+        assert!(error.hint().unwrap().contains("--cluster"), "{error:?}");
+    }
+    let renamed = Settings { cluster: Some("test-2".into()), ..settings(&anew) };
+    let totals = run(renamed, &ledger).await.unwrap();
+    assert_eq!((totals.entries, totals.duplicates), (0, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_with_a_tombstone_and_a_large_message_is_read_to_its_end() {
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    let producer = kafka.producer("calls").unwrap();
+    producer.send_tombstone("key").unwrap();
+    send(&producer, 0..2, 900_000);
+    let totals = run(settings(&kafka), &ledger().await).await.unwrap();
+    assert_eq!((totals.messages, totals.entries, totals.empty), (3, 2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_static_member_whose_place_is_taken_ends_and_says_so() {
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    kafka.fence_next_heartbeat();
+    let settings = Settings {
+        instance_id: Some("worker-1".into()),
+        until_end: false,
+        librdkafka: [("heartbeat.interval.ms".to_owned(), "100".to_owned())].into(),
+        ..settings(&kafka)
+    };
+    let error = run(settings, &ledger().await).await.unwrap_err();
+    assert_eq!(error.code(), "INGEST-008", "{error:?}");
+    assert!(error.to_string().contains("`worker-1`"));
+}
