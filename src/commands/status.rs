@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
 use clap::Args;
 use daybook_ingest::doctor::{Progress, load_progress};
 use daybook_ledger::{Clock as _, Date, Instant, Ledger, SystemClock};
@@ -157,9 +157,10 @@ async fn coverage(session: &Session, newest_day: Option<Date>) -> Result<Coverag
 }
 
 fn counts(batch: &RecordBatch) -> Vec<(String, i64)> {
-    let (Some(names), Some(counts)) =
-        (batch.column(0).as_string_opt::<i32>(), batch.column(1).as_primitive_opt::<Int64Type>())
-    else {
+    // Text comes as a view or in dictionaries, as the engine likes.
+    let names = arrow::compute::cast(batch.column(0), &DataType::Utf8).ok();
+    let names = names.as_ref().and_then(|names| names.as_string_opt::<i32>());
+    let (Some(names), Some(counts)) = (names, batch.column(1).as_primitive_opt::<Int64Type>()) else {
         return Vec::new();
     };
     names.iter().zip(counts).filter_map(|(name, count)| Some((name?.to_owned(), count?))).collect()
