@@ -78,7 +78,11 @@ async fn watch_world(brokers: Arc<Brokers>, ledger: Ledger, metrics: Arc<Metrics
         let (asked, seen) = (Arc::clone(&brokers), Arc::clone(&metrics));
         // A runtime that is shutting down asks nobody.
         blocking(move || ask_kafka(&asked, &seen)).await.ok();
-        metrics.store(ledger.usage().exists().await.err().map(|error| error.to_string()));
+        metrics.store(match ledger.usage().exists().await {
+            Ok(true) => None,
+            Ok(false) => Some(format!("there is no ledger at {} any more", ledger.root().url)),
+            Err(error) => Some(error.to_string()),
+        });
         tokio::time::sleep(WATCH_INTERVAL).await;
     }
 }

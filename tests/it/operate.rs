@@ -136,7 +136,7 @@ fn a_worker_tells_what_it_does_and_how_far_it_is() {
     let args = ["status", "--brokers", &brokers, "--topic", "calls", "--cluster", "test", "--format", "json"];
     let run = daybook_in(dir.path(), &args);
     let status: serde_json::Value = serde_json::from_str(run.done()).unwrap();
-    assert_eq!(status["newest_call_at"], "2026-11-20T11:00:00.000000Z");
+    assert_eq!(status["newest_call_at"], "2026-11-20T10:20:00.000000Z");
     assert_eq!(status["coverage"]["calls"], 20);
     assert_eq!(status["lag"][0]["position"], 23);
     assert_eq!(status["lag"][0]["lag"], 0);
