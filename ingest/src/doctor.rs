@@ -34,7 +34,9 @@ pub async fn check_kafka(settings: &Settings, ledger: Option<&Ledger>) -> Vec<Fi
         Err(error) => return vec![Finding::of_error(BROKERS, &settings.brokers, &error)],
     };
     findings.extend(check_topic_settings(settings, &partitions).await);
-    if let Some(ledger) = ledger {
+    if let Some(ledger) = ledger
+        && !partitions.is_empty()
+    {
         match check_positions(settings, ledger, &cluster, partitions).await {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::of_error(POSITIONS, "all", &error)),
