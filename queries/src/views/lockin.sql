@@ -165,7 +165,7 @@ SELECT
     CASE WHEN segment IS NOT NULL THEN second_provider_day END AS second_provider_day,
     CASE WHEN segment IS NOT NULL THEN shown_by END AS shown_by,
     CASE WHEN segment IS NOT NULL THEN
-        (second_provider_day::int + coalesce(option_window_days, 90)::int)::date
+        second_provider_day + coalesce(option_window_days, 90)
     END AS fresh_until,
     first_day,
     last_day

@@ -32,8 +32,8 @@ WITH places AS (
         max(event_date) FILTER (WHERE status = 'success') AS last_success_day,
         0 AS tests,
         NULL::date AS last_test_day,
-        NULL::bigint AS last_test_runs,
-        NULL::bigint AS last_test_passed
+        NULL AS last_test_runs,
+        NULL AS last_test_passed
     FROM calls
     GROUP BY workload, provider
     UNION ALL
