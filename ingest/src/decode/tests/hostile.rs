@@ -43,6 +43,13 @@ fn garbage_is_refused_with_a_code_of_its_own() {
 }
 
 #[test]
+fn every_format_is_fuzzed() {
+    let families = include_str!("../../../../tests/fuzz/src/lib.rs");
+    let missing = Format::ALL.iter().filter(|format| !families.contains(&format!("\"{format}\"")));
+    assert_eq!(missing.collect::<Vec<_>>(), [&Format::Gemini; 0]);
+}
+
+#[test]
 fn what_follows_the_event_is_an_error() {
     for format in Format::ALL.iter().copied() {
         for (name, event) in fixtures(format).iter().filter(|(name, _)| name != "expected") {
