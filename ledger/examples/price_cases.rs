@@ -190,6 +190,12 @@ impl Case {
                 self.meters.push((name, quantity));
             }
         }
+        // Most often beside the search that found it: Google then bills only the search.
+        let searched = self.meters.iter().any(|(name, _)| *name == "web_search_requests");
+        if chance.once_in(if searched { 2 } else { 100 }) {
+            let tokens = Usd::parse(&chance.below(5_000).to_string());
+            self.meters.extend(tokens.ok().map(|tokens| ("input_tool_use_tokens", tokens)));
+        }
     }
 
     fn csv(&self, book: &Book) -> String {
@@ -292,7 +298,7 @@ fn instant(row: &Row, chance: &mut Chance) -> Instant {
     Instant::from_micros(start + edge)
 }
 
-const METERS: [(&str, Option<Meter>); 23] = [
+const METERS: [(&str, Option<Meter>); 22] = [
     ("web_search_requests", Some(Meter::WebSearchMedium)),
     ("web_fetch_requests", None),
     ("search_units", Some(Meter::Query)),
@@ -309,7 +315,6 @@ const METERS: [(&str, Option<Meter>); 23] = [
     ("google_maps_requests", Some(Meter::GoogleMapsRequest)),
     ("tool_calls", None),
     ("mcp_calls", None),
-    ("input_tool_use_tokens", None),
     ("input_video_tokens", Some(Meter::InputVideo)),
     ("cache_read_audio_tokens", Some(Meter::CacheReadAudio)),
     ("cache_read_image_tokens", Some(Meter::CacheReadImage)),

@@ -283,6 +283,8 @@ def charges(call, meters, card, tier, above):
         charged = [("input", billed[0] or 0), ("output", billed[1] or 0)]
     else:
         part = lambda name, whole: meters[name] if name in meters and meters[name] <= whole else Decimal(0)
+        if call["provider"] in ("gemini", "vertex_ai") and {"web_search_requests", "google_maps_requests"} & meters.keys():
+            fresh -= part("input_tool_use_tokens", fresh)
         video = part("input_video_tokens", fresh)
         audio = part("cache_read_audio_tokens", get("cache_read"))
         image = part("cache_read_image_tokens", get("cache_read") - audio)

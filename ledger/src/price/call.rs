@@ -143,12 +143,19 @@ impl<'a> Call<'a> {
         of_tokens.chain(of_meters).filter(|charge| charge.quantity != Usd::ZERO)
     }
 
+    /// Whether Google looked something up for it: the search is what is billed then, not what it found.
+    fn is_grounded(&self) -> bool {
+        let searches = ["web_search_requests", "google_maps_requests"];
+        matches!(self.provider, Some("gemini" | "vertex_ai")) && searches.iter().any(|name| self.meter(name).is_some())
+    }
+
     /// The token buckets, those that only meters tell apart taken out of the ones they are part of.
     fn token_charges(&self) -> [(Meter, Usd); 16] {
         let (tokens, buckets) = (self.tokens, self.buckets);
         let count = |count: Option<i64>| Usd::from_pico(i128::from(count.unwrap_or(0)) * ONE);
         let part_of = |whole: Usd, name| self.meter(name).filter(|part| *part <= whole).unwrap_or_default();
         let (fresh, read) = (count(buckets.uncached_input), count(tokens.cache_read));
+        let fresh = fresh - if self.is_grounded() { part_of(fresh, "input_tool_use_tokens") } else { Usd::ZERO };
         let video = part_of(fresh, "input_video_tokens");
         let read_audio = part_of(read, "cache_read_audio_tokens");
         let read_image = part_of(read - read_audio, "cache_read_image_tokens");

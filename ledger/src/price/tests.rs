@@ -919,6 +919,23 @@ fn what_only_a_meter_tells_apart_is_taken_out_of_the_bucket_it_is_part_of() {
 }
 
 #[test]
+fn what_google_found_for_a_grounded_prompt_is_not_billed_as_input() {
+    let rows = |provider: &str| {
+        let row = |unit_and_rate| format!("{provider},m,2026-01-01,,{unit_and_rate}");
+        [row("input,1"), row("output,0"), row("web_search_query_medium,35000")]
+    };
+    let cost = |provider, meters: &[(&'static str, &str)]| {
+        let call = case(provider, "m", 1_000_000, 0)
+            .with(|call| call.meters = meters.iter().map(|(name, quantity)| (*name, usd(quantity))).collect());
+        call.outcome_in(&sheet(&rows(provider).each_ref().map(String::as_str)))
+    };
+    let found = ("input_tool_use_tokens", "400000");
+    assert_eq!(cost("gemini", &[found, ("web_search_requests", "1")]), costs("0.635"));
+    assert_eq!(cost("gemini", &[found]), costs("1"), "of code that ran, or of pages that were fetched");
+    assert_eq!(cost("mistral", &[found, ("web_search_requests", "1")]), costs("1.035"));
+}
+
+#[test]
 fn pieces_are_billed_beside_tokens_only_where_they_have_a_rate() {
     let call = case("openai", "gpt-4o", 1_000_000, 0).with(|call| call.meters = vec![("input_images", usd("4"))]);
     assert_eq!(call.outcome(), costs("2.5"), "the pictures are among the tokens");
