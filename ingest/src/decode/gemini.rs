@@ -1,7 +1,7 @@
 //! Google's Gemini API and Vertex AI: `generateContent` in one piece or as a stream, the Live API, embeddings.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_ledger::{Entry, Feature, Operation, Status};
 
@@ -24,7 +24,7 @@ pub(super) const ABOUT: About = About {
     format: "gemini",
     title: "Google Gemini API and Vertex AI",
     what: "A captured call of `generateContent`, of its stream, of the Live API, of the Interactions API or of an embedding; a bare response; a line of Vertex's batch output. Names may be those of REST or of the SDKs.",
-    recognised_by: "`capture.api` begins with `gemini.` or `vertex.`; `candidates`, `usageMetadata` or `promptFeedback`; `object` is `interaction`.",
+    recognised_by: "`capture.api` begins with `gemini.` or `vertex.`; `candidates`, `usageMetadata` or `promptFeedback`, also inside of the `response` of a batch's line; `object` is `interaction`.",
     identity: "`responseId`, or the interaction's `id`.",
     stream: "every chunk repeats `usageMetadata` with running totals: the last counts.",
     columns: &[
@@ -45,7 +45,7 @@ pub(super) const ABOUT: About = About {
         ("request_model, response_model", "the name in the URL, `modelVersion`"),
         (
             "meters",
-            "`web_search_requests`: one a grounded prompt up to Gemini 2.5, one a query since, as Google bills it",
+            "`web_search_requests`, `google_maps_requests`: one a grounded prompt up to Gemini 2.5, one a query since, as Google bills it; a query asked twice counts once",
         ),
         ("status", "`filtered` for a `blockReason` and for finish reasons of safety"),
     ],
@@ -100,6 +100,7 @@ object! {
     struct Grounding<'a> {
         queries: Vec<Text<'a>> = "webSearchQueries" | "web_search_queries",
         chunks: Json<'a> = "groundingChunks" | "grounding_chunks",
+        widget: Text<'a> = "googleMapsWidgetContextToken" | "google_maps_widget_context_token",
     }
 }
 
@@ -133,7 +134,7 @@ struct Answer<'a> {
     choices: BTreeMap<i64, Choice<'a>>,
     features: daybook_ledger::Features,
     block_reason: Option<Cow<'a, str>>,
-    queries: i64,
+    searches: Searches<'a>,
     live: bool,
     embedded: Option<Embedded>,
 }
@@ -285,13 +286,19 @@ impl<'a> Answer<'a> {
         self.features.insert_if(says(candidate.citations), Feature::Citations);
         self.features.insert_if(says(candidate.urls), Feature::WebSearch);
         if let Some(grounding) = candidate.grounding.and_then(shape::<Grounding<'a>>) {
-            let queries = grounding.queries.map_or(0, |queries| queries.len());
-            self.queries = self.queries.max(i64::try_from(queries).unwrap_or(i64::MAX));
             let chunks = grounding.chunks.map_or("", |chunks| chunks.get());
             let stored = chunks.contains("\"retrievedContext\"") || chunks.contains("\"retrieved_context\"");
+            let web = chunks.contains("\"web\"");
             self.features.insert_if(stored, Feature::HostedVectorStore);
-            self.features.insert_if(queries > 0 || chunks.contains("\"web\""), Feature::WebSearch);
             self.features.insert_if(chunks.len() > 2, Feature::Citations);
+            let maps = chunks.contains("\"maps\"") || present(grounding.widget).is_some();
+            let queries =
+                grounding.queries.into_iter().flatten().map(|query| query.0).filter(|query| !query.is_empty());
+            let asked = if maps && !web { &mut self.searches.maps } else { &mut self.searches.web };
+            asked.extend(queries);
+            self.searches.on_maps |= maps;
+            let searched = web || maps || !self.searches.web.is_empty();
+            self.features.insert_if(searched, Feature::WebSearch);
         }
     }
 
@@ -349,8 +356,9 @@ impl<'a> Answer<'a> {
             entry.status = Status::Filtered;
         }
         usage.meters(&mut entry.meters);
-        note_searches(&mut entry, self.queries);
+        self.searches.note(&mut entry);
         add_features(&mut entry, self.features);
+        entry.features.insert_if(self.choices.len() > 1, Feature::MultipleChoices);
         entry.features.insert_if(self.live, Feature::Realtime);
         entry.features.insert_if(usage.has_documents(), Feature::DocumentInput);
         note_modalities(&mut entry);
@@ -359,13 +367,27 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Searches of the web: up to Gemini 2.5 a grounded prompt is billed once, since then every query.
-fn note_searches(entry: &mut Entry<'_>, queries: i64) {
-    let counted = entry.meters.iter().any(|(name, _)| *name == "web_search_requests");
-    if queries > 0 && !counted {
+/// What was looked up for an answer; a query asked twice is one.
+#[derive(Debug, Default)]
+struct Searches<'a> {
+    web: BTreeSet<Cow<'a, str>>,
+    maps: BTreeSet<Cow<'a, str>>,
+    /// Places were looked up, with or without a query that is told.
+    on_maps: bool,
+}
+
+impl Searches<'_> {
+    /// Counts them: up to Gemini 2.5 a grounded prompt is billed once, since then every query.
+    fn note(&self, entry: &mut Entry<'_>) {
         let by_prompt =
             entry.model().is_some_and(|model| model.starts_with("gemini-1") || model.starts_with("gemini-2"));
-        meter(&mut entry.meters, "web_search_requests", Some(if by_prompt { 1 } else { queries }));
+        let billed = |queries: usize| if by_prompt { queries.min(1) } else { queries };
+        let maps = if self.on_maps { self.maps.len().max(1) } else { 0 };
+        for (name, queries) in [("web_search_requests", self.web.len()), ("google_maps_requests", maps)] {
+            if !entry.meters.iter().any(|(known, _)| *known == name) {
+                meter(&mut entry.meters, name, i64::try_from(billed(queries)).ok());
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use daybook_ledger::{Tokens, Usd};
 use super::extra::Extra;
 use super::object::object;
 use super::scalar::{Count, Text, count};
+use super::settle::fit_modalities;
 use super::usage::{meter, sum};
 
 object! {
@@ -86,7 +87,7 @@ impl<'a> Usage<'a> {
             let all = sum(&[of(self.prompt_details.as_ref(), modality), of(self.tool_use_details.as_ref(), modality)]);
             all.map(|all| all.saturating_sub(cached.unwrap_or(0)))
         };
-        Tokens {
+        let mut tokens = Tokens {
             input,
             cache_read: count(self.cached),
             input_audio: fresh("AUDIO"),
@@ -97,7 +98,11 @@ impl<'a> Usage<'a> {
             output_image: of(self.candidates_details.as_ref(), "IMAGE"),
             total,
             ..Tokens::default()
+        };
+        if self.cache_details.is_none() {
+            fit_modalities(&mut tokens);
         }
+        tokens
     }
 
     /// Quantities that have no token column.
@@ -237,6 +242,14 @@ mod tests {
         )
         .tokens();
         assert_eq!((tokens.input_audio, tokens.buckets().uncached_input), (Some(20), Some(20)));
+        assert_eq!(tokens.buckets().check, None);
+        // Nobody says what was cached: text first, and sound as far as the cache is larger.
+        let tokens = usage(
+            r#"{"promptTokenCount":100,"cachedContentTokenCount":60,"candidatesTokenCount":1,"totalTokenCount":101,
+            "promptTokensDetails":[{"modality":"AUDIO","tokenCount":70},{"modality":"TEXT","tokenCount":30}]}"#,
+        )
+        .tokens();
+        assert_eq!((tokens.input_audio, tokens.buckets().uncached_input), (Some(40), Some(0)));
         assert_eq!(tokens.buckets().check, None);
     }
 

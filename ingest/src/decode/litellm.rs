@@ -265,16 +265,32 @@ fn count_usage<'a>(
         Some(usage) => usage.0,
         None => hidden().map_or(Ok(Usage::default()), |hidden| source.object(hidden))?,
     };
-    let detailed = usage.tokens();
-    entry.tokens = Tokens {
-        input: count(payload.prompt_tokens).or(detailed.input),
-        output: count(payload.completion_tokens).or(detailed.output),
-        total: count(payload.total_tokens).or(detailed.total),
-        ..detailed
-    };
+    entry.tokens = completed(
+        Tokens {
+            input: count(payload.prompt_tokens),
+            output: count(payload.completion_tokens),
+            total: count(payload.total_tokens),
+            ..Tokens::default()
+        },
+        &usage,
+    );
     usage.meters(&mut entry.meters);
     usage.note_unknown("metadata.usage_object", extra);
     Ok(())
+}
+
+/// The totals of LiteLLM's own columns, with the parts of its usage object.
+///
+/// A column that repeats what the object says means what it means there: of a grounded prompt both leave out what was found.
+pub(super) fn completed(columns: Tokens, usage: &Usage<'_>) -> Tokens {
+    let (detailed, (input, output)) = (usage.tokens(), usage.totals());
+    let own = |column: Option<i64>, repeated: Option<i64>| column.filter(|_| column != repeated);
+    Tokens {
+        input: own(columns.input, input).or(detailed.input),
+        output: own(columns.output, output).or(detailed.output),
+        total: columns.total.or(detailed.total),
+        ..detailed
+    }
 }
 
 /// Whose call it was.

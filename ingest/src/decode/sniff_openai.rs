@@ -38,6 +38,7 @@ pub(super) struct Bare<'a> {
     data: Option<Json<'a>>,
     id: Option<Json<'a>>,
     model: Option<Json<'a>>,
+    response: Option<Json<'a>>,
     keys: u32,
 }
 
@@ -69,7 +70,7 @@ const KEYS: [&str; 21] = [
 impl<'a> Bare<'a> {
     /// Whether the value of `key` is looked at, and not only that it is there.
     pub(super) fn wants(key: &str) -> bool {
-        matches!(key, "object" | "usage" | "meta" | "data" | "id" | "model")
+        matches!(key, "object" | "usage" | "meta" | "data" | "id" | "model" | "response")
     }
 
     /// Takes in the value of a key that is wanted.
@@ -80,6 +81,10 @@ impl<'a> Bare<'a> {
             "data" => self.data = Some(value),
             "model" => {
                 self.model = Some(value);
+                self.key(key);
+            }
+            "response" => {
+                self.response = Some(value);
                 self.key(key);
             }
             _ => self.id = Some(value),
@@ -128,6 +133,8 @@ impl<'a> Bare<'a> {
             "" if self.has("text") && self.has("x_groq") => Some(Format::Groq),
             "" if self.has("text") && (self.counts("\"type\"") || self.has("task")) => Some(Format::OpenAiAudioImage),
             "" if self.has("created") && self.data.is_some_and(is_pictures) => Some(Format::OpenAiAudioImage),
+            // A line of a batch at Google has no mark but the answer in it.
+            _ if self.response.is_some_and(is_googles) => Some(Format::Gemini),
             _ => None,
         }
     }
@@ -154,6 +161,10 @@ impl<'a> Bare<'a> {
             model.and_then(|model| vendor_of_model(&model.0)).map_or(format, |dialect| dialect.format)
         }
     }
+}
+
+fn is_googles(response: Json<'_>) -> bool {
+    response.get().contains("\"usageMetadata\"") || response.get().contains("\"promptFeedback\"")
 }
 
 fn is_pictures(data: Json<'_>) -> bool {

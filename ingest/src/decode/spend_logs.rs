@@ -11,7 +11,7 @@ use super::about::About;
 use super::exchange::{Exchange, own};
 use super::extra::Extra;
 use super::gateway::{add_exchange, labels, millis_between, model, note_tags, settle, tags};
-use super::litellm::{REDACTION, operation, split_tag};
+use super::litellm::{REDACTION, completed, operation, split_tag};
 use super::messages::shape;
 use super::object::object;
 use super::provider::{Host, Model, canonical};
@@ -301,12 +301,7 @@ fn note_metadata<'a>(
 fn add_usage<'a>(usage: &Usage<'_>, extra: &mut Extra<'a>, entry: &mut Entry<'a>) {
     let detailed = usage.tokens();
     let totals = entry.tokens;
-    entry.tokens = Tokens {
-        input: totals.input.or(detailed.input),
-        output: totals.output.or(detailed.output),
-        total: totals.total.or(detailed.total),
-        ..detailed
-    };
+    entry.tokens = completed(totals, usage);
     // A call without any token that has a usage object with tokens: the row was written before the usage came.
     if sum(&[totals.input, totals.output]) == Some(0) && sum(&[detailed.input, detailed.output]) > Some(0) {
         entry.tokens = detailed;

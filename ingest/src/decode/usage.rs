@@ -130,9 +130,7 @@ impl<'a> Usage<'a> {
             .or_else(|| sum(&[cache_write_5m, cache_write_30m, cache_write_1h, cache_write_12h]));
         let halves = count(self.prompt_cache_hit_tokens).zip(count(self.prompt_cache_miss_tokens));
         let mut tokens = Tokens {
-            input: count(self.prompt_tokens)
-                .or(count(self.input_tokens))
-                .or(halves.map(|(hit, miss)| hit.saturating_add(miss))),
+            input: self.totals().0.or(halves.map(|(hit, miss)| hit.saturating_add(miss))),
             cache_read: count(input.cached_tokens)
                 .or(count(self.cache_read_input_tokens))
                 .or(count(self.prompt_cache_hit_tokens))
@@ -145,13 +143,13 @@ impl<'a> Usage<'a> {
             cache_write_12h,
             input_audio: fresh(count(input.audio_tokens), self.cached(|cached| cached.audio_tokens)),
             input_image: fresh(count(input.image_tokens), self.cached(|cached| cached.image_tokens)),
-            output: count(self.completion_tokens).or(count(self.output_tokens)),
+            output: self.totals().1,
             reasoning: count(output.reasoning_tokens),
             output_audio: count(output.audio_tokens),
             output_image: count(output.image_tokens),
             total: count(self.total_tokens),
         };
-        self.add_connectors(&mut tokens);
+        self.add_tool_use(&mut tokens);
         settle(&mut tokens);
         if input.cached_tokens_details.is_none() {
             fit_modalities(&mut tokens);
@@ -159,16 +157,29 @@ impl<'a> Usage<'a> {
         tokens
     }
 
-    /// What tools put before the model is input too. Mistral counts it beside the prompt: the total tells.
-    fn add_connectors(&self, tokens: &mut Tokens) {
-        let (Some(input), Some(output), Some(total), Some(connectors)) =
-            (tokens.input, tokens.output, tokens.total, count(self.connector_tokens))
+    /// Input and output as they are written, whatever else stands beside them.
+    pub(super) fn totals(&self) -> (Option<i64>, Option<i64>) {
+        (
+            count(self.prompt_tokens).or(count(self.input_tokens)),
+            count(self.completion_tokens).or(count(self.output_tokens)),
+        )
+    }
+
+    /// What tools put before the model is input too. Mistral counts it beside the prompt, and so does LiteLLM what Google
+    /// found for a grounded one: the total tells.
+    fn add_tool_use(&self, tokens: &mut Tokens) {
+        let (Some(input), Some(output), Some(total), Some(found)) =
+            (tokens.input, tokens.output, tokens.total, self.tool_use())
         else {
             return;
         };
-        if connectors > 0 && input.saturating_add(output).saturating_add(connectors) == total {
-            tokens.input = Some(input.saturating_add(connectors));
+        if found > 0 && input.saturating_add(output).saturating_add(found) == total {
+            tokens.input = Some(input.saturating_add(found));
         }
+    }
+
+    fn tool_use(&self) -> Option<i64> {
+        count(self.connector_tokens).or_else(|| count(self.input_details()?.tool_use_tokens))
     }
 
     /// Quantities that have no token column; what is zero was not used.
@@ -183,7 +194,6 @@ impl<'a> Usage<'a> {
         let searches = count(input.web_search_requests)
             .or(of_server(|tools| tools.web_search_requests))
             .or(of_own(|tools| tools.web_search_calls));
-        let connected = count(self.connector_tokens).or(count(input.tool_use_tokens));
         for (name, quantity) in [
             ("web_search_requests", searches),
             ("web_fetch_requests", of_server(|tools| tools.web_fetch_requests)),
@@ -193,7 +203,7 @@ impl<'a> Usage<'a> {
             ("document_search_requests", of_own(|tools| tools.document_search_calls)),
             ("code_interpreter_calls", of_own(|tools| tools.code_interpreter_calls)),
             ("mcp_calls", of_own(|tools| tools.mcp_calls)),
-            ("input_tool_use_tokens", connected),
+            ("input_tool_use_tokens", self.tool_use()),
             ("input_video_tokens", count(input.video_tokens)),
             ("cache_read_audio_tokens", self.cached(|cached| cached.audio_tokens)),
             ("cache_read_image_tokens", self.cached(|cached| cached.image_tokens)),

@@ -117,6 +117,28 @@ fn a_grounded_prompt_counts_once_or_by_query_as_it_is_billed() {
     let own = answered(r#"{"finishReason":"STOP","groundingMetadata":{"groundingChunks":[{"retrievedContext":{}}]}}"#);
     assert_eq!(features(&own), ["hosted_vector_store", "citations"]);
     assert_eq!(meter(&own, "web_search_requests"), None);
+    let repeated = answered(
+        r#"{"index":0,"finishReason":"STOP","groundingMetadata":{"webSearchQueries":["a","","b","a"]}},
+            {"index":1,"finishReason":"STOP","groundingMetadata":{"webSearchQueries":["b","c"]}}"#,
+    );
+    assert_eq!(meter(&repeated, "web_search_requests").as_deref(), Some("3"));
+    assert_eq!(features(&repeated), ["web_search", "multiple_choices"]);
+}
+
+#[test]
+fn places_that_were_looked_up_are_counted_apart_from_searches() {
+    let places = |grounding: &str| {
+        let entry = answered(&format!(r#"{{"finishReason":"STOP","groundingMetadata":{{{grounding}}}}}"#));
+        assert!(features(&entry).contains(&"web_search"), "{grounding}");
+        [meter(&entry, "web_search_requests"), meter(&entry, "google_maps_requests")]
+    };
+    let one = Some("1".to_owned());
+    assert_eq!(places(r#""groundingChunks":[{"maps":{"uri":"u"}}]"#), [None, one.clone()]);
+    assert_eq!(places(r#""googleMapsWidgetContextToken":"w""#), [None, one.clone()]);
+    let two = Some("2".to_owned());
+    assert_eq!(places(r#""webSearchQueries":["a","b"],"groundingChunks":[{"maps":{"uri":"u"}}]"#), [None, two.clone()]);
+    let both = r#""webSearchQueries":["a","b"],"groundingChunks":[{"maps":{"uri":"u"}},{"web":{"uri":"u"}}]"#;
+    assert_eq!(places(both), [two, one]);
 }
 
 #[test]
@@ -319,10 +341,10 @@ fn bare_responses_and_lines_of_a_batch_are_read_too() {
     let line = format!(
         r#"{{"status":"","processed_time":"2026-11-20T12:00:00Z","request":{{"contents":"hi"}},"response":{{{USAGE}}}}}"#
     );
-    let mut entries = Vec::new();
-    decode(&Event::of(line.leak().as_bytes()), Some(Format::Gemini), &BODIES, &mut |entry| entries.push(entry))
-        .unwrap();
-    assert_eq!((entries[0].tokens.input, features(&entries[0])), (Some(10), vec!["batch"]));
+    for line in [&line, &format!(r#"{{"key":"request-1","response":{{{USAGE}}}}}"#)] {
+        let entry = entry(line);
+        assert_eq!((entry.tokens.input, features(&entry)), (Some(10), vec!["batch"]), "{line}");
+    }
 }
 
 #[test]

@@ -159,6 +159,20 @@ fn writes_by_lifetime_meters_and_modalities_come_from_the_usage_object() {
 }
 
 #[test]
+fn what_a_grounded_prompt_found_is_input_though_it_stands_beside_the_prompt() {
+    let counts = |total: u32| {
+        let entry = entry(&payload(&format!(
+            r#""prompt_tokens":10,"completion_tokens":5,"total_tokens":{total},"metadata":{{"usage_object":{{"prompt_tokens":10,
+            "completion_tokens":5,"total_tokens":{total},"prompt_tokens_details":{{"tool_use_tokens":400,"web_search_requests":1}}}}}}"#
+        )));
+        (entry.tokens.input, entry.tokens.buckets().check, meter(&entry, "input_tool_use_tokens"))
+    };
+    assert_eq!(counts(415), (Some(410), None, Some("400".to_owned())));
+    assert_eq!(counts(15), (Some(10), None, Some("400".to_owned())));
+    assert_eq!(counts(16), (Some(10), Some("total_differs"), Some("400".to_owned())));
+}
+
+#[test]
 fn the_usage_object_may_stand_in_hidden_params_or_replace_the_totals() {
     let event =
         r#""hidden_params":{"usage_object":{"prompt_tokens":9,"completion_tokens":1,"cache_read_input_tokens":4}}"#;
