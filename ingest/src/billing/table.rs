@@ -47,7 +47,7 @@ fn key(name: &str) -> String {
 pub(super) struct Row<'a> {
     header: &'a Header,
     cells: Vec<Option<&'a str>>,
-    /// From 1; in a CSV file the header is not counted.
+    /// From 1: the row of a Parquet file, or the line of a CSV file on which it begins, the header being the first.
     pub(super) number: i64,
 }
 
@@ -97,9 +97,9 @@ pub(super) fn csv_rows<E>(
     let header = Header::new(reader.headers().map_err(broken)?.iter().map(String::from));
     check(&header).map_err(Failed::Row)?;
     let mut record = csv::StringRecord::new();
-    let mut number = 0;
     while reader.read_record(&mut record).map_err(broken)? {
-        number += 1;
+        let line = record.position().map_or(0, csv::Position::line);
+        let number = i64::try_from(line).unwrap_or(i64::MAX);
         let cells = record.iter().map(|cell| Some(cell).filter(|cell| !is_nothing(cell))).collect();
         each(&Row { header: &header, cells, number }).map_err(Failed::Row)?;
     }

@@ -326,7 +326,7 @@ fn what_cannot_be_read_is_refused_with_its_place() {
     refused(
         &cur(&["Usage,TIME,AmazonBedrock,USE1-NovaPro-input-tokens,1,free,USD,1K tokens,,"]),
         "BILLING-004",
-        "bill:1: `line_item_unblended_cost` is `free`, not a decimal number",
+        "bill:2: `line_item_unblended_cost` is `free`, not a decimal number",
     );
     refused(
         &openai(r#"{"object":"organization.usage.completions.result","input_tokens":"many"}"#),
