@@ -263,7 +263,7 @@ impl<'a> Envelope<'a> {
     ) -> Result<Vec<Entry<'a>>, DecodeError> {
         let words = ["dataschema", "type"].into_iter().filter_map(|name| self.find(name));
         let mut words = words.flat_map(|text| text.split(['.', '/', ':', '#', '?', '=']));
-        let hint = words.find_map(|word| word.parse::<Format>().ok()).filter(|hint| *hint != Format::CloudEvents);
+        let hint = words.find_map(Format::named).filter(|hint| *hint != Format::CloudEvents);
         let within = Inside { enveloped: true, ..inside };
         if let (None, Some(hint)) = (inside.format, hint) {
             let format = Some(hint);

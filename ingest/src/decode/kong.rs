@@ -121,17 +121,6 @@ object! {
 }
 
 object! {
-    /// What `usage` holds beside the counts, which [`Usage`] reads, and the names of the counts in Kong's docs.
-    struct Measured<'a> {
-        prompt_token: Count = "prompt_token",
-        completion_token: Count = "completion_token",
-        cost: Json<'a> = "cost",
-        time_to_first_token: Json<'a> = "time_to_first_token",
-    }
-    ignoring ["time_per_token"]
-}
-
-object! {
     struct Payload<'a> {
         request: Json<'a> = "request",
         response: Json<'a> = "response",
@@ -224,12 +213,11 @@ impl<'a> Call<'_, 'a> {
         name_models(meta, &mut entry);
         attribute(log, &mut entry);
         if let Some(usage) = plugin.usage {
-            let measured: Measured<'a> = source.object(usage)?;
-            entry.reported_cost = source.decimal(measured.cost)?;
-            entry.reported_currency = entry.reported_cost.map(|_| "USD");
-            entry.ttft_ms = source.millis(measured.time_to_first_token)?;
             let usage: Usage<'a> = source.object(usage)?;
-            count_usage(&usage, &measured, &mut entry);
+            entry.reported_cost = source.decimal(usage.cost)?;
+            entry.reported_currency = entry.reported_cost.map(|_| "USD");
+            entry.ttft_ms = source.millis(usage.unknown.get("time_to_first_token"))?;
+            count_usage(source, &usage, &mut entry)?;
             let path = format!("ai.{name}.usage");
             usage.note_unknown(&path, &mut extra);
             extra.forget(&path, &MEASURED);
@@ -276,16 +264,17 @@ fn attribute<'a>(log: &Log<'a>, entry: &mut Entry<'a>) {
     entry.tags.extend(tags.into_iter().filter_map(|(key, value)| Some((Cow::Borrowed(key), value?))));
 }
 
-/// The members of `usage` that [`Measured`] reads.
-const MEASURED: [&str; 5] = ["prompt_token", "completion_token", "cost", "time_to_first_token", "time_per_token"];
+/// Members of `usage` that only Kong writes; two of them are the names of the counts in its docs.
+const MEASURED: [&str; 4] = ["prompt_token", "completion_token", "time_to_first_token", "time_per_token"];
 
 /// Counts as Kong copies them: of Gemini without thoughts, which only the total holds; of Anthropic and Bedrock without
 /// the cache, which is lost. Where Kong saw no usage it writes zeros.
-fn count_usage(usage: &Usage<'_>, measured: &Measured<'_>, entry: &mut Entry<'_>) {
+fn count_usage<'a>(source: &Source<'a>, usage: &Usage<'a>, entry: &mut Entry<'_>) -> Result<(), DecodeError> {
     let counts = usage.tokens();
+    let documented = |name| usage.unknown.get(name).map(|json| source.parse::<Count>(json.get())).transpose();
     let mut tokens = Tokens {
-        input: counts.input.or(count(measured.prompt_token)),
-        output: counts.output.or(count(measured.completion_token)),
+        input: counts.input.or(count(documented("prompt_token")?)),
+        output: counts.output.or(count(documented("completion_token")?)),
         ..counts
     };
     if let (Some("gemini" | "vertex_ai"), Some(input), Some(output), Some(total)) =
@@ -300,4 +289,5 @@ fn count_usage(usage: &Usage<'_>, measured: &Measured<'_>, entry: &mut Entry<'_>
     drop_placeholders(&mut tokens);
     entry.tokens = tokens;
     usage.meters(&mut entry.meters);
+    Ok(())
 }

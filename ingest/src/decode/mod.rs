@@ -309,6 +309,11 @@ impl Format {
         Self::ALL.iter().map(|format| format.as_str()).collect::<Vec<_>>().join(", ")
     }
 
+    /// The format of that name.
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|format| format.as_str() == name)
+    }
+
     /// The format `name` is close enough to to be meant.
     fn nearest(name: &str) -> Option<Self> {
         let distance = |format: &Self| strsim::jaro_winkler(name, format.as_str());
@@ -327,8 +332,7 @@ impl FromStr for Format {
     type Err = DecodeError;
 
     fn from_str(name: &str) -> Result<Self, DecodeError> {
-        let found = Self::ALL.iter().copied().find(|format| format.as_str() == name);
-        found.ok_or_else(|| DecodeError::UnknownFormatName {
+        Self::named(name).ok_or_else(|| DecodeError::UnknownFormatName {
             given: name.chars().take(60).collect(),
             nearest: Self::nearest(name),
         })

@@ -17,6 +17,11 @@ impl<'a> Unknown<'a> {
         self.0.iter().map(|(key, value)| (key.as_ref(), *value))
     }
 
+    /// The value of `key` as written.
+    pub(super) fn get(&self, key: &str) -> Option<Json<'a>> {
+        self.0.iter().find(|(known, _)| known == key).map(|(_, value)| *value)
+    }
+
     /// Takes the value of `key` as unknown.
     pub(super) fn keep<'de: 'a, A: MapAccess<'de>>(&mut self, key: Text<'a>, map: &mut A) -> Result<(), A::Error> {
         if let Some(value) = map.next_value::<Option<Json<'a>>>()? {

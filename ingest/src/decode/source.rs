@@ -135,8 +135,8 @@ impl<'a> Source<'a> {
     /// An instant: seconds since 1970 as number or text, or RFC 3339. Zero says nothing.
     pub(super) fn instant(&self, part: Option<Json<'a>>) -> Result<Option<Instant>, DecodeError> {
         let (Some(part), Some(text)) = (part, self.number(part)?) else { return Ok(None) };
-        let seconds = micros(&text).map(Instant::from_micros).or_else(|| Instant::from_seconds_text(&text));
-        match seconds.or_else(|| Instant::parse(text.trim())) {
+        let plain = micros(&text).map(Instant::from_micros).or_else(|| Instant::parse(text.trim()));
+        match plain.or_else(|| Instant::from_seconds_text(&text)) {
             Some(instant) => Ok(Some(instant).filter(|instant| instant.micros() != 0)),
             None => {
                 Err(self.bad_value(part, "expected seconds since 1970 or an RFC 3339 time with its zone".to_owned()))
