@@ -34,7 +34,7 @@ TABLES = ["usage", "corrections", "quarantine", "billing", "evidence"]
 CALLS = "event_date, workload, owner, declared_segment, contract, is_approved, provider, model, model_family, operation, team, " \
         "project, api_key_alias, environment, status, price_status"
 QUERIES = {"calls": f"SELECT {CALLS}, count(*) AS calls, sum(list_cost) AS list_cost, sum(reported_cost) AS reported_cost, "
-                    f"min(started_at) AS first, min(entry_id) AS entry FROM calls GROUP BY {CALLS}"}
+                    f"sum(latency_ms) AS latency_ms, min(entry_id) AS entry FROM calls GROUP BY {CALLS}"}
 
 
 def names():
@@ -60,17 +60,24 @@ def translate(sql):
         call = lambda name, *arguments: exp.Anonymous(this=name, expressions=list(arguments))
         if isinstance(found, exp.Div):
             return call("divide_exactly", found.this, found.expression)
-        if isinstance(found, exp.Cast) and found.to.this in (exp.DataType.Type.INT, exp.DataType.Type.BIGINT):
+        if isinstance(found, exp.Cast) and not isinstance(found.this, exp.Null) and found.to.this in (exp.DataType.Type.INT, exp.DataType.Type.BIGINT):
             return call("day_number" if found.to.this == exp.DataType.Type.INT else "epoch_us", found.this)
+        if isinstance(found, exp.Cast) and found.to.this == exp.DataType.Type.DATE and isinstance(found.this.unnest(), exp.Add):
+            return call("day_of_number", found.this)
+        if isinstance(found, exp.FirstValue) and not found.find_ancestor(exp.Window):
+            return call("first", found.this)
         if isinstance(found, exp.Anonymous):
             renamed = {"cardinality": "len", "make_array": "list_value"}.get(found.name.lower())
             return call(renamed, *found.expressions) if renamed else found
-        if isinstance(found, exp.FirstValue):
-            return call("first", found.this)
         if isinstance(found, exp.Encode):
             return call("hex_lower", found.this)
         return found
-    return sqlglot.parse_one(sql, read="duckdb").transform(node).sql("duckdb")
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    for found in reversed(list(tree.walk())):  # from the leaves up: what is inside a division may be one too
+        changed = node(found)
+        if changed is not found:
+            found.replace(changed)
+    return tree.sql("duckdb")
 
 
 def divide_exactly(dividend, divisor):
@@ -167,7 +174,9 @@ def open_duckdb(ledger, registry, folder):
     db = duckdb.connect(config={"threads": os.cpu_count()})
     db.execute("SET TimeZone = 'UTC'")
     db.create_function("divide_exactly", divide_exactly, ["DECIMAL(38, 12)", "DECIMAL(38, 12)"], "DECIMAL(38, 20)")
-    db.execute("CREATE MACRO day_number(day) AS datediff('day', DATE '1970-01-01', day::DATE)::INTEGER")
+    # Of a day, or of a number already: macros do not know types.
+    db.execute("CREATE MACRO day_number(day) AS coalesce(try_cast(day::VARCHAR AS INTEGER), datediff('day', DATE '1970-01-01', try_cast(day::VARCHAR AS DATE)))")
+    db.execute("CREATE MACRO day_of_number(number) AS DATE '1970-01-01' + (number)::INTEGER")
     db.execute("CREATE MACRO hex_lower(bytes) AS lower(hex(bytes))")
     for table in TABLES:
         files = live_files(ledger, table)
