@@ -162,7 +162,7 @@ words! {
 }
 
 /// The features of one call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Features(u64);
 
 impl Features {

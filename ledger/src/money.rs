@@ -59,6 +59,12 @@ impl Usd {
         Some(Self(divide_half_even(exact, 1_000_000)))
     }
 
+    /// This amount times a fraction, rounded half to even; `None` when it leaves 128 bits, or there is nothing to divide by.
+    pub fn times(self, numerator: i128, denominator: i128) -> Option<Self> {
+        (denominator > 0).then_some(())?;
+        Some(Self(divide_half_even(self.0.checked_mul(numerator)?, denominator)))
+    }
+
     /// The negative amount is less than nothing.
     pub const fn is_negative(self) -> bool {
         self.0 < 0

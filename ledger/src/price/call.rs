@@ -89,8 +89,19 @@ impl<'a> Call<'a> {
         [self.response_model, self.request_model].into_iter().flatten().find(|model| !model.is_empty())
     }
 
+    /// Why no rate can price it, if none can.
+    pub(super) fn unpriceable(&self) -> Option<PriceStatus> {
+        if self.gateway_cache_hit {
+            return Some(PriceStatus::GatewayCache);
+        }
+        if self.is_provisioned() {
+            return Some(PriceStatus::Provisioned);
+        }
+        self.usage_problem()
+    }
+
     /// Why the counts cannot be priced, if they cannot.
-    pub(super) fn usage_problem(&self) -> Option<PriceStatus> {
+    fn usage_problem(&self) -> Option<PriceStatus> {
         let tokens = self.tokens;
         let is_known = self.meter(BILLED_INPUT).is_some() || self.meter(BILLED_OUTPUT).is_some();
         let is_known = is_known

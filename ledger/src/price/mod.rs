@@ -42,6 +42,8 @@
 //! | `past` | calls read back from `usage` |
 //! | `coverage` | what of a ledger has no price |
 //! | `diff` | two books side by side |
+//! | `group`, `cuts` | calls summed before they are priced, and what must not be summed |
+//! | `exact` | dollars before they are rounded |
 //! | `recorded` | the calls of a ledger, corrections applied |
 //! | `valuation` | what recorded calls cost at other prices |
 //! | `stored` | the book of a ledger: default sheet and imports |
@@ -51,8 +53,11 @@ mod call;
 mod capacity;
 mod card;
 mod coverage;
+mod cuts;
 mod diff;
 mod error;
+mod exact;
+mod group;
 mod import;
 mod litellm;
 mod litellm_keys;
@@ -71,8 +76,11 @@ pub use book::{Book, Row};
 pub use call::Call;
 pub use capacity::Idle;
 pub use coverage::{Coverage, Unpriced};
+pub use cuts::{Cuts, scaled_tokens};
 pub use diff::{BookDiff, Change};
 pub use error::{Error, Fault, Place, Problem, UnknownColumn};
+pub use exact::Exact;
+pub use group::{Group, Groups, PricesOf, Product, Used};
 pub use import::COLUMNS;
 pub use litellm::{LeftOut, LiteLlm, Period};
 pub use names::MatchedBy;

@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, RecordBa
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, TimestampMicrosecondType};
 
-use crate::{Buckets, Date, EntryId, Error, Feature, Instant, Operation, Tokens, Usd};
+use crate::{Buckets, Date, EntryId, Error, Feature, Features, Instant, Operation, Tokens, Usd};
 
 use super::Call;
 
@@ -23,6 +23,8 @@ pub struct PastCall<'a> {
     pub price_id: Option<&'a str>,
     /// The status that was recorded.
     pub price_status: Option<&'a str>,
+    /// What it leaned on.
+    pub features: Features,
     provider: Option<&'a str>,
     response_model: Option<&'a str>,
     request_model: Option<&'a str>,
@@ -33,8 +35,6 @@ pub struct PastCall<'a> {
     tokens: Tokens,
     buckets: Buckets,
     meters: Vec<(&'a str, Usd)>,
-    batch: bool,
-    provisioned: bool,
     gateway_cache_hit: bool,
 }
 
@@ -52,8 +52,8 @@ impl PastCall<'_> {
             tokens: &self.tokens,
             buckets: &self.buckets,
             meters: &self.meters,
-            batch: self.batch,
-            provisioned: self.provisioned,
+            batch: self.features.contains(Feature::Batch),
+            provisioned: self.features.contains(Feature::ProvisionedCapacity),
             gateway_cache_hit: self.gateway_cache_hit,
         }
     }
@@ -127,8 +127,10 @@ impl PastCalls {
         let of_type = |name: &str, is_type: fn(&DataType) -> bool| {
             column(name).and_then(|array| if is_type(array.data_type()) { Ok(array) } else { Err(broken(name)) })
         };
+        // A query gives bytes and text as views.
+        let entry_id = cast(&column("entry_id")?, &DataType::Binary).map_err(Error::arrow)?;
         Ok(Self {
-            entry_id: column("entry_id")?.as_binary_opt().cloned().ok_or_else(|| broken("entry_id"))?,
+            entry_id: entry_id.as_binary_opt().cloned().ok_or_else(|| broken("entry_id"))?,
             texts: TEXTS.iter().map(text).collect::<Result<_, _>>()?,
             counts: COUNTS
                 .iter()
@@ -169,7 +171,6 @@ impl PastCalls {
         let [provider, response_model, request_model, service_tier, region, operation, check, price_id, price_status] =
             <[Option<&str>; TEXTS.len()]>::try_from(self.texts_of(at)).ok()?;
         let tokens = self.tokens(at);
-        let features = self.features_of(at);
         Some(PastCall {
             entry_id,
             event_date: started_at.date(),
@@ -187,8 +188,7 @@ impl PastCalls {
             buckets: buckets(&tokens, check),
             tokens,
             meters: self.meters_of(at),
-            batch: features.contains(&Feature::Batch.as_str()),
-            provisioned: features.contains(&Feature::ProvisionedCapacity.as_str()),
+            features: self.features_of(at),
             gateway_cache_hit: self.gateway_cache_hit.is_valid(at) && self.gateway_cache_hit.value(at),
         })
     }
@@ -230,13 +230,18 @@ impl PastCalls {
         range.map(|entry| (names.value(entry), Usd::from_pico(amounts.value(entry)))).collect()
     }
 
-    fn features_of(&self, at: usize) -> Vec<&str> {
+    fn features_of(&self, at: usize) -> Features {
+        let mut features = Features::default();
         let lists = self.features.as_list::<i32>();
         let (Some(&from), Some(&to)) = (lists.value_offsets().get(at), lists.value_offsets().get(at + 1)) else {
-            return Vec::new();
+            return features;
         };
         let words = lists.values().as_string::<i32>();
-        (usize::try_from(from).unwrap_or(0)..usize::try_from(to).unwrap_or(0)).map(|word| words.value(word)).collect()
+        let words = (usize::try_from(from).unwrap_or(0)..usize::try_from(to).unwrap_or(0)).map(|at| words.value(at));
+        // A word of a newer Daybook is none of ours.
+        let known = words.filter_map(|word| Feature::ALL.iter().find(|feature| feature.as_str() == word));
+        known.for_each(|feature| features.insert(*feature));
+        features
     }
 }
 

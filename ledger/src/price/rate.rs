@@ -1,10 +1,12 @@
 //! From a call to its cost.
 
 use crate::money::divide_half_even;
-use crate::{Date, Usd};
+use crate::{Date, Instant, Usd};
 
+use super::book::Product;
 use super::call::{Charge, ONE};
 use super::card::{Band, Rate, Uplift, Version};
+use super::exact::Exact;
 use super::names::MatchedBy;
 use super::terms::{Factor, greatest_common_divisor};
 use super::{Book, Call, Meter, Row, Tier, Unit};
@@ -92,8 +94,21 @@ pub struct Line<'b> {
     pub cost: Option<Usd>,
 }
 
+/// What decides which rates apply.
+pub(super) struct Wanted<'a> {
+    pub(super) provider: Option<&'a str>,
+    pub(super) model: Option<&'a str>,
+    pub(super) tier: Option<Tier>,
+    pub(super) region: Option<&'a str>,
+    /// The day whose rates apply.
+    pub(super) day: Date,
+    /// When the call was made: whether at an off-peak hour.
+    pub(super) at: Instant,
+    pub(super) input_tokens: i64,
+}
+
 /// The rates that apply to one call.
-struct Card<'b> {
+pub(super) struct Card<'b> {
     version: &'b Version,
     tier: Option<Tier>,
     band: Option<&'b Band>,
@@ -108,12 +123,25 @@ impl<'b> Card<'b> {
     /// What `call` is charged for at this card: what it counts, and the call itself where that has a price.
     fn charges<'a>(&self, call: &Call<'a>) -> impl Iterator<Item = Charge<'a>> + use<'a, 'b> {
         let band = self.band;
-        let stated = move |charge: &Charge<'_>| {
-            !charge.only_if_stated || charge.meter.and_then(|meter| band?.rate(meter)).is_some()
-        };
-        let per_call = band.and_then(|band| band.rate(Meter::Request));
-        let request = per_call.map(|_| Charge::of("request", Some(Meter::Request), Usd::from_pico(ONE)));
-        call.charges().filter(stated).chain(request)
+        let request = band.and_then(|band| band.rate(Meter::Request));
+        let request = request.map(|_| Charge::of("request", Some(Meter::Request), Usd::from_pico(ONE)));
+        call.charges().filter(move |charge| is_charged(band, charge)).chain(request)
+    }
+
+    /// What `charges`, sums over `calls` calls at this card, come to, each times what stands beside it.
+    pub(super) fn exact_total<'a>(
+        &self,
+        charges: impl Iterator<Item = (Charge<'a>, Usd)>,
+        calls: (Charge<'a>, Usd),
+    ) -> Result<Exact, PriceStatus> {
+        let per_call = self.rate(&calls.0).map(|_| calls);
+        let charged = charges.filter(|(charge, _)| is_charged(self.band, charge)).chain(per_call);
+        charged
+            .map(|(charge, times)| {
+                let rate = self.rate(&charge).ok_or(PriceStatus::UnknownMeter)?;
+                Ok(Exact::product(charge.quantity, rate.nano, times, self.factor(&charge)))
+            })
+            .sum()
     }
 
     /// What `charge` is in a sheet: tools have one price in every tier.
@@ -235,7 +263,7 @@ impl Book {
         Explanation {
             rated: self.price(call),
             in_force: version.map(|version| (version.from, version.to)),
-            tier: call.tier().map(|tier| version.map_or(tier, |version| in_hours(tier, version, call))),
+            tier: call.tier().map(|tier| version.map_or(tier, |version| in_hours(tier, version, call.at))),
             uplifted: card.as_ref().is_some_and(|card| card.uplift.is_some()),
             discount: version.and_then(Version::discount).and_then(|discount| self.row(discount.row)),
             product: self.product_name(call),
@@ -251,24 +279,53 @@ impl Book {
 
     /// The rates for `call`, or why none apply.
     fn card(&self, call: &Call<'_>) -> Result<Card<'_>, PriceStatus> {
-        if call.gateway_cache_hit {
-            return Err(PriceStatus::GatewayCache);
+        if let Some(status) = call.unpriceable() {
+            return Err(status);
         }
-        if call.is_provisioned() {
-            return Err(PriceStatus::Provisioned);
-        }
-        if let Some(problem) = call.usage_problem() {
-            return Err(problem);
-        }
-        let provider = call.provider.ok_or(PriceStatus::UnknownProvider)?;
-        let (index, _) = self.names().find(provider, call.model())?;
-        let product = self.product(index).ok_or(PriceStatus::UnknownModel)?;
-        let version = product.version(call.at.date()).ok_or(PriceStatus::NotInForce)?;
-        let input_tokens = call.tokens.input.unwrap_or(0);
-        let tier = call.tier().map(|tier| in_hours(tier, version, call));
-        let band = tier.and_then(|tier| version.band(tier, input_tokens));
-        Ok(Card { version, tier, band, uplift: version.uplift(call.region) })
+        self.card_of(&Wanted {
+            provider: call.provider,
+            model: call.model(),
+            tier: call.tier(),
+            region: call.region,
+            day: call.at.date(),
+            at: call.at,
+            input_tokens: call.tokens.input.unwrap_or(0),
+        })
     }
+
+    pub(super) fn card_of(&self, wanted: &Wanted<'_>) -> Result<Card<'_>, PriceStatus> {
+        let provider = wanted.provider.ok_or(PriceStatus::UnknownProvider)?;
+        let version = self.sold_as(provider, wanted.model)?.version(wanted.day).ok_or(PriceStatus::NotInForce)?;
+        let tier = wanted.tier.map(|tier| in_hours(tier, version, wanted.at));
+        let band = tier.and_then(|tier| version.band(tier, wanted.input_tokens));
+        Ok(Card { version, tier, band, uplift: version.uplift(wanted.region) })
+    }
+
+    fn sold_as(&self, provider: &str, model: Option<&str>) -> Result<&Product, PriceStatus> {
+        let (index, _) = self.names().find(provider, model)?;
+        self.product(index).ok_or(PriceStatus::UnknownModel)
+    }
+
+    /// Whether `model` of `provider` has rates, on `day` if one is given.
+    ///
+    /// # Errors
+    /// [`PriceStatus::UnknownProvider`], [`PriceStatus::UnknownModel`], [`PriceStatus::NotInForce`].
+    pub fn has_rates(&self, provider: &str, model: &str, day: Option<Date>) -> Result<(), PriceStatus> {
+        let product = self.sold_as(provider, Some(model))?;
+        let is_in_force = day.is_none_or(|day| product.version(day).is_some());
+        if is_in_force { Ok(()) } else { Err(PriceStatus::NotInForce) }
+    }
+
+    /// Whether two names mean one product of `provider`.
+    pub fn is_same_product(&self, provider: &str, model: &str, other: &str) -> bool {
+        let named = |model| self.names().find(provider, Some(model)).ok().map(|(index, _)| index);
+        model == other || named(model).is_some_and(|product| named(other) == Some(product))
+    }
+}
+
+/// What costs something only where it has a rate of its own is not charged elsewhere.
+fn is_charged(band: Option<&Band>, charge: &Charge<'_>) -> bool {
+    !charge.only_if_stated || charge.meter.and_then(|meter| band?.rate(meter)).is_some()
 }
 
 /// The largest unit, up to `grain`, of which the quantity is a whole number.
@@ -277,8 +334,8 @@ fn grain_of(charge: &Charge<'_>, grain: i128) -> i128 {
 }
 
 /// The ordinary service has other rates at some hours.
-fn in_hours(tier: Tier, version: &Version, call: &Call<'_>) -> Tier {
-    if tier == Tier::Standard && version.is_off_peak(call.at) { Tier::OffPeak } else { tier }
+fn in_hours(tier: Tier, version: &Version, at: Instant) -> Tier {
+    if tier == Tier::Standard && version.is_off_peak(at) { Tier::OffPeak } else { tier }
 }
 
 /// How many of what [`Card::term`] returns make 10⁻¹² dollars, before the factor: quantities come in 10⁻¹², rates in 10⁻⁹

@@ -122,6 +122,11 @@ impl Meter {
         matches!(self, Self::Input | Self::Output) || self.parent().is_some()
     }
 
+    /// Whether it counts tokens of an answer.
+    pub const fn is_output_tokens(self) -> bool {
+        matches!(self, Self::Output | Self::OutputReasoning | Self::OutputAudio | Self::OutputImage)
+    }
+
     /// Whether it counts what a provider does beside the model, at one price in every tier.
     pub(super) const fn is_tool(self) -> bool {
         matches!(
@@ -136,7 +141,7 @@ impl Meter {
     }
 
     /// Whether its rows say under which terms the others hold, and count nothing themselves.
-    pub(super) const fn is_term(self) -> bool {
+    pub const fn is_term(self) -> bool {
         matches!(
             self,
             Self::OffPeakHours
@@ -200,12 +205,17 @@ pub(super) const DAY_MINUTES: u16 = 1_440;
 impl Hours {
     /// Whether `at` lies in it.
     pub fn contains(&self, at: Instant) -> bool {
-        const MICROS_A_MINUTE: i64 = 60_000_000;
-        // 1970-01-01 was a Thursday.
-        let weekday = (i64::from(at.date().days()) + 3).rem_euclid(7) + 1;
-        let minute = at.micros().div_euclid(MICROS_A_MINUTE).rem_euclid(i64::from(DAY_MINUTES));
+        let minute = minute_of_week(at);
+        let (weekday, minute) = (minute / i64::from(DAY_MINUTES) + 1, minute % i64::from(DAY_MINUTES));
         (i64::from(self.first_weekday)..=i64::from(self.last_weekday)).contains(&weekday)
             && (i64::from(self.from_minute)..i64::from(self.to_minute)).contains(&minute)
+    }
+
+    /// The minutes of the week at which it begins and ends.
+    pub(super) fn bounds(&self) -> impl Iterator<Item = i64> {
+        let (from, to) = (i64::from(self.from_minute), i64::from(self.to_minute));
+        let days = (i64::from(self.first_weekday)..=i64::from(self.last_weekday)).map(|day| day - 1);
+        days.flat_map(move |day| [from, to].map(|minute| day * i64::from(DAY_MINUTES) + minute))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -224,6 +234,14 @@ impl Hours {
             && hours.from_minute < hours.to_minute;
         Some(hours).filter(|hours| is_some && hours.to_string() == text)
     }
+}
+
+/// Minutes since the beginning of Monday, UTC.
+pub(super) fn minute_of_week(at: Instant) -> i64 {
+    const MICROS_A_MINUTE: i64 = 60_000_000;
+    const WEEK_MINUTES: i64 = 7 * DAY_MINUTES as i64;
+    // 1970-01-01 was a Thursday.
+    (at.micros().div_euclid(MICROS_A_MINUTE) + 3 * i64::from(DAY_MINUTES)).rem_euclid(WEEK_MINUTES)
 }
 
 /// `16:30`, up to `24:00`.
