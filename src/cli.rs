@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     config, decode, demo, doctor, evidence, export, gate, import, ingest, keys, prices, prove, quarantine, query,
-    receive, registry, report, reprice, seal, status, verify,
+    receive, registry, report, reprice, seal, simulate, status, verify,
 };
 
 /// The append-only ledger of a company's AI usage.
@@ -92,6 +92,8 @@ pub(crate) enum Command {
     /// Say what calls are: workloads, contracts, features, models.
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
+    /// Show what recorded traffic would cost otherwise.
+    Simulate(Box<simulate::SimulateArgs>),
     /// Record what was done beside the calls: tests of an alternative, rehearsals, audits.
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),

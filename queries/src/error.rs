@@ -110,6 +110,15 @@ pub enum Error {
     /// A model has no price.
     #[error("there is no price for `{provider}/{model}`: {status}")]
     NotPriced { provider: String, model: String, status: &'static str },
+    /// A file of scenarios has faults.
+    #[error("the scenarios have {}", list_faults(.faults))]
+    Scenarios { faults: Vec<Fault> },
+    /// A scenario names a model that has no price.
+    #[error(
+        "scenario `{scenario}`: there is no price for `{model}` ({status}){}",
+        names::suggestion(.nearest.as_deref())
+    )]
+    UnknownTarget { scenario: String, model: String, status: &'static str, nearest: Option<String> },
     /// The person asked to stop.
     #[error("the query was stopped as asked")]
     Interrupted,
@@ -155,6 +164,8 @@ impl Error {
         "QUERIES-035",
         "QUERIES-036",
         "QUERIES-037",
+        "QUERIES-040",
+        "QUERIES-041",
         "QUERIES-099",
     ];
 
@@ -268,6 +279,8 @@ impl Report for Error {
             Self::UnknownWorkload { .. } => "QUERIES-035",
             Self::NotPriced { .. } => "QUERIES-036",
             Self::UnknownContract { .. } => "QUERIES-037",
+            Self::Scenarios { .. } => "QUERIES-040",
+            Self::UnknownTarget { .. } => "QUERIES-041",
             Self::Ledger(error) => error.code(),
             Self::Internal { .. } => "QUERIES-099",
         }
@@ -296,8 +309,9 @@ impl Report for Error {
             | Self::UnknownEntry { .. }
             | Self::UnknownWorkload { .. }
             | Self::NotPriced { .. }
+            | Self::UnknownTarget { .. }
             | Self::UnknownContract { .. } => Kind::Usage,
-            Self::Registry { .. } => Kind::Refused,
+            Self::Registry { .. } | Self::Scenarios { .. } => Kind::Refused,
             Self::Timeout { .. }
             | Self::Interrupted
             | Self::Output { .. }
@@ -334,7 +348,11 @@ impl Report for Error {
                 "the registry has no contracts; `daybook registry import DIR` stores one that has".into()
             }
             Self::UnknownContract { valid, .. } => format!("there are {}", list(valid)),
-            Self::NotPriced { .. } => {
+            Self::Scenarios { .. } => {
+                "docs/simulation.md describes every key; `daybook simulate --example` prints a file to begin with"
+                    .into()
+            }
+            Self::NotPriced { .. } | Self::UnknownTarget { .. } => {
                 "`daybook prices list` prints what has a price; `daybook prices import FILE` adds prices".into()
             }
             Self::UnknownColumn { valid, .. } if valid.is_empty() => return None,

@@ -21,7 +21,8 @@
 //! ```
 //!
 //! `session` opens and runs, `catalog` and `statistics` choose files, `statement` keeps out what writes, `as_of` finds
-//! states, `limits` bounds memory, `render` writes rows, [`report`] holds questions with a fixed form, [`focus`] writes bills, `names` and `error` say what was meant.
+//! states, `limits` bounds memory, `render` writes rows, [`report`] holds questions with a fixed form, [`focus`] writes bills,
+//! [`mod@simulate`] replays calls at other prices, `names` and `error` say what was meant.
 #![deny(clippy::float_arithmetic)]
 
 mod as_of;
@@ -35,6 +36,7 @@ pub mod registry;
 mod render;
 pub mod report;
 mod session;
+pub mod simulate;
 mod statement;
 mod statistics;
 pub mod views;

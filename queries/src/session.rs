@@ -243,6 +243,20 @@ impl Session {
         self.execute(self.parse_one(sql)?).await
     }
 
+    /// Starts the one statement in `sql`; its rows come in parts, to be read side by side.
+    pub(crate) async fn run_in_parts(&self, sql: &str) -> Result<Vec<Rows>, Error> {
+        let deadline = self.timeout.map(|limit| (tokio::time::Instant::now() + limit, limit));
+        let frame = self.sql(sql).await?;
+        let start = frame.execute_stream_partitioned();
+        let streams = within(deadline, Box::pin(start)).await?.map_err(|error| self.diagnose(error))?;
+        Ok(streams.into_iter().map(|stream| Rows { stream, deadline, session: self.clone() }).collect())
+    }
+
+    /// Bytes of memory all queries together may use.
+    pub(crate) fn memory_bytes_max(&self) -> usize {
+        self.memory_bytes_max
+    }
+
     fn parse_one(&self, sql: &str) -> Result<Statement, Error> {
         let [statement] = <[Statement; 1]>::try_from(self.parse(sql)?).map_err(|statements| Error::Invalid {
             message: format!("one statement was expected, {} were given", statements.len()),

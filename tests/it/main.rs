@@ -15,6 +15,7 @@ mod receive;
 mod registry;
 mod round_trip;
 mod seal;
+mod simulate;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

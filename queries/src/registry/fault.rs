@@ -17,7 +17,7 @@ pub struct Fault {
 
 impl Fault {
     /// The fault at byte `offset` of `text`.
-    pub(super) fn at(file: &str, text: &str, offset: usize, message: String) -> Self {
+    pub(crate) fn at(file: &str, text: &str, offset: usize, message: String) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.matches('\n').count() + 1;

@@ -12,7 +12,7 @@ use super::pattern::Pattern;
 use crate::names;
 
 /// One file while it is read.
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     file: &'a str,
     text: &'a str,
     faults: RefCell<Vec<Fault>>,
@@ -20,7 +20,7 @@ pub(super) struct Document<'a> {
 
 impl<'a> Document<'a> {
     /// Reads `text` as TOML and hands its root table to `read`; what is wrong goes to `faults`.
-    pub(super) fn read<T: Default>(
+    pub(crate) fn read<T: Default>(
         file: &'a str,
         text: &'a str,
         faults: &mut Vec<Fault>,
@@ -51,7 +51,7 @@ impl<'a> Document<'a> {
 }
 
 /// One table of a file. Each getter notes its key as known; a wrong value is a fault and reads as absent.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     document: &'a Document<'a>,
     table: &'a DeTable<'a>,
     offset: usize,
@@ -66,24 +66,34 @@ impl<'a> Fields<'a> {
     }
 
     /// The 1-based line the table begins at.
-    pub(super) fn line(&self) -> usize {
+    pub(crate) fn line(&self) -> usize {
         Fault::at("", self.document.text, self.offset, String::new()).line
     }
 
     /// Notes a fault of the table as a whole.
-    pub(super) fn fault(&self, message: impl Into<String>) {
+    pub(crate) fn fault(&self, message: impl Into<String>) {
         self.document.fault(self.offset, message.into());
     }
 
     /// Notes a fault of the value of `key`.
-    pub(super) fn fault_at(&self, key: &'static str, message: impl Into<String>) {
+    pub(crate) fn fault_at(&self, key: &'static str, message: impl Into<String>) {
         let offset = self.table.get(key).map_or(self.offset, |value| value.span().start);
         self.document.fault(offset, message.into());
     }
 
     /// Whether the table has `key`.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// Whether `key` holds a table.
+    pub(crate) fn is_table(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| value.get_ref().is_table())
+    }
+
+    /// Whether `key` holds the text `word`.
+    pub(crate) fn is_text(&self, key: &str, word: &str) -> bool {
+        self.table.get(key).is_some_and(|value| value.get_ref().as_str() == Some(word))
     }
 
     fn value(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
@@ -97,7 +107,7 @@ impl<'a> Fields<'a> {
     }
 
     /// `value`, or a fault that `key` is missing. A key that is there but wrong has its fault already.
-    pub(super) fn need<T>(&self, key: &'static str, value: Option<T>) -> Option<T> {
+    pub(crate) fn need<T>(&self, key: &'static str, value: Option<T>) -> Option<T> {
         if value.is_none() && !self.has(key) {
             self.fault(format!("{} has no `{key}`", self.name));
         }
@@ -105,7 +115,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Text that is not empty.
-    pub(super) fn text(&self, key: &'static str) -> Option<String> {
+    pub(crate) fn text(&self, key: &'static str) -> Option<String> {
         let value = self.value(key)?;
         match value.get_ref().as_str().map(str::trim) {
             Some("") => self.document.fault(value.span().start, format!("`{key}` is empty")),
@@ -137,17 +147,17 @@ impl<'a> Fields<'a> {
     }
 
     /// A text, or a list of texts.
-    pub(super) fn texts(&self, key: &'static str) -> Vec<String> {
+    pub(crate) fn texts(&self, key: &'static str) -> Vec<String> {
         self.texts_with_places(key).into_iter().map(|(_, text)| text).collect()
     }
 
     /// A pattern, or a list of patterns.
-    pub(super) fn patterns(&self, key: &'static str) -> Vec<Pattern> {
+    pub(crate) fn patterns(&self, key: &'static str) -> Vec<Pattern> {
         self.texts_with_places(key).into_iter().map(|(_, text)| Pattern::new(&text)).collect()
     }
 
     /// One of the words `all` have.
-    pub(super) fn word<T: Copy>(&self, key: &'static str, all: &[T], word: fn(T) -> &'static str) -> Option<T> {
+    pub(crate) fn word<T: Copy>(&self, key: &'static str, all: &[T], word: fn(T) -> &'static str) -> Option<T> {
         let text = self.text(key)?;
         let found = self.one_of(key, &text, all, word);
         if found.is_none() {
@@ -157,7 +167,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Some of the words `all` have.
-    pub(super) fn some_words<T: Copy>(&self, key: &'static str, all: &[T], word: fn(T) -> &'static str) -> Vec<T> {
+    pub(crate) fn some_words<T: Copy>(&self, key: &'static str, all: &[T], word: fn(T) -> &'static str) -> Vec<T> {
         let texts = self.texts_with_places(key);
         let known = texts.iter().filter_map(|(offset, text)| {
             let found = self.one_of(key, text, all, word);
@@ -174,7 +184,7 @@ impl<'a> Fields<'a> {
     }
 
     /// True or false.
-    pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
+    pub(crate) fn flag(&self, key: &'static str) -> Option<bool> {
         let value = self.value(key)?;
         let flag = value.get_ref().as_bool();
         if flag.is_none() {
@@ -184,7 +194,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A whole number of `range`.
-    pub(super) fn whole(&self, key: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
+    pub(crate) fn whole(&self, key: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
         let value = self.value(key)?;
         let wanted = format!("a whole number from {} to {}", range.start(), range.end());
         let Some(number) = value.get_ref().as_integer() else {
@@ -199,7 +209,7 @@ impl<'a> Fields<'a> {
     }
 
     /// An exact decimal of `range`, written as a number or as text; never through a float.
-    pub(super) fn decimal(&self, key: &'static str, range: RangeInclusive<Usd>) -> Option<Usd> {
+    pub(crate) fn decimal(&self, key: &'static str, range: RangeInclusive<Usd>) -> Option<Usd> {
         let value = self.value(key)?;
         let wanted = format!("a decimal from {} to {}", short(*range.start()), short(*range.end()));
         let text = match value.get_ref() {
@@ -219,7 +229,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A day: `2026-11-20`, with or without quotes.
-    pub(super) fn day(&self, key: &'static str) -> Option<Date> {
+    pub(crate) fn day(&self, key: &'static str) -> Option<Date> {
         let value = self.value(key)?;
         let text = match value.get_ref() {
             DeValue::String(text) => text.to_string(),
@@ -234,7 +244,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The pairs of a table of patterns, in the order of their keys: `tags = { app = "support-*" }`.
-    pub(super) fn pattern_pairs(&self, key: &'static str) -> Vec<(String, Vec<Pattern>)> {
+    pub(crate) fn pattern_pairs(&self, key: &'static str) -> Vec<(String, Vec<Pattern>)> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let Some(table) = value.get_ref().as_table() else {
             self.wrong(key, value, "a table of patterns");
@@ -256,7 +266,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The tables of an array of tables, or an inline list of tables, called `name` in messages.
-    pub(super) fn tables(&self, key: &'static str, name: &'static str) -> Vec<Self> {
+    pub(crate) fn tables(&self, key: &'static str, name: &'static str) -> Vec<Self> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
             self.wrong(key, value, &format!("tables written as {name}"));
@@ -273,7 +283,7 @@ impl<'a> Fields<'a> {
     }
 
     /// An inline table, called `name` in messages.
-    pub(super) fn table(&self, key: &'static str, name: &'static str) -> Option<Self> {
+    pub(crate) fn table(&self, key: &'static str, name: &'static str) -> Option<Self> {
         let value = self.value(key)?;
         match value.get_ref().as_table() {
             Some(table) => Some(Fields::new(self.document, table, value.span().start, name)),
@@ -285,7 +295,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Notes every key nobody asked for. Call it last.
-    pub(super) fn refuse_unknown(&self) {
+    pub(crate) fn refuse_unknown(&self) {
         let known = self.known.borrow();
         for (key, _) in self.table.iter().filter(|(key, _)| !known.iter().any(|known| *known == key.get_ref())) {
             let name = key.get_ref();
@@ -300,7 +310,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The message about a text that is none of the words of `all`.
-pub(super) fn unknown_word<T: Copy>(key: &str, text: &str, all: &[T], word: fn(T) -> &'static str) -> String {
+pub(crate) fn unknown_word<T: Copy>(key: &str, text: &str, all: &[T], word: fn(T) -> &'static str) -> String {
     let words = || all.iter().map(|candidate| word(*candidate));
     match names::nearest(text, words()) {
         Some(nearest) => format!("`{key}` is `{text}`; did you mean `{nearest}`?"),

@@ -19,7 +19,7 @@ mod contract;
 mod explain;
 mod fault;
 mod feature;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod functions;
 mod model;
 mod pattern;

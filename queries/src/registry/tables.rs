@@ -13,7 +13,7 @@ use datafusion::error::Result;
 use datafusion::prelude::SessionContext;
 use daybook_ledger::{ColumnKind, Date, Usd};
 
-use super::{ClauseKind, ModelRef, Pattern, Registry};
+use super::{ClauseKind, Pattern, Registry};
 
 /// A table of the registry in SQL.
 #[derive(Debug)]
@@ -170,11 +170,11 @@ pub(crate) fn register(context: &SessionContext, registry: &Registry) -> Result<
     Ok(())
 }
 
-fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
+pub(crate) fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
     Arc::new(values.collect::<StringArray>())
 }
 
-fn whole(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
+pub(crate) fn whole(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
     Arc::new(values.collect::<Int64Array>())
 }
 
@@ -182,7 +182,7 @@ fn days(values: impl Iterator<Item = Option<Date>>) -> ArrayRef {
     Arc::new(values.map(|day| day.map(Date::days)).collect::<Date32Array>())
 }
 
-fn amounts(values: impl Iterator<Item = Option<Usd>>) -> ArrayRef {
+pub(crate) fn amounts(values: impl Iterator<Item = Option<Usd>>) -> ArrayRef {
     let amounts = values.map(|amount| amount.map(Usd::pico)).collect::<Decimal128Array>();
     Arc::new(amounts.with_data_type(ColumnKind::Decimal.data_type()))
 }
@@ -199,20 +199,16 @@ fn as_texts(patterns: &[Pattern]) -> Vec<String> {
     patterns.iter().map(ToString::to_string).collect()
 }
 
-fn as_text(model: &ModelRef) -> String {
-    format!("{}/{}", model.provider, model.model)
-}
-
 fn workloads(registry: &Registry) -> Vec<ArrayRef> {
     let all = || registry.workloads.iter();
-    let fallbacks: Vec<_> = all().map(|workload| workload.fallback.as_ref().map(as_text)).collect();
+    let fallbacks: Vec<_> = all().map(|workload| workload.fallback.as_ref().map(ToString::to_string)).collect();
     vec![
         texts(all().map(|workload| Some(workload.name.as_str()))),
         texts(all().map(|workload| workload.owner.as_deref())),
         texts(all().map(|workload| workload.declared_segment.map(super::Segment::as_str))),
         lists(all().map(|workload| as_texts(&workload.approved_providers))),
         lists(all().map(|workload| as_texts(&workload.approved_models))),
-        lists(all().map(|workload| workload.alternatives.iter().map(as_text).collect())),
+        lists(all().map(|workload| workload.alternatives.iter().map(ToString::to_string).collect())),
         texts(fallbacks.iter().map(Option::as_deref)),
         whole(all().map(|workload| Some(workload.option_window_days))),
     ]

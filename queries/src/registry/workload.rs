@@ -68,6 +68,21 @@ pub struct ModelRef {
     pub model: String,
 }
 
+impl ModelRef {
+    pub(crate) fn read(fields: &Fields<'_>) -> Option<Self> {
+        let provider = fields.need("provider", fields.text("provider"));
+        let model = fields.need("model", fields.text("model"));
+        fields.refuse_unknown();
+        Some(Self { provider: provider?, model: model? })
+    }
+}
+
+impl std::fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.provider, self.model)
+    }
+}
+
 /// Conditions that all must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -225,20 +240,13 @@ fn read_workload(fields: &Fields<'_>) -> Option<Workload> {
         declared_segment: fields.word("declared_segment", Segment::ALL, Segment::as_str),
         approved_providers: fields.patterns("approved_providers"),
         approved_models: fields.patterns("approved_models"),
-        alternatives: fields.tables("alternatives", "alternatives").iter().filter_map(model_ref).collect(),
-        fallback: fields.table("fallback", "fallback").as_ref().and_then(model_ref),
+        alternatives: fields.tables("alternatives", "alternatives").iter().filter_map(ModelRef::read).collect(),
+        fallback: fields.table("fallback", "fallback").as_ref().and_then(ModelRef::read),
         option_window_days: fields.whole("option_window_days", 1..=3_650).unwrap_or(OPTION_WINDOW_DAYS),
         rules,
     };
     fields.refuse_unknown();
     name.map(|_| workload)
-}
-
-fn model_ref(fields: &Fields<'_>) -> Option<ModelRef> {
-    let provider = fields.need("provider", fields.text("provider"));
-    let model = fields.need("model", fields.text("model"));
-    fields.refuse_unknown();
-    Some(ModelRef { provider: provider?, model: model? })
 }
 
 fn read_rule(fields: &Fields<'_>) -> Rule {

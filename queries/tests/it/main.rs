@@ -11,4 +11,5 @@ mod registry;
 mod render;
 mod report;
 mod session;
+mod simulate;
 mod sql;

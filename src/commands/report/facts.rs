@@ -24,7 +24,7 @@ use crate::report::Failure;
 pub(crate) struct FactsArgs {
     /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
     #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    pub(crate) ledger: Option<String>,
     /// The state to read: a version of `usage` or an RFC 3339 instant [default: the newest].
     #[arg(long, value_name = "VERSION|TIME")]
     as_of: Option<String>,
@@ -35,7 +35,7 @@ pub(crate) struct FactsArgs {
     format: Format,
     /// Prints the queries instead of their answers.
     #[arg(long)]
-    sql: bool,
+    pub(crate) sql: bool,
 }
 
 /// Flags of `daybook report lockin`.
@@ -89,7 +89,7 @@ pub(crate) struct SpendArgs {
     facts: FactsArgs,
 }
 
-fn parse_model(text: &str) -> Result<ModelRef, String> {
+pub(crate) fn parse_model(text: &str) -> Result<ModelRef, String> {
     let (provider, model) = text.split_once('/').ok_or_else(|| format!("`{text}` is not PROVIDER/MODEL"))?;
     Ok(ModelRef { provider: provider.into(), model: model.into() })
 }
@@ -128,7 +128,7 @@ pub(super) async fn run_spend(args: SpendArgs, layers: &mut Layers) -> Result<Ex
     show(&session, vec![spend(&options)], None, &args.facts).await
 }
 
-async fn open(args: &FactsArgs, time_zone: &str, layers: &mut Layers) -> Result<Session, Failure> {
+pub(crate) async fn open(args: &FactsArgs, time_zone: &str, layers: &mut Layers) -> Result<Session, Failure> {
     let options = SessionOptions {
         as_of: args.as_of.as_deref().map(str::parse).transpose()?,
         time_zone: time_zone.into(),
@@ -139,7 +139,7 @@ async fn open(args: &FactsArgs, time_zone: &str, layers: &mut Layers) -> Result<
     Ok(Session::open(&ledger, options).await?)
 }
 
-async fn show(
+pub(crate) async fn show(
     session: &Session,
     sections: Vec<Section>,
     only: Option<&str>,

@@ -1,7 +1,7 @@
 //! `daybook report`: questions with a fixed form.
 
 mod diff;
-mod facts;
+pub(crate) mod facts;
 mod focus;
 mod reconcile;
 
