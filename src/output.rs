@@ -1,7 +1,11 @@
 //! The only code that prints: data to stdout, talk to stderr.
 
 use std::fmt::Display;
-use std::io::{IsTerminal as _, Write as _};
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+
+use crate::report::Failure;
 
 /// Where data goes.
 pub(crate) fn data() -> std::io::Stdout {
@@ -24,4 +28,63 @@ pub(crate) fn print(line: impl Display) -> std::io::Result<()> {
 /// Says something beside the data. Nobody to hear it is no reason to stop.
 pub(crate) fn say(text: impl Display) {
     writeln!(std::io::stderr().lock(), "{text}").ok();
+}
+
+/// A file that appears under its name once it is whole, over what was there.
+pub(crate) struct OutFile {
+    path: PathBuf,
+    partial: PathBuf,
+    file: BufWriter<File>,
+    bytes: u64,
+}
+
+impl OutFile {
+    /// # Errors
+    /// CLI-031.
+    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let file = BufWriter::new(File::create(&partial).map_err(|error| unwritable(path, error))?);
+        Ok(Self { path: path.into(), partial, file, bytes: 0 })
+    }
+
+    /// Gives the file its name and says so.
+    ///
+    /// # Errors
+    /// CLI-031.
+    pub(crate) fn finish(mut self, quiet: bool) -> Result<(), Failure> {
+        let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        let done = synced.and_then(|()| std::fs::rename(&self.partial, &self.path));
+        done.map_err(|error| unwritable(&self.path, error))?;
+        if !quiet {
+            say(format_args!("{}: {} bytes", self.path.display(), self.bytes));
+        }
+        Ok(())
+    }
+}
+
+impl Write for OutFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for OutFile {
+    /// After [`OutFile::finish`] there is nothing under that name.
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.partial).ok();
+    }
+}
+
+/// The failure to write `path`.
+pub(crate) fn unwritable(path: &Path, error: std::io::Error) -> Failure {
+    Failure::new("CLI-031", &format!("{} cannot be written", path.display()), error)
+        .with_hint("name a file in a folder that exists; what stood under that name is unchanged")
 }

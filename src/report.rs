@@ -44,6 +44,11 @@ impl Failure {
         Self { kind, ..self }
     }
 
+    /// The same failure, with what to do about it.
+    pub(crate) fn with_hint(self, hint: &str) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
     /// A failure with nothing behind it.
     pub(crate) fn plain(code: &'static str, kind: Kind, message: String, hint: Option<String>) -> Self {
         Self { code, kind, message, causes: Vec::new(), hint, broken_pipe: false }

@@ -53,7 +53,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Prices(command) => prices::run(command, &mut layers).await,
         Command::Reprice(args) => reprice::run(args, &mut layers).await,
         Command::Report(command) => report::run(command, &mut layers, quiet).await,
-        Command::Simulate(args) => simulate::run(*args, &mut layers).await,
+        Command::Simulate(args) => simulate::run(*args, &mut layers, quiet).await,
         Command::Evidence(command) => evidence::run(command, &mut layers).await,
         Command::Gate(args) => gate::run(args, &mut layers).await,
         Command::Registry(command) => registry::run(command, &mut layers).await,

@@ -8,13 +8,14 @@ use clap::Args;
 use daybook_ledger::price::{Book, PricesOf};
 use daybook_ledger::{Clock as _, Date, Ledger, SystemClock, Usd};
 use daybook_queries::registry::ModelRef;
-use daybook_queries::report::Section;
+use daybook_queries::report::{Report, Section};
 use daybook_queries::simulate::{
     EXAMPLE, Priced, Project, Range, Scenario, Scenarios, SimulateOptions, Window, replay_sql, sections, simulate,
 };
 
 use super::prices::{Dates, parse_day, read_sheet};
-use super::report::facts::{FactsArgs, open, parse_model, show};
+use super::report::facts::parse_model;
+use super::report::show::TablesArgs;
 use crate::config::Layers;
 use crate::output;
 use crate::report::Failure;
@@ -42,11 +43,8 @@ pub(crate) struct SimulateArgs {
     /// Replays the calls of this workload only.
     #[arg(long, value_name = "WORKLOAD")]
     workload: Option<String>,
-    /// Shows one table, by its name in JSON.
-    #[arg(long, value_name = "TABLE")]
-    only: Option<String>,
     #[command(flatten)]
-    facts: FactsArgs,
+    tables: TablesArgs,
 }
 
 #[derive(Debug, Args)]
@@ -78,20 +76,21 @@ fn parse_prices_of(text: &str) -> Result<PricesOf, String> {
     }
 }
 
-pub(crate) async fn run(args: SimulateArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(args: SimulateArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     if args.what.example {
         output::print(EXAMPLE.trim_end()).map_err(Failure::unprintable)?;
         return Ok(ExitCode::SUCCESS);
     }
     let window = Window { from: args.from, until: args.until, workload: args.workload.clone() };
-    let session = open(&args.facts, "UTC", layers).await?;
-    if args.facts.sql {
-        let (name, title) = ("replay", "Every call of the window, to be summed and priced");
-        let replay = Section { name, title, note: "", sql: replay_sql(&window) };
+    let session = args.tables.show.open("UTC", layers).await?;
+    let report = |sections| Report::of("Simulation", None, sections);
+    if args.tables.show.sql {
+        let title = "Every call of the window, to be summed and priced";
+        let replay = Section::new("replay", title, "", replay_sql(&window));
         let all = std::iter::once(replay).chain(sections()).collect();
-        return show(&session, all, args.only.as_deref(), &args.facts).await;
+        return args.tables.show(&session, report(all), quiet).await;
     }
-    let ledger = Ledger::open(&layers.ledger(args.facts.ledger.clone())).await?;
+    let ledger = Ledger::open(&layers.ledger(args.tables.show.ledger.clone())).await?;
     let book = Arc::new(Book::load(&ledger).await?);
     let file = args.what.scenario.as_deref().map(read_scenarios).transpose()?.unwrap_or_else(Scenarios::none);
     let today = PricesOf::Day(SystemClock.now().date());
@@ -99,7 +98,7 @@ pub(crate) async fn run(args: SimulateArgs, layers: &mut Layers) -> Result<ExitC
         SimulateOptions { window, prices_of: args.on.or(file.prices_of).unwrap_or(today), growth: file.growth };
     let scenarios = priced(&args, file.scenarios, &book)?;
     let sections = simulate(&session, &book, &scenarios, &options).await?;
-    show(&session, sections, args.only.as_deref(), &args.facts).await
+    args.tables.show(&session, report(sections), quiet).await
 }
 
 fn read_scenarios(file: &Path) -> Result<Scenarios, Failure> {

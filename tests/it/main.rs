@@ -13,6 +13,7 @@ mod prices;
 mod quarantine;
 mod receive;
 mod registry;
+mod reports;
 mod round_trip;
 mod seal;
 mod simulate;

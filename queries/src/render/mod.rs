@@ -3,6 +3,7 @@
 
 mod cells;
 mod csv;
+pub(crate) mod html;
 mod json;
 mod markdown;
 mod parquet;
@@ -35,14 +36,17 @@ pub enum Format {
     Ndjson,
     /// A table in Markdown; null is an empty cell.
     Markdown,
+    /// A page that needs nothing but itself, for people: numbers are rounded beside their exact value, and null is said to
+    /// be not known.
+    Html,
     /// A Parquet file, zstd.
     Parquet,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 7] =
-        [Self::Table, Self::Csv, Self::Tsv, Self::Json, Self::Ndjson, Self::Markdown, Self::Parquet];
+    pub const ALL: [Self; 8] =
+        [Self::Table, Self::Csv, Self::Tsv, Self::Json, Self::Ndjson, Self::Markdown, Self::Html, Self::Parquet];
 
     /// Its name on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -53,6 +57,7 @@ impl Format {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Markdown => "markdown",
+            Self::Html => "html",
             Self::Parquet => "parquet",
         }
     }
@@ -102,6 +107,7 @@ fn encoder(format: Format, schema: SchemaRef, table_rows_max: u64) -> Result<Box
         Format::Json => Box::new(json::Json::new()),
         Format::Ndjson => Box::new(json::Ndjson),
         Format::Markdown => Box::new(markdown::Markdown::new(schema)),
+        Format::Html => Box::new(html::Html::new(schema)),
         Format::Parquet => Box::new(parquet::Parquet::new(&schema)?),
     })
 }

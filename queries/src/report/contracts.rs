@@ -2,52 +2,50 @@
 
 use daybook_ledger::Date;
 
-use super::Section;
+use super::{Chart, Section, Tone};
 
 /// The report, as of the day `on`.
 pub fn contracts(on: Date) -> Vec<Section> {
     let today = format!("DATE '{on}'");
     vec![
-        Section {
-            name: "calendar",
-            title: "Calendar",
-            note: "`due` is what the day asks for: `decide` between gate and notice, `notice passed` behind it, `ended` \
-                   behind the end, else `open`. Days left are negative once a day is over.",
-            sql: format!(
+        Section::new(
+            "calendar",
+            "Calendar",
+            "`due` is what the day asks for: `decide` between gate and notice, `notice passed` behind it, `ended` behind the \
+             end, else `open`. Days left are negative once a day is over.",
+            format!(
                 "SELECT contract, vendor, starts_on, ends_on, renewal, gate_on, \
                  gate_on::int - {today}::int AS days_to_gate, notice_on, notice_on::int - {today}::int AS days_to_notice, \
                  CASE WHEN ends_on < {today} THEN 'ended' WHEN notice_on < {today} THEN 'notice passed' \
                  WHEN gate_on <= {today} THEN 'decide' ELSE 'open' END AS due \
                  FROM registry_contracts ORDER BY gate_on NULLS LAST, contract"
             ),
-        },
-        Section {
-            name: "commitments",
-            title: "Commitments",
-            note: "Spend promised, and spend of calls under the contract in the period, up to the last day of the ledger. \
-                   Elapsed and used are parts of 1; unpriced calls come on top of what is used.",
-            sql: "SELECT contract, commitment, committed, list_cost, reported_cost, unpriced_calls, remaining, used, elapsed, \
-                  starts_on, ends_on, shortfall FROM commitments ORDER BY ends_on, contract, commitment"
-                .into(),
-        },
-        Section {
-            name: "spend",
-            title: "Spend",
-            note: "Calls by the contract that covers them; no name: calls that none covers.",
-            sql: "SELECT contract, provider, count(*) AS calls, count(*) - count(list_cost) AS unpriced_calls, \
-                  sum(list_cost) AS list_cost, sum(reported_cost) AS reported_cost, min(event_date) AS first_day, \
-                  max(event_date) AS last_day FROM calls GROUP BY contract, provider \
-                  ORDER BY list_cost DESC NULLS LAST, contract, provider"
-                .into(),
-        },
-        Section {
-            name: "clauses",
-            title: "Clauses",
-            note: "Missing is what was refused or is not listed.",
-            sql: "SELECT contract, string_agg(clause, ', ' ORDER BY clause) FILTER (WHERE held) AS held, \
-                  string_agg(clause, ', ' ORDER BY clause) FILTER (WHERE NOT held) AS missing \
-                  FROM registry_clauses GROUP BY contract ORDER BY contract"
-                .into(),
-        },
+        ),
+        Section::new(
+            "commitments",
+            "Commitments",
+            "Spend promised, and spend of calls under the contract in the period, up to the last day of the ledger. Elapsed \
+             and used are parts of 1; unpriced calls come on top of what is used.",
+            "SELECT contract, commitment, committed, list_cost, reported_cost, unpriced_calls, remaining, used, elapsed, \
+             starts_on, ends_on, shortfall FROM commitments ORDER BY ends_on, contract, commitment",
+        ),
+        Section::new(
+            "spend",
+            "Spend",
+            "Calls by the contract that covers them; no name: calls that none covers.",
+            "SELECT contract, provider, count(*) AS calls, count(*) - count(list_cost) AS unpriced_calls, \
+             sum(list_cost) AS list_cost, sum(reported_cost) AS reported_cost, min(event_date) AS first_day, \
+             max(event_date) AS last_day FROM calls GROUP BY contract, provider \
+             ORDER BY list_cost DESC NULLS LAST, contract, provider",
+        )
+        .drawn(Chart::Bars { label: &["contract", "provider"], value: "list_cost", tone: Tone::Free }),
+        Section::new(
+            "clauses",
+            "Clauses",
+            "Missing is what was refused or is not listed.",
+            "SELECT contract, string_agg(clause, ', ' ORDER BY clause) FILTER (WHERE held) AS held, \
+             string_agg(clause, ', ' ORDER BY clause) FILTER (WHERE NOT held) AS missing \
+             FROM registry_clauses GROUP BY contract ORDER BY contract",
+        ),
     ]
 }

@@ -24,6 +24,21 @@ pub struct GateOptions {
     pub clauses: Vec<ClauseKind>,
 }
 
+impl GateOptions {
+    /// The limits of `daybook gate` where none is given.
+    pub fn usual(contract: &str, on: Date) -> Self {
+        const PERCENT: i128 = 10_000_000_000;
+        Self {
+            contract: contract.into(),
+            on,
+            concentration_max: Usd::from_pico(80 * PERCENT),
+            unpriced_max: Usd::from_pico(PERCENT),
+            unassigned_max: Usd::from_pico(5 * PERCENT),
+            clauses: vec![ClauseKind::DataPortability],
+        }
+    }
+}
+
 /// The checks, one a row: whether it passed, what was found, what is allowed.
 ///
 /// # Errors
@@ -32,7 +47,7 @@ pub fn gate(session: &Session, options: &GateOptions) -> Result<Section, Error> 
     session.registry().need_contract(&options.contract)?;
     let note = "A check that is false is a reason to stop. Options are those of workloads with calls under the contract that \
                 are not locked in.";
-    Ok(Section { name: "gate", title: "Gate", note, sql: sql(options) })
+    Ok(Section::new("gate", "Gate", note, sql(options)))
 }
 
 /// Whether every check of `section` passed.

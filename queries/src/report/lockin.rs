@@ -3,13 +3,9 @@
 use daybook_ledger::price::{Book, Call};
 use daybook_ledger::{Entry, Instant, Operation, Tokens, Usd};
 
-use super::{Section, quoted};
+use super::{Chart, Section, Tone, quoted};
 use crate::registry::ModelRef;
 use crate::{Error, Session};
-
-fn section(name: &'static str, title: &'static str, note: &'static str, sql: impl Into<String>) -> Section {
-    Section { name, title, note, sql: sql.into() }
-}
 
 /// The report over every workload: what traffic shows beside what is declared, options, and the five forms.
 pub fn lockin() -> Vec<Section> {
@@ -20,7 +16,7 @@ pub fn lockin() -> Vec<Section> {
 
 fn overview() -> Vec<Section> {
     vec![
-        section(
+        Section::new(
             "segments",
             "Segments",
             "Calls by what they lean on themselves, over all workloads. Unpriced calls are in no dollars.",
@@ -31,8 +27,9 @@ fn overview() -> Vec<Section> {
              ELSE portable_cost END) AS list_cost \
              FROM lockin CROSS JOIN (VALUES ('locked_in', 3), ('movable', 2), ('portable', 1)) AS part(segment, rank) \
              GROUP BY part.segment, part.rank ORDER BY part.rank DESC",
-        ),
-        section(
+        )
+        .drawn(Chart::Bars { label: &["segment"], value: "list_cost", tone: Tone::Free }),
+        Section::new(
             "workloads",
             "Workloads",
             "The segment is the firmest of the rules that bind. `agrees` compares it with what the owner declares; \
@@ -41,8 +38,9 @@ fn overview() -> Vec<Section> {
             "SELECT workload, owner, declared_segment, segment, agrees, because, calls, unpriced_calls, list_cost, \
              locked_in_cost, movable_cost, portable_cost, effort_days FROM lockin \
              ORDER BY list_cost DESC NULLS LAST, workload",
-        ),
-        section(
+        )
+        .drawn(Chart::Stack { label: &["workload"], total: "list_cost", parts: Chart::SEGMENTS }),
+        Section::new(
             "options",
             "Options",
             "An option is fresh if a call or a recorded test succeeded on a second provider within the workload's window, \
@@ -66,39 +64,39 @@ fn forms() -> Vec<Section> {
         )
     };
     vec![
-        section(
+        Section::new(
             "proprietary_api",
             "Form 1: proprietary API",
             "Features of calls that others shape differently or lack. A call counts in each of its features.",
             of_form("proprietary_api"),
         ),
-        section(
+        Section::new(
             "fine_tuned_models",
             "Form 2: fine-tuned models",
             "Weights that stay with the vendor: leaving means training again.",
             of_form("fine_tuned_model"),
         ),
-        section(
+        Section::new(
             "embeddings",
             "Form 3: embeddings",
             "Leaving means to embed `input_tokens` again; `list_cost` is what that took at the prices of then. Events do \
              not say how many vectors a call made: `calls` is the least there can be.",
             of_form("embeddings"),
         ),
-        section(
+        Section::new(
             "hosted_state",
             "Form 4: data and workflow",
             "Files, vector stores and conversations kept by the vendor.",
             of_form("hosted_state"),
         ),
-        section(
+        Section::new(
             "commitments",
             "Form 5: commercial commitments",
             "Spend promised, and spend of calls under the contract in the period. Used is a part of 1.",
             "SELECT contract, vendor, commitment, committed, list_cost, unpriced_calls, remaining, used, elapsed, starts_on, \
              ends_on, shortfall, notice_on, gate_on FROM commitments ORDER BY ends_on, contract, commitment",
         ),
-        section(
+        Section::new(
             "capacity",
             "Form 5: capacity paid by the hour",
             "Calls that ran on capacity that is paid whether used or not.",
@@ -114,7 +112,7 @@ fn forms() -> Vec<Section> {
 pub fn re_embedding(book: &Book, model: &ModelRef, at: Instant) -> Result<Section, Error> {
     let usd = usd_per_million(book, model, at)?;
     let name = format!("{}/{}", model.provider, model.model).replace('\'', "''");
-    Ok(section(
+    Ok(Section::new(
         "re_embedding",
         "Form 3: embedding again",
         "The tokens embedded so far, at the list price of the model named. Texts embedded twice count twice, and another \
@@ -150,7 +148,7 @@ pub fn why(session: &Session, workload: &str) -> Result<Vec<Section>, Error> {
     session.registry().need_workload(workload)?;
     let name = quoted(workload);
     Ok(vec![
-        section(
+        Section::new(
             "verdict",
             "Verdict",
             "What traffic shows beside what the owner declares.",
@@ -159,7 +157,7 @@ pub fn why(session: &Session, workload: &str) -> Result<Vec<Section>, Error> {
                  effort_days, option, second_provider, second_provider_day, shown_by, fresh_until FROM lockin WHERE workload = {name}"
             ),
         ),
-        section(
+        Section::new(
             "rules",
             "Rules",
             "A rule binds if the share of calls that lean on the feature reaches its least share. The firmest that binds \
@@ -170,7 +168,7 @@ pub fn why(session: &Session, workload: &str) -> Result<Vec<Section>, Error> {
                  WHERE workload = {name} ORDER BY binds DESC, firmness DESC, feature"
             ),
         ),
-        section(
+        Section::new(
             "reasons",
             "Reasons",
             "Why each feature ties, what moving takes, and what others have instead.",
@@ -180,7 +178,7 @@ pub fn why(session: &Session, workload: &str) -> Result<Vec<Section>, Error> {
                  WHERE workload = {name} ORDER BY registry_features.firmness DESC, registry_features.feature"
             ),
         ),
-        section(
+        Section::new(
             "providers",
             "Providers",
             "Where it runs or was tested; the first has the most calls.",
@@ -189,7 +187,7 @@ pub fn why(session: &Session, workload: &str) -> Result<Vec<Section>, Error> {
                  last_success_day, tests, last_test_day, last_test_runs, last_test_passed FROM workload_providers WHERE workload = {name} ORDER BY rank"
             ),
         ),
-        section(
+        Section::new(
             "assignment",
             "Assignment",
             "The rules of `workloads.toml` that make a call its own, with their number among all rules.",

@@ -1,19 +1,28 @@
 //! Reports: questions with a fixed answer's shape, over a [`Session`](crate::Session).
 
+mod audit;
+mod brief;
+mod chart;
 mod contracts;
 mod diff;
+mod document;
 mod gate;
+mod html;
 mod lockin;
 mod reconcile;
 mod section;
 mod spend;
 
+pub use audit::audit;
+pub use brief::brief;
+pub use chart::{Chart, Part, Tone};
 pub use contracts::contracts;
 pub use diff::{By, Compared, DiffOptions, diff};
+pub use document::{Report, ReportPart, render_report, render_sections};
 pub use gate::{GateOptions, gate, gate_is_open};
 pub use lockin::{lockin, re_embedding, why};
 pub use reconcile::{Cause, ReconcileOptions, Reconciled, Tolerance, reconcile};
-pub use section::{Section, render_sections};
+pub use section::Section;
 pub use spend::{Dimension, Grain, SpendOptions, spend};
 
 /// `text` as a literal of SQL.

@@ -130,7 +130,7 @@ pub fn spend(options: &SpendOptions) -> Section {
          sum(list_cost) AS list_cost, sum(reported_cost) AS reported_cost FROM calls{}{group}",
         window(options)
     );
-    Section { name: "spend", title: "Spend", note: "US dollars. Unpriced calls are in no list cost.", sql }
+    Section::new("spend", "Spend", "US dollars. Unpriced calls are in no list cost.", sql)
 }
 
 /// Days of a zone reach at most one UTC day to each side: `event_date` leaves out files, `started_at` decides.

@@ -157,28 +157,24 @@ fn unknown_target(scenario: &Scenario, book: &Book, to: &ModelRef, status: Price
     Error::UnknownTarget { scenario: scenario.name.clone(), model: to.to_string(), status: status.as_str(), nearest }
 }
 
-fn section(name: &'static str, title: &'static str, note: &'static str, sql: &str) -> Section {
-    Section { name, title, note, sql: sql.into() }
-}
-
 /// The tables of a simulation, as queries over what [`simulate`] left in the session.
 pub fn sections() -> Vec<Section> {
     vec![
-        section(
+        Section::new(
             "traffic",
             "Traffic",
             "What was replayed. `base` is what it costs at the prices of the day named, `recorded_cost` what was recorded as \
              list cost when it came. Calls without a price are in neither.",
             "SELECT * FROM simulated_traffic",
         ),
-        section(
+        Section::new(
             "scenarios",
             "Scenarios",
             "US dollars of the window, over the calls each scenario is about: `base` today, `low`, `middle` and `high` in the \
              scenario; `change` is middle less base. Calls left out are in neither; `left_out` says why.",
             "SELECT * FROM simulated_scenarios",
         ),
-        section(
+        Section::new(
             "matrix",
             "Scenario matrix",
             "US dollars a month over all priced calls, also those a scenario is not about, at a multiple of the window's \
@@ -186,33 +182,33 @@ pub fn sections() -> Vec<Section> {
              and nobody said what one costs.",
             "SELECT * FROM simulated_matrix",
         ),
-        section(
+        Section::new(
             "drivers",
             "What makes the width",
             "What each assumption adds to the middle when it alone is at its cheapest or dearest. `together` is what they do \
              beyond that, so that each part adds up to low and high.",
             "SELECT * FROM simulated_drivers",
         ),
-        section(
+        Section::new(
             "lines",
             "Calls by workload and model",
             "Lines are rounded one by one; only the totals above count. Machines of one's own have no cost by line.",
             "SELECT * FROM simulated_lines",
         ),
-        section(
+        Section::new(
             "left_out",
             "Calls without counterpart",
             "In no amount of the scenario. `base` is what they cost today, where they have a price.",
             "SELECT * FROM simulated_left_out",
         ),
-        section(
+        Section::new(
             "features",
             "What the moved calls lean on",
             "`stated`: the scenario or models.toml says the model serves it. `assumed`: features.toml names equivalents, but \
              nobody says that this model has one. A call counts in each of its features.",
             "SELECT * FROM simulated_features",
         ),
-        section(
+        Section::new(
             "assumptions",
             "Assumptions",
             "What was assumed and who says so. A default is a guess to be replaced by a measurement.",

@@ -91,7 +91,7 @@ async fn why_names_the_rules_counts_and_a_call_for_each() {
     let sql = format!(
         "SELECT array_has(features, 'tool_calling') AS yes FROM usage WHERE entry_id = decode('{sample}', 'hex')"
     );
-    let found = json(&session, &[Section { name: "found", title: "", note: "", sql }]).await;
+    let found = json(&session, &[Section::new("found", "", "", sql)]).await;
     assert_eq!(found["found"][0]["yes"], true);
     assert_eq!(report["assignment"][0]["conditions"], "team = tools");
     assert_eq!(report["providers"][1]["provider"], "bedrock");

@@ -1,42 +1,20 @@
-//! `daybook report lockin`, `contracts` and `spend`: reports made of published queries.
+//! `daybook report lockin`, `contracts`, `spend`, `audit` and `brief`: reports made of published queries.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use daybook_ledger::price::Book;
-use daybook_ledger::{Clock as _, Date, Kind, Ledger, SystemClock};
+use daybook_ledger::{Clock as _, Date, Ledger, SystemClock};
 use daybook_queries::registry::ModelRef;
 use daybook_queries::report::{
-    Dimension, Grain, Section, SpendOptions, contracts, lockin, re_embedding, render_sections, spend, why,
+    Dimension, Grain, Report, SpendOptions, audit, brief, contracts, lockin, re_embedding, spend, why,
 };
-use daybook_queries::{Format, Session, SessionOptions};
 
+use super::show::{OnArgs, ShowArgs, TablesArgs};
 use crate::commands::prices::parse_day;
-use crate::commands::query::formats;
-use crate::commands::registry::RegistryArgs;
 use crate::config::Layers;
-use crate::output;
 use crate::report::Failure;
-
-/// What every such report is made from, and how it is shown.
-#[derive(Debug, Args)]
-pub(crate) struct FactsArgs {
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    pub(crate) ledger: Option<String>,
-    /// The state to read: a version of `usage` or an RFC 3339 instant [default: the newest].
-    #[arg(long, value_name = "VERSION|TIME")]
-    as_of: Option<String>,
-    #[command(flatten)]
-    registry: RegistryArgs,
-    /// How tables are written; all but `table`, `markdown` and `json` hold one
-    #[arg(long, default_value = "table", value_parser = formats())]
-    format: Format,
-    /// Prints the queries instead of their answers.
-    #[arg(long)]
-    pub(crate) sql: bool,
-}
 
 /// Flags of `daybook report lockin`.
 #[derive(Debug, Args)]
@@ -47,24 +25,17 @@ pub(crate) struct LockinArgs {
     /// Also shows what it costs today to embed again, with this model, what was embedded so far.
     #[arg(long, value_name = "PROVIDER/MODEL", value_parser = parse_model, conflicts_with = "why")]
     re_embed: Option<ModelRef>,
-    /// Shows one table, by its name in JSON.
-    #[arg(long, value_name = "TABLE")]
-    only: Option<String>,
     #[command(flatten)]
-    facts: FactsArgs,
+    tables: TablesArgs,
 }
 
 /// Flags of `daybook report contracts`.
 #[derive(Debug, Args)]
 pub(crate) struct ContractsArgs {
-    /// Counts days from this UTC day (YYYY-MM-DD) [default: today].
-    #[arg(long, value_name = "DAY", value_parser = parse_day)]
-    on: Option<Date>,
-    /// Shows one table, by its name in JSON.
-    #[arg(long, value_name = "TABLE")]
-    only: Option<String>,
     #[command(flatten)]
-    facts: FactsArgs,
+    on: OnArgs,
+    #[command(flatten)]
+    tables: TablesArgs,
 }
 
 /// Flags of `daybook report spend`.
@@ -86,7 +57,28 @@ pub(crate) struct SpendArgs {
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     tz: String,
     #[command(flatten)]
-    facts: FactsArgs,
+    show: ShowArgs,
+}
+
+/// Flags of `daybook report audit`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    #[command(flatten)]
+    on: OnArgs,
+    #[command(flatten)]
+    tables: TablesArgs,
+}
+
+/// Flags of `daybook report brief`.
+#[derive(Debug, Args)]
+pub(crate) struct BriefArgs {
+    /// The contract, by its name in the registry.
+    #[arg(long, value_name = "NAME")]
+    contract: String,
+    #[command(flatten)]
+    on: OnArgs,
+    #[command(flatten)]
+    tables: TablesArgs,
 }
 
 pub(crate) fn parse_model(text: &str) -> Result<ModelRef, String> {
@@ -103,68 +95,39 @@ fn grains() -> impl clap::builder::TypedValueParser<Value = Grain> {
     PossibleValuesParser::new(Grain::ALL.iter().map(|grain| grain.as_str())).try_map(|text| text.parse::<Grain>())
 }
 
-pub(super) async fn run_lockin(args: LockinArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
-    let session = open(&args.facts, "UTC", layers).await?;
-    let mut sections = match &args.why {
-        Some(workload) => why(&session, workload)?,
-        None => lockin(),
+pub(super) async fn run_lockin(args: LockinArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    let session = args.tables.show.open("UTC", layers).await?;
+    let (title, mut sections) = match &args.why {
+        Some(workload) => (format!("Lock-in of {workload}"), why(&session, workload)?),
+        None => ("Lock-in".into(), lockin()),
     };
     if let Some(model) = &args.re_embed {
-        let ledger = Ledger::open(&layers.ledger(args.facts.ledger.clone())).await?;
+        let ledger = Ledger::open(&layers.ledger(args.tables.show.ledger.clone())).await?;
         sections.push(re_embedding(&Book::load(&ledger).await?, model, SystemClock.now())?);
     }
-    show(&session, sections, args.only.as_deref(), &args.facts).await
+    args.tables.show(&session, Report::of(title, None, sections), quiet).await
 }
 
-pub(super) async fn run_contracts(args: ContractsArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
-    let session = open(&args.facts, "UTC", layers).await?;
-    let on = args.on.unwrap_or_else(|| SystemClock.now().date());
-    show(&session, contracts(on), args.only.as_deref(), &args.facts).await
+pub(super) async fn run_contracts(args: ContractsArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    let session = args.tables.show.open("UTC", layers).await?;
+    let on = args.on.day();
+    args.tables.show(&session, Report::of("Contracts", Some(on), contracts(on)), quiet).await
 }
 
-pub(super) async fn run_spend(args: SpendArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
-    let session = open(&args.facts, &args.tz, layers).await?;
+pub(super) async fn run_spend(args: SpendArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    let session = args.show.open(&args.tz, layers).await?;
     let options = SpendOptions { by: args.by, grain: args.grain, from: args.from, to: args.to };
-    show(&session, vec![spend(&options)], None, &args.facts).await
+    args.show.show(&session, &Report::of("Spend", None, vec![spend(&options)]), quiet).await
 }
 
-pub(crate) async fn open(args: &FactsArgs, time_zone: &str, layers: &mut Layers) -> Result<Session, Failure> {
-    let options = SessionOptions {
-        as_of: args.as_of.as_deref().map(str::parse).transpose()?,
-        time_zone: time_zone.into(),
-        registry: args.registry.choice()?,
-        ..SessionOptions::default()
-    };
-    let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
-    Ok(Session::open(&ledger, options).await?)
+pub(super) async fn run_audit(args: AuditArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    let session = args.tables.show.open("UTC", layers).await?;
+    let report = audit(session.registry(), args.on.day());
+    args.tables.show(&session, report, quiet).await
 }
 
-pub(crate) async fn show(
-    session: &Session,
-    sections: Vec<Section>,
-    only: Option<&str>,
-    args: &FactsArgs,
-) -> Result<ExitCode, Failure> {
-    let sections = match only {
-        Some(name) => vec![choose(sections, name)?],
-        None => sections,
-    };
-    match args.sql {
-        true => {
-            let queries: Vec<_> =
-                sections.iter().map(|section| format!("-- {}\n{};", section.title, section.sql)).collect();
-            output::print(queries.join("\n\n")).map_err(Failure::unprintable)?;
-        }
-        false => render_sections(session, &sections, args.format, &mut output::data()).await?,
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn choose(sections: Vec<Section>, name: &str) -> Result<Section, Failure> {
-    let names: Vec<_> = sections.iter().map(|section| format!("`{}`", section.name)).collect();
-    let chosen = sections.into_iter().find(|section| section.name == name);
-    chosen.ok_or_else(|| {
-        let hint = format!("there are {}", names.join(", "));
-        Failure::plain("CLI-020", Kind::Usage, format!("the report has no table `{name}`"), Some(hint))
-    })
+pub(super) async fn run_brief(args: BriefArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    let session = args.tables.show.open("UTC", layers).await?;
+    let report = brief(&session, &args.contract, args.on.day())?;
+    args.tables.show(&session, report, quiet).await
 }

@@ -1,7 +1,5 @@
 //! `daybook report focus`: the ledger as a bill in FOCUS, to a file.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,7 +13,7 @@ use daybook_queries::{Format, Session, SessionOptions};
 use crate::commands::prices::parse_day;
 use crate::commands::registry::RegistryArgs;
 use crate::config::Layers;
-use crate::output;
+use crate::output::{self, OutFile};
 use crate::report::Failure;
 
 /// Flags of `daybook report focus`.
@@ -75,24 +73,12 @@ pub(super) async fn run(args: FocusArgs, layers: &mut Layers, quiet: bool) -> Re
     let options = FocusOptions { version: args.version, dataset: args.dataset, from: args.from, to: args.to };
     let books = Book::load_history(&ledger).await?;
 
-    let partial = beside(&args.out, ".partial");
-    let failed = |path: &Path, error| Failure::new("CLI-031", &format!("{} cannot be written", path.display()), error);
-    let mut out = BufWriter::new(File::create(&partial).map_err(|error| failed(&partial, error))?);
-    let written = Box::pin(focus(&session, &books, &options, format, &mut out)).await;
-    let written = match written {
-        Ok(written) => written,
-        Err(error) => {
-            // What is half written is of no use, and why it could not be written is what counts.
-            std::fs::remove_file(&partial).ok();
-            return Err(error.into());
-        }
-    };
-    let synced = out.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all());
-    synced.map_err(|error| failed(&partial, error))?;
+    let mut out = OutFile::create(&args.out)?;
+    let written = Box::pin(focus(&session, &books, &options, format, &mut out)).await?;
     let metadata = beside(&args.out, ".metadata.json");
     let text = format!("{:#}\n", options.metadata(&session, &written));
-    std::fs::write(&metadata, text).map_err(|error| failed(&metadata, error))?;
-    std::fs::rename(&partial, &args.out).map_err(|error| failed(&args.out, error))?;
+    std::fs::write(&metadata, text).map_err(|error| output::unwritable(&metadata, error))?;
+    out.finish(true)?;
     if !quiet {
         say(&args.out, &written);
     }

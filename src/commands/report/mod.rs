@@ -4,6 +4,7 @@ mod diff;
 pub(crate) mod facts;
 mod focus;
 mod reconcile;
+pub(crate) mod show;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,10 @@ pub(crate) enum ReportCommand {
     Spend(facts::SpendArgs),
     /// Write the ledger as a bill of the FinOps Open Cost and Usage Specification (docs/focus.md).
     Focus(focus::FocusArgs),
+    /// Audit portability: what has become entrenched, whether ways out still work, what leaving would take.
+    Audit(facts::AuditArgs),
+    /// Prepare a negotiation: what can be moved, what cannot, what it takes, what is committed, by when.
+    Brief(facts::BriefArgs),
 }
 
 /// Runs the report asked for.
@@ -37,9 +42,11 @@ pub(crate) async fn run(command: ReportCommand, layers: &mut Layers, quiet: bool
     match command {
         ReportCommand::Diff(args) => diff::run(args, layers, quiet).await,
         ReportCommand::Reconcile(args) => reconcile::run(args, layers, quiet).await,
-        ReportCommand::Lockin(args) => facts::run_lockin(args, layers).await,
-        ReportCommand::Contracts(args) => facts::run_contracts(args, layers).await,
-        ReportCommand::Spend(args) => facts::run_spend(args, layers).await,
+        ReportCommand::Lockin(args) => facts::run_lockin(args, layers, quiet).await,
+        ReportCommand::Contracts(args) => facts::run_contracts(args, layers, quiet).await,
+        ReportCommand::Spend(args) => facts::run_spend(args, layers, quiet).await,
         ReportCommand::Focus(args) => focus::run(args, layers, quiet).await,
+        ReportCommand::Audit(args) => facts::run_audit(args, layers, quiet).await,
+        ReportCommand::Brief(args) => facts::run_brief(args, layers, quiet).await,
     }
 }
