@@ -33,5 +33,5 @@ SELECT
         AS missed_input_tokens,
     sum(list_cost) FILTER (WHERE input_tokens >= 1024 AND coalesce(cache_read_input_tokens, 0) = 0) AS missed_list_cost
 FROM calls
-WHERE input_tokens IS NOT NULL AND gateway_cache_hit IS DISTINCT FROM true AND operation IS DISTINCT FROM 'embeddings'
+WHERE input_tokens IS NOT NULL AND (gateway_cache_hit IS DISTINCT FROM true) AND (operation IS DISTINCT FROM 'embeddings')
 GROUP BY workload, provider, model
