@@ -78,12 +78,12 @@ impl Promise {
     /// The calls that count, as far as the specification's rules can say it.
     fn applicability(&self) -> String {
         let has_pattern = self.contract.providers.iter().any(|provider| provider.as_str().contains('*'));
+        if has_pattern || !self.contract.models.is_empty() {
+            return json!({"IsComplexScope": true}).to_string();
+        }
         let names: Vec<_> = self.vendors.iter().map(|vendor| Value::from(vendor.name.as_str())).collect();
-        json!({
-            "IsComplexScope": has_pattern || !self.contract.models.is_empty(),
-            "Inclusions": [{"Dimension": "ServiceProviderName", "Operator": "In", "Values": names}],
-        })
-        .to_string()
+        let rule = json!({"Dimension": "ServiceProviderName", "Operator": "In", "Values": names});
+        json!({"InclusionOperator": "And", "Inclusions": [rule]}).to_string()
     }
 
     fn benefit(&self) -> &'static str {
