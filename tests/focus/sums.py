@@ -42,5 +42,5 @@ for version in ("1.2", "1.4"):
         WHERE parquet.rows <> csv.rows OR parquet.cost <> csv.cost""")
 rows, billed, adjusted = duckdb.sql(f"""
     SELECT count(*), sum(BilledCost), coalesce(sum(abs(BilledCost)) FILTER (WHERE ChargeCategory = 'Adjustment'), 0)
-    FROM '{DIR}/focus-1.4.parquet'""").fetchone()
+    FROM '{DIR}/focus-1.4.parquet'""").fetchall()[0]
 print(f"{rows} rows, {billed} dollars, of which {adjusted} for rounding: every product and every sum is exact")

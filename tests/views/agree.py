@@ -34,7 +34,9 @@ TABLES = ["usage", "corrections", "quarantine", "billing", "evidence"]
 CALLS = "event_date, workload, owner, declared_segment, contract, is_approved, provider, model, model_family, operation, team, " \
         "project, api_key_alias, environment, status, price_status"
 QUERIES = {"calls": f"SELECT {CALLS}, count(*) AS calls, sum(list_cost) AS list_cost, sum(reported_cost) AS reported_cost, "
-                    f"sum(latency_ms) AS latency_ms, min(entry_id) AS entry FROM calls GROUP BY {CALLS}"}
+                    f"sum(latency_ms) AS latency_ms, min(entry_id) AS entry FROM calls GROUP BY {CALLS}",
+           # Percentiles lie between two calls, as a float: both round a tie as they please.
+           "latency": "SELECT provider, model, operation, calls, latency_max_ms, ttft_calls FROM latency"}
 
 
 def names():
