@@ -116,11 +116,11 @@ async fn check_files(
                     }
                     Err(reason) => verdict.differs(&*place, format!("it cannot be read as Parquet: {reason}")),
                 }
-                if let Some(audit) = audit.as_deref_mut().filter(|_| is_sealed(table.spec())) {
-                    if let Err(reason) = guarded(audit.hasher(table.spec(), file), bytes).await {
-                        verdict.differs(place, format!("its rows cannot be read: {reason}"));
-                        audit.add_unread();
-                    }
+                if let Some(audit) = audit.as_deref_mut().filter(|_| is_sealed(table.spec()))
+                    && let Err(reason) = guarded(audit.hasher(table.spec(), file), bytes).await
+                {
+                    verdict.differs(place, format!("its rows cannot be read: {reason}"));
+                    audit.add_unread();
                 }
             }
         }
