@@ -74,10 +74,7 @@ fn a_focus_file_comes_with_its_metadata_and_nothing_half_written_stays() {
     let wrong = ["report", "focus", "--out", "focus.csv", "--version", "1.2", "--dataset", "contract-commitment"];
     daybook_in(dir.path(), &wrong).refused(2, "error[CLI-030]: FOCUS 1.2 has no dataset `contract-commitment`");
     let run = daybook_in(dir.path(), &["report", "focus", "--out", "none/focus.csv"]);
-    assert_eq!(
-        (run.code, run.stderr.lines().next()),
-        (2, Some("error[CLI-031]: none/focus.csv.partial cannot be written"))
-    );
+    assert_eq!((run.code, run.stderr.lines().next()), (2, Some("error[CLI-031]: none/focus.csv cannot be written")));
     assert!(files().is_empty(), "{:?}", files());
 
     let run = daybook_in(dir.path(), &["report", "focus", "--out", "focus.csv", "--version", "1.2"]);

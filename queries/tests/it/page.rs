@@ -203,9 +203,9 @@ async fn the_audit_is_a_whole_page_with_every_planted_fact() {
     check(&page, &report);
     assert_eq!(drawn(&page, &report), ["workloads", "gateways", "concentration", "growth"]);
     let known = |values: &[&str]| values.iter().map(|value| Some((*value).to_owned())).collect::<Vec<_>>();
-    assert_eq!(page.column("drift", "workload"), known(&["threads"]));
-    assert_eq!(page.column("drift", "since"), known(&["2026-10-05"]));
-    assert_eq!(page.column("drift", "list_cost"), known(&["4.500000000000"]));
+    assert_eq!(page.column("drift", "workload"), known(&["tools", "threads"]));
+    assert_eq!(page.column("drift", "since"), known(&["2026-11-18", "2026-10-05"]));
+    assert_eq!(page.column("drift", "list_cost"), known(&["1.000000000000", "4.500000000000"]));
     assert_eq!(page.column("ties", "form"), known(&["embeddings", "fine tuned model", "hosted state"]));
     assert_eq!(page.column("ties", "input_tokens")[0].as_deref(), Some("5000"));
     assert_eq!(
