@@ -1,0 +1,157 @@
+//! Somebody who can write the whole ledger, digests and commits included, alters it after it was sealed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code; the helpers at the foot are outside the tests"
+)]
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Schema};
+use daybook_export::Silent;
+use daybook_export::verify::{self, Trust, Verdict};
+use daybook_ledger::schema::USAGE;
+use daybook_ledger::seal::{Request, Sealed, SigningKey, seal};
+use daybook_ledger::testing::{append, call};
+use daybook_ledger::{DataFile, Ledger, Root, Table, Usd, file};
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+
+#[tokio::test]
+async fn an_altered_row_is_named_whatever_else_was_made_to_fit() {
+    let ledger = sealed().await;
+    let entry = rewrite(&ledger, |rows| with_tokens(&rows, 999)).await;
+    let found = differences(&ledger).await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].starts_with(&format!("usage version 1: entry {entry} is not what was sealed as leaf ")),
+        "{found:?}"
+    );
+    assert!(found[1].starts_with("usage version 1: its log entry is not what was sealed as leaf "), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_row_taken_out_or_put_in_is_named() {
+    let ledger = sealed().await;
+    rewrite(&ledger, |rows| rows.slice(1, rows.num_rows() - 1)).await;
+    let found = differences(&ledger).await;
+    assert!(
+        found.iter().any(|found| found.starts_with("usage version 1: a row that was sealed as leaf ")),
+        "{found:?}"
+    );
+
+    let ledger = sealed().await;
+    let entry = rewrite(&ledger, |rows| concat_batches(&rows.schema(), [&rows, &rows.slice(0, 1)]).unwrap()).await;
+    let found = differences(&ledger).await;
+    assert!(found.contains(&format!("usage version 1: entry {entry} is there more than once")), "{found:?}");
+
+    let ledger = sealed().await;
+    let more =
+        |rows: RecordBatch| concat_batches(&rows.schema(), [&rows, &with_tokens(&rows.slice(0, 1), 998)]).unwrap();
+    let entry = rewrite(&ledger, more).await;
+    let found = differences(&ledger).await;
+    assert!(found.contains(&format!("usage version 1: entry {entry} is not among what was sealed")), "{found:?}");
+}
+
+#[tokio::test]
+async fn rows_that_came_after_the_seal_are_counted_and_no_difference() {
+    let ledger = sealed().await;
+    add(&ledger, 2, 7).await;
+    let verdict = verify(&ledger).await;
+    assert!(verdict.is_whole(), "{:?}", verdict.differences);
+    assert_eq!(verdict.seal.map(|seal| (seal.checkpoints, seal.rows_since)), Some((1, 7)));
+}
+
+async fn ledger() -> Ledger {
+    Ledger::create_at(Root::memory()).await.unwrap()
+}
+
+/// A ledger with 40 rows, sealed.
+async fn sealed() -> Ledger {
+    let ledger = ledger().await;
+    add(&ledger, 1, 40).await;
+    seal_now(&ledger).await;
+    ledger
+}
+
+async fn seal_now(ledger: &Ledger) -> Sealed {
+    let key = SigningKey::new("example.com/ledger", [7; 32]).unwrap();
+    let request = Request { key: &key, earlier_key: None, last_signed: None, fresh_secret: &[9; 32] };
+    seal(ledger, &request).await.unwrap()
+}
+
+async fn add(ledger: &Ledger, number: usize, rows: usize) {
+    let ids: Vec<String> = (0..rows).map(|row| format!("{number}-{row}")).collect();
+    let entry = |id| call(id, "openai", "gpt-5", "red", "2026-11-20T09:00:00Z", (10, 5));
+    let entries: Vec<_> = ids.iter().map(|id| (entry(id.as_str()), Some(Usd::from_pico(17)))).collect();
+    append(ledger, &format!("b{number}"), &entries).await;
+}
+
+async fn verify(ledger: &Ledger) -> Verdict {
+    let trust = Trust { keys: Vec::new(), nonce: [3; 32] };
+    verify::ledger(ledger, &trust, &mut Silent).await.unwrap()
+}
+
+async fn differences(ledger: &Ledger) -> Vec<String> {
+    verify(ledger).await.differences.iter().map(ToString::to_string).collect()
+}
+
+fn log_path(version: u64) -> Path {
+    Path::from(format!("_delta_log/{version:020}.json"))
+}
+
+/// Alters the rows of version 1 of `usage`, and its file's digest, length and statistics in the commit; answers the first
+/// entry of the altered file.
+async fn rewrite(ledger: &Ledger, alter: impl FnOnce(RecordBatch) -> RecordBatch) -> String {
+    let table = ledger.usage();
+    let file = table.load(None).await.unwrap().files().remove(0);
+    let batches = table.load_batches(&file).await.unwrap();
+    let rows = concat_batches(&batches[0].schema(), &batches).unwrap();
+    let entry = file::hex(entry_of(&rows));
+    let rows = with_day(&alter(rows), &file);
+    let keep: Vec<u32> = (0..u32::try_from(rows.num_rows()).unwrap()).collect();
+    let encoded = file::encode(&USAGE, &rows, &keep).unwrap().remove(0);
+    table.store().put(&Path::from(file.path.as_str()), encoded.bytes.clone().into()).await.unwrap();
+    patch(table, &file, &encoded).await;
+    entry
+}
+
+async fn patch(table: &Table, file: &DataFile, encoded: &file::EncodedFile) {
+    let path = log_path(1);
+    let text = table.store().get(&path).await.unwrap().bytes().await.unwrap();
+    let mut lines = Vec::new();
+    for line in std::str::from_utf8(&text).unwrap().lines() {
+        let mut action: serde_json::Value = serde_json::from_str(line).unwrap();
+        if let Some(add) = action.get_mut("add").filter(|add| add["path"] == *file.path) {
+            add["size"] = encoded.bytes.len().into();
+            add["stats"] = encoded.statistics.clone().into();
+            add["tags"]["daybook.sha256"] = encoded.sha256.clone().into();
+        }
+        lines.push(action.to_string());
+    }
+    table.store().put(&path, lines.join("\n").into()).await.unwrap();
+}
+
+fn entry_of(rows: &RecordBatch) -> &[u8] {
+    use arrow::array::AsArray as _;
+    rows.column_by_name("entry_id").unwrap().as_binary::<i32>().value(0)
+}
+
+/// The first row with other input tokens.
+fn with_tokens(rows: &RecordBatch, tokens: i64) -> RecordBatch {
+    let at = rows.schema().index_of("input_tokens").unwrap();
+    let mut columns = rows.columns().to_vec();
+    let values = (0..rows.num_rows()).map(|row| if row == 0 { tokens } else { 10 });
+    columns[at] = Arc::new(Int64Array::from_iter_values(values));
+    RecordBatch::try_new(rows.schema(), columns).unwrap()
+}
+
+/// With the column that Delta keeps in the log.
+fn with_day(rows: &RecordBatch, file: &DataFile) -> RecordBatch {
+    let days: ArrayRef = Arc::new(Date32Array::from_value(file.date.days(), rows.num_rows()));
+    let mut fields = rows.schema().fields().to_vec();
+    fields.push(Arc::new(Field::new("event_date", DataType::Date32, true)));
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), [rows.columns(), &[days]].concat()).unwrap()
+}
