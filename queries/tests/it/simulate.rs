@@ -126,7 +126,7 @@ async fn the_example_of_the_documentation_is_what_is_computed() {
     let (session, _) = documented().await;
     let mut docs = std::fs::read_to_string(DOCS).unwrap();
     for name in ["scenarios", "drivers", "left_out", "matrix"] {
-        let section = Section { name: "shown", title: "", note: "", sql: shown(name) };
+        let section = Section::new("shown", "", "", shown(name));
         let table = text(&session, &[section], Format::Markdown).await;
         let table = table.get(table.find('|').unwrap()..).unwrap().trim_end();
         let mark = format!("<!-- {name} -->\n");
