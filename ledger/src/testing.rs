@@ -1,10 +1,13 @@
-//! For the tests of the other crates: ledgers with known rows, without Kafka. Feature `testing`.
-#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "test code")]
+//! For the tests of all crates: ledgers with known rows, without Kafka; a store that fails. Feature `testing`.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::missing_panics_doc, reason = "test code")]
+
+mod faulty_store;
 
 use arrow::array::RecordBatch;
 
+pub use self::faulty_store::{Call, Fault, FaultyStore};
 use crate::billing::{BillingLine, BillingOrigin};
-use crate::price::{Book, Call};
+use crate::price::{self, Book};
 use crate::row::{Cost, Origin, Row};
 use crate::schema::{BillingBuilder, ContentBuilder, QuarantineBuilder, UsageBuilder};
 use crate::{
@@ -36,13 +39,14 @@ pub async fn correct_priced(ledger: &Ledger, batch_id: &str, book: &Book, entrie
 fn priced_rows(batch_id: &str, book: &Book, entries: &[Entry<'_>]) -> RecordBatch {
     let cost = |entry: &Entry<'_>| {
         let buckets = entry.tokens.buckets();
-        let rated = book.price(&Call::of(entry, &buckets, entry.started_at.unwrap()));
+        let rated = book.price(&price::Call::of(entry, &buckets, entry.started_at.unwrap()));
         (rated.list_cost, rated.price_id.map(String::from), rated.status.as_str())
     };
     built(batch_id, entries.iter().map(|entry| (entry, cost(entry)))).0
 }
 
-fn rows(batch_id: &str, entries: &[(Entry<'_>, Option<Usd>)]) -> (RecordBatch, RecordBatch) {
+/// The rows of `usage` and of `content`.
+pub fn rows(batch_id: &str, entries: &[(Entry<'_>, Option<Usd>)]) -> (RecordBatch, RecordBatch) {
     let cost = |list_cost: &Option<Usd>| {
         let status = if list_cost.is_some() { "priced" } else { "unknown_model" };
         (*list_cost, list_cost.map(|_| "sheet/test@2026-01-01".to_owned()), status)

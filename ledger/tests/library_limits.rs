@@ -9,18 +9,17 @@
 #![expect(clippy::unwrap_used, reason = "test code; the helpers at the foot are outside the tests")]
 
 use std::collections::HashMap;
-use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{AsArray as _, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
 use arrow::util::display::array_value_to_string;
-use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use daybook_ledger::schema::{QUARANTINE, QuarantineBuilder};
+use daybook_ledger::testing::{Call, Fault, FaultyStore};
 use daybook_ledger::{
     Commit, CommitOutcome, Error, Ledger, NextOffset, PositionChange, Root, TableVersion, Tokens, Usd, file,
 };
@@ -31,14 +30,10 @@ use deltalake::operations::vacuum::VacuumMode;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt as _;
-use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
-};
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Barrier;
@@ -94,9 +89,9 @@ async fn optimize_drops_the_transaction_and_the_retry_limit() {
 /// `ledger/src/table.rs`). If this test fails, `settle` may have become simpler, not unnecessary.
 #[tokio::test]
 async fn a_commit_that_landed_can_report_an_error_and_a_retry_doubles_its_rows() {
-    let store = FaultyStore::new();
+    let store = FaultyStore::memory();
     let table = new_table(store.clone(), &[]).await;
-    store.set(Fault::LoseReply);
+    store.fail_once(Call::Put, ".json", Fault::LoseReply);
     write(&table, 0..2).await.unwrap_err();
     assert_eq!(ids(&table).await, [0, 1], "it landed");
 
@@ -114,9 +109,9 @@ async fn a_commit_that_landed_can_report_an_error_and_a_retry_doubles_its_rows()
 /// library recognises its own commit: keep the guard, other writers of the table may not.
 #[tokio::test]
 async fn a_retry_inside_the_store_makes_delta_rs_commit_the_same_files_twice() {
-    let store = FaultyStore::new();
+    let store = FaultyStore::memory();
     let table = new_table(store.clone(), &[]).await;
-    store.set(Fault::RetryFindsItself);
+    store.fail_once(Call::Put, ".json", Fault::FindItself);
     let version = commit(&table, CommitProperties::default(), "a.parquet").await.unwrap();
     assert_eq!(version, 2);
     for version in [1, 2] {
@@ -129,9 +124,9 @@ async fn a_retry_inside_the_store_makes_delta_rs_commit_the_same_files_twice() {
 /// Guard: as for [`a_commit_that_landed_can_report_an_error_and_a_retry_doubles_its_rows`].
 #[tokio::test]
 async fn a_retry_inside_the_store_makes_a_commit_conflict_with_itself() {
-    let store = FaultyStore::new();
+    let store = FaultyStore::memory();
     let table = new_table(store.clone(), &[]).await;
-    store.set(Fault::RetryFindsItself);
+    store.fail_once(Call::Put, ".json", Fault::FindItself);
     let properties = CommitProperties::default().with_application_transaction(Transaction::new("p0", 5));
     let error = commit(&table, properties, "a.parquet").await.unwrap_err();
     let conflict = TransactionError::CommitConflict(CommitConflictError::ConcurrentTransaction);
@@ -145,9 +140,9 @@ async fn a_retry_inside_the_store_makes_a_commit_conflict_with_itself() {
 /// (`ledger/src/table.rs`). If this test fails, hooks no longer decide about a commit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_checkpoint_that_fails_fails_the_commit_that_landed() {
-    let store = FaultyStore::new();
+    let store = FaultyStore::memory();
     let table = new_table(store.clone(), &[("delta.checkpointInterval", "1")]).await;
-    store.set(Fault::RefuseCheckpoints);
+    store.fail_always(Call::Put, ".checkpoint.", Fault::Refuse);
     commit(&table, CommitProperties::default(), "a.parquet").await.unwrap_err();
     assert_eq!(reload(&table).await.version(), Some(1), "it landed");
 }
@@ -157,9 +152,9 @@ async fn a_checkpoint_that_fails_fails_the_commit_that_landed() {
 /// Not about a library: if this test fails, `Table::try_commit` is broken.
 #[tokio::test]
 async fn a_lost_reply_is_settled_by_reading_the_log() {
-    for fault in [Fault::LoseReply, Fault::RetryFindsItself] {
-        let store = FaultyStore::new();
-        let root = Root { store: Arc::new(store.clone()), ..Root::memory() };
+    for fault in [Fault::LoseReply, Fault::FindItself] {
+        let store = FaultyStore::memory();
+        let root = store.root();
         let ledger = Ledger::create_at(root).await.unwrap();
         let table = ledger.usage();
         let mut snapshot = table.load(None).await.unwrap();
@@ -167,7 +162,7 @@ async fn a_lost_reply_is_settled_by_reading_the_log() {
         let positions = vec![PositionChange { app_id: "p0".into(), from: None, to: NextOffset(5) }];
         let batch = Commit { batch_id: "b1".into(), files: Vec::new(), positions, counts: Vec::new() };
 
-        store.set(fault);
+        store.fail_once(Call::Put, ".json", fault);
         let outcome = table.try_commit(&mut snapshot, &batch).await.unwrap();
         assert!(matches!(outcome, CommitOutcome::Committed { version: TableVersion(1) }), "{outcome:?}");
         assert_eq!(table.load(None).await.unwrap().version(), TableVersion(1));
@@ -373,9 +368,9 @@ async fn a_full_vacuum_lists_a_file_whose_commit_is_still_to_come() {
 /// see the next test. If this test fails, the library checks it too.
 #[tokio::test]
 async fn a_store_that_is_not_atomic_loses_a_commit_without_an_error() {
-    let store = FaultyStore::new();
+    let store = FaultyStore::memory();
     let table = new_table(store.clone(), &[]).await;
-    store.set(Fault::CheckThenWrite(Arc::new(Barrier::new(2))));
+    store.fail_always(Call::Put, "", Fault::CheckThenWrite(Arc::new(Barrier::new(2))));
     let (one, two) = tokio::join!(
         commit(&table, CommitProperties::default(), "a.parquet"),
         commit(&table, CommitProperties::default(), "b.parquet"),
@@ -389,15 +384,15 @@ async fn a_store_that_is_not_atomic_loses_a_commit_without_an_error() {
 /// Not about a library: if this test fails, `Root::check_put_if_absent` is broken.
 #[tokio::test]
 async fn a_store_that_is_not_atomic_is_refused() {
-    let store = FaultyStore::new();
-    store.set(Fault::CheckThenWrite(Arc::new(Barrier::new(8))));
-    let root = Root { store: Arc::new(store.clone()), ..Root::memory() };
+    let store = FaultyStore::memory();
+    store.fail_always(Call::Put, "", Fault::CheckThenWrite(Arc::new(Barrier::new(8))));
+    let root = store.root();
     let refused = root.check_put_if_absent("race", 8).await;
     assert!(matches!(refused, Err(Error::NotAtomic { winners: 8, racers: 8, .. })), "{refused:?}");
 
     let refused = Ledger::create_at(root).await;
     assert!(matches!(refused, Err(Error::NotAtomic { .. })), "{refused:?}");
-    assert!(store.inner.list(None).try_collect::<Vec<_>>().await.unwrap().is_empty(), "nothing is left behind");
+    assert!(store.inner().list(None).try_collect::<Vec<_>>().await.unwrap().is_empty(), "nothing is left behind");
 }
 
 /// `SUM` wraps on overflow, of integers and of decimals, without an error.
@@ -572,113 +567,4 @@ async fn query_in(session: &SessionContext, sql: &str) -> datafusion::error::Res
     let batches = session.sql(sql).await?.collect().await?;
     let batch = batches.first().unwrap();
     Ok(array_value_to_string(batch.column(0), 0)?)
-}
-
-/// A store in memory that fails as told.
-#[derive(Clone, Debug)]
-struct FaultyStore {
-    inner: Arc<InMemory>,
-    fault: Arc<Mutex<Fault>>,
-}
-
-/// What goes wrong with a put; the first two happen once.
-#[derive(Clone, Debug)]
-enum Fault {
-    None,
-    /// The object is made, the caller gets an error.
-    LoseReply,
-    /// The object is made, the caller is told that it was there before: a retry within the store met its first attempt.
-    RetryFindsItself,
-    /// No checkpoint can be written.
-    RefuseCheckpoints,
-    /// A conditional put looks, waits until that many have looked, and writes.
-    CheckThenWrite(Arc<Barrier>),
-}
-
-impl FaultyStore {
-    fn new() -> Self {
-        Self { inner: Arc::new(InMemory::new()), fault: Arc::new(Mutex::new(Fault::None)) }
-    }
-
-    fn set(&self, fault: Fault) {
-        *self.fault.lock().unwrap() = fault;
-    }
-
-    /// The fault that meets a put to `path`.
-    fn fault(&self, path: &Path) -> Fault {
-        let mut fault = self.fault.lock().unwrap();
-        match &*fault {
-            Fault::LoseReply | Fault::RetryFindsItself if path.as_ref().ends_with(".json") => {
-                std::mem::replace(&mut *fault, Fault::None)
-            }
-            Fault::RefuseCheckpoints if path.as_ref().contains(".checkpoint.") => Fault::RefuseCheckpoints,
-            Fault::CheckThenWrite(barrier) => Fault::CheckThenWrite(Arc::clone(barrier)),
-            _ => Fault::None,
-        }
-    }
-}
-
-impl fmt::Display for FaultyStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FaultyStore")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for FaultyStore {
-    async fn put_opts(&self, path: &Path, payload: PutPayload, mut options: PutOptions) -> StoreResult<PutResult> {
-        let exists =
-            || object_store::Error::AlreadyExists { path: path.to_string(), source: "it is there already".into() };
-        let failed = |reason: &str| object_store::Error::Generic { store: "faulty", source: reason.into() };
-        match self.fault(path) {
-            Fault::LoseReply => {
-                self.inner.put_opts(path, payload, options).await?;
-                return Err(failed("the reply was lost"));
-            }
-            Fault::RetryFindsItself => {
-                self.inner.put_opts(path, payload, options).await?;
-                return Err(exists());
-            }
-            Fault::RefuseCheckpoints => return Err(failed("refused")),
-            Fault::CheckThenWrite(barrier) if matches!(options.mode, PutMode::Create) => {
-                let absent = self.inner.head(path).await.is_err();
-                // If fewer come than expected, the test fails instead of hanging.
-                tokio::time::timeout(Duration::from_secs(5), barrier.wait()).await.ok();
-                if !absent {
-                    return Err(exists());
-                }
-                options.mode = PutMode::Overwrite;
-            }
-            Fault::CheckThenWrite(_) | Fault::None => {}
-        }
-        self.inner.put_opts(path, payload, options).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        path: &Path,
-        options: PutMultipartOptions,
-    ) -> StoreResult<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(path, options).await
-    }
-
-    async fn get_opts(&self, path: &Path, options: GetOptions) -> StoreResult<GetResult> {
-        self.inner.get_opts(path, options).await
-    }
-
-    fn delete_stream(&self, paths: BoxStream<'static, StoreResult<Path>>) -> BoxStream<'static, StoreResult<Path>> {
-        self.inner.delete_stream(paths)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
 }
