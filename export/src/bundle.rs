@@ -16,7 +16,7 @@ use crate::folder::{BAGIT, DigestWriter, PartialFolder, Written};
 use crate::format::{Lane, Shard, Target};
 use crate::manifest::{self, Algorithm};
 use crate::select::{DayEntries, Window};
-use crate::source::{Fetched, Plan, Rows, Step, damaged_file, fetch};
+use crate::source::{Plan, Rows, Step};
 use crate::totals::Totals;
 use crate::{Error, Format, Part, Progress};
 
@@ -110,20 +110,17 @@ async fn copy_rows(
     steps: &[Step],
     progress: &mut dyn Progress,
 ) -> Result<Copy, Error> {
+    let load = async |step: &Step| step.part.table(ledger).load_whole(&step.file).await;
     let mut ahead = match steps.first() {
-        Some(step) => Some((step, fetch(step.part.table(ledger), &step.file).await?)),
+        Some(step) => Some((step, load(step).await?)),
         None => None,
     };
     let mut rest = steps.iter().skip(1);
-    while let Some((step, fetched)) = ahead {
-        let bytes = match fetched {
-            Fetched::Whole(bytes) => bytes,
-            Fetched::Damaged(reason) => return Err(damaged_file(step, &reason)),
-        };
+    while let Some((step, bytes)) = ahead {
         let next = rest.next();
         let read = async {
             match next {
-                Some(next) => Ok(Some((next, fetch(next.part.table(ledger), &next.file).await?))),
+                Some(next) => Ok(Some((next, load(next).await?))),
                 None => Ok::<_, Error>(None),
             }
         };

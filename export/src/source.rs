@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch};
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::Field;
 use bytes::Bytes;
-use daybook_ledger::file::hex;
+use daybook_ledger::file;
 use daybook_ledger::schema::{self, CONTENT, CORRECTIONS, PARTITION, QUARANTINE, USAGE};
 use daybook_ledger::{DataFile, Error as LedgerError, Instant, Ledger, Snapshot, Table, TableVersion};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use sha2::{Digest, Sha256};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::Error;
 use crate::select::Window;
@@ -21,9 +20,6 @@ use crate::select::Window;
 const LOG_READS: usize = 16;
 /// Clocks of writers differ: a version is as late as the latest of this many before it.
 const SKEWED_VERSIONS: u64 = 64;
-/// What a batch may take in memory, going by its row group's average row.
-const BATCH_BYTES: i64 = 8 << 20;
-const BATCH_ROWS_MAX: i64 = 8_192;
 
 /// A table that goes into a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -208,40 +204,6 @@ fn store_error(table: &Table, action: &'static str, source: object_store::Error)
     Error::Ledger(LedgerError::store(table.url().to_string(), action, source))
 }
 
-/// What a data file is, against what its commit says.
-#[derive(Debug)]
-pub(crate) enum Fetched {
-    /// As committed.
-    Whole(Bytes),
-    /// Not, and why.
-    Damaged(String),
-}
-
-/// Reads a data file whole and checks its length and digest.
-///
-/// Memory: the length its commit says, which `ingest` bounds by its flush size.
-pub(crate) async fn fetch(table: &Table, file: &DataFile) -> Result<Fetched, Error> {
-    let path = Path::parse(&file.path).map_err(|source| damaged_log(table, 0, source))?;
-    let found = match table.store().get(&path).await {
-        Err(object_store::Error::NotFound { .. }) => return Ok(Fetched::Damaged("it is missing".into())),
-        found => found.map_err(|source| store_error(table, "read a data file", source))?,
-    };
-    let (committed, stored) = (file.size, found.meta.size);
-    if stored != committed {
-        return Ok(Fetched::Damaged(format!("it has {stored} bytes, its commit says {committed}")));
-    }
-    let bytes = found.bytes().await.map_err(|source| store_error(table, "read a data file", source))?;
-    let Some(committed) = file.sha256.clone() else { return Ok(Fetched::Whole(bytes)) };
-    let digest = {
-        let bytes = bytes.clone();
-        tokio::task::spawn_blocking(move || hex(&Sha256::digest(&bytes))).await.map_err(Error::panicked)?
-    };
-    Ok(match digest == committed {
-        true => Fetched::Whole(bytes),
-        false => Fetched::Damaged(format!("its SHA-256 is {digest}, its commit says {committed}")),
-    })
-}
-
 /// Rows a data file has by its own footer.
 pub(crate) fn rows_in(bytes: Bytes) -> Result<u64, String> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
@@ -259,17 +221,8 @@ pub(crate) struct Rows {
 
 impl Rows {
     pub(crate) fn open(step: Step, bytes: Bytes) -> Result<Self, Error> {
-        let damaged = |error: &dyn std::error::Error| damaged_file(&step, &error.to_string());
-        let building = step.part.spec().building_schema();
-        let stored: Vec<_> = building.fields().iter().filter(|field| field.name() != PARTITION).cloned().collect();
-        let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(stored)));
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options);
-        let builder = builder.map_err(|error| damaged(&error))?;
-        let widest =
-            builder.metadata().row_groups().iter().map(|group| group.total_byte_size() / group.num_rows().max(1));
-        let rows = (BATCH_BYTES / widest.max().unwrap_or(1).max(1)).clamp(1, BATCH_ROWS_MAX);
-        let builder = builder.with_batch_size(usize::try_from(rows).unwrap_or(1));
-        let reader = builder.build().map_err(|error| damaged(&error))?;
+        let reader = file::read(step.part.spec(), bytes);
+        let reader = reader.map_err(|error| damaged_file(&step, &error.to_string()))?;
         Ok(Self { step, reader, rows: 0 })
     }
 

@@ -1,6 +1,6 @@
 //! What can stop a worker.
 
-use daybook_ledger::{Kind, Report};
+use daybook_ledger::{Error as LedgerError, Kind, Report};
 use rdkafka::error::KafkaError;
 
 use crate::partition::Partition;
@@ -59,7 +59,12 @@ impl Error {
 
     /// Whether asking again may help.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self, Self::Ledger(error) if error.kind() == Kind::Unavailable)
+        match self {
+            // Maintenance put its rows elsewhere, or collected files of a batch that waited for days.
+            Self::Ledger(LedgerError::FileGone { .. }) => true,
+            Self::Ledger(error) => error.kind() == Kind::Unavailable,
+            _ => false,
+        }
     }
 }
 

@@ -71,6 +71,12 @@ pub enum Error {
     /// A data file is not what its commit says.
     #[error("data file {path} is damaged: {reason}")]
     DamagedFile { path: String, reason: String },
+    /// A data file was written anew or erased after the version that names it, or collected before one did.
+    #[error("data file {path} is gone, or about to go")]
+    FileGone { path: String },
+    /// Entries that were named are not in the ledger.
+    #[error("the ledger has no entry {id}{}", and_more(*.count))]
+    NoSuchEntry { id: String, count: u64 },
     /// Other writers took every version tried.
     #[error("other writers took every version of table {table} up to {version}, {attempts} attempts")]
     RaceLost { table: &'static str, version: TableVersion, attempts: u32 },
@@ -80,6 +86,10 @@ pub enum Error {
     /// An invariant does not hold.
     #[error("internal: {invariant}: {found}")]
     Internal { invariant: &'static str, found: String },
+}
+
+fn and_more(count: u64) -> String {
+    if count > 1 { format!(", nor {} others of those named", count - 1) } else { String::new() }
 }
 
 impl Error {
@@ -98,6 +108,8 @@ impl Error {
         "LEDGER-011",
         "LEDGER-012",
         "LEDGER-013",
+        "LEDGER-014",
+        "LEDGER-015",
         "LEDGER-099",
     ];
 
@@ -142,6 +154,8 @@ impl Report for Error {
             Self::DamagedFile { .. } => "LEDGER-011",
             Self::RaceLost { .. } => "LEDGER-012",
             Self::NotEvidence { .. } => "LEDGER-013",
+            Self::FileGone { .. } => "LEDGER-014",
+            Self::NoSuchEntry { .. } => "LEDGER-015",
             Self::Internal { .. } => "LEDGER-099",
         }
     }
@@ -156,9 +170,11 @@ impl Report for Error {
             | Self::UnsafeSetting { .. }
             | Self::NoSuchVersion { .. }
             | Self::NotOurs { .. } => Kind::Usage,
-            Self::NotEvidence { .. } => Kind::Refused,
+            Self::NotEvidence { .. } | Self::NoSuchEntry { .. } => Kind::Refused,
             Self::StoreUnavailable { .. } => Kind::Unavailable,
-            Self::DamagedLog { .. } | Self::DamagedFile { .. } | Self::RaceLost { .. } => Kind::Conflict,
+            Self::DamagedLog { .. } | Self::DamagedFile { .. } | Self::FileGone { .. } | Self::RaceLost { .. } => {
+                Kind::Conflict
+            }
             Self::Internal { .. } => Kind::Bug,
         }
     }
@@ -183,6 +199,12 @@ impl Report for Error {
             Self::DamagedLog { .. } | Self::DamagedFile { .. } => {
                 "run `daybook verify LEDGER` for every difference, and restore the named file from a copy".into()
             }
+            Self::FileGone { .. } => {
+                "an older version of the table named it, before maintenance wrote its rows elsewhere or erased bodies: read \
+                 the newest version; if that names it, run `daybook verify LEDGER`"
+                    .into()
+            }
+            Self::NoSuchEntry { .. } => "nothing was changed; `SELECT encode(entry_id, 'hex') FROM usage` prints ids".into(),
             Self::NoSuchVersion { last, .. } => format!("use a version from 0 to {last}"),
             Self::RaceLost { .. } => {
                 "nothing of this batch was written; run the command again, or use fewer writers".into()

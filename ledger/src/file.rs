@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{SortColumn, SortOptions, cast, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -16,13 +18,18 @@ use sha2::{Digest, Sha256};
 
 use crate::columns::Kind;
 use crate::schema::{PARTITION, Table};
-use crate::{Date, Error, Instant};
+use crate::{Date, Error};
+
+mod statistics;
+
+use self::statistics::Statistics;
 
 /// Row groups are bounded in bytes so that neither writing nor reading one needs more memory than this.
 const ROW_GROUP_BYTES: usize = 64 << 20;
 const ROW_GROUP_ROWS: usize = 256 << 10;
-/// Text longer than this is no use for pruning.
-const STATISTIC_CHARS_MAX: usize = 128;
+/// What a batch may take in memory while a file is read, going by its row group's average row.
+const BATCH_BYTES: i64 = 8 << 20;
+const BATCH_ROWS_MAX: i64 = 8_192;
 
 /// A data file ready to be stored.
 #[derive(Debug)]
@@ -64,10 +71,52 @@ fn encode_day(table: &'static Table, batch: &RecordBatch, date: Date, rows: Vec<
         (0..batch.num_columns()).filter(|&at| batch.schema_ref().field(at).name() != PARTITION).collect();
     let batch = batch.project(&columns).map_err(Error::arrow)?;
     let batch = take_record_batch(&batch, &UInt32Array::from(rows)).map_err(Error::arrow)?;
-    let batch = sorted(table, &batch)?;
-    let bytes = write_parquet(table, &batch)?;
-    let sha256 = hex(&Sha256::digest(&bytes));
-    Ok(EncodedFile { date, rows: batch.num_rows(), sha256, statistics: statistics(table, &batch)?, bytes })
+    let mut encoder = Encoder::new(table, date, &batch.schema(), batch.num_rows())?;
+    encoder.push(&batch)?;
+    encoder.finish()
+}
+
+/// Writes the rows of one day as a data file, chunk by chunk: memory is one row group and the file.
+pub(crate) struct Encoder {
+    table: &'static Table,
+    date: Date,
+    writer: ArrowWriter<Vec<u8>>,
+    statistics: Statistics,
+}
+
+impl Encoder {
+    /// A file of about `rows` rows of `schema`, the columns of `table` without its day.
+    pub(crate) fn new(table: &'static Table, date: Date, schema: &SchemaRef, rows: usize) -> Result<Self, Error> {
+        // The Arrow schema stays out of the file: dictionaries are ours while building, readers see plain text.
+        let properties = properties(table, schema, rows);
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let buffer = Vec::with_capacity(rows.min(ROW_GROUP_ROWS) * 96);
+        let writer = ArrowWriter::try_new_with_options(buffer, Arc::clone(schema), options).map_err(Error::parquet)?;
+        Ok(Self { table, date, writer, statistics: Statistics::new(table) })
+    }
+
+    /// Adds a chunk. In a table that is sorted it is sorted, and ends its row group: a row group is what Parquet calls sorted.
+    pub(crate) fn push(&mut self, chunk: &RecordBatch) -> Result<(), Error> {
+        let chunk = sorted(self.table, chunk)?;
+        self.statistics.add(&chunk)?;
+        self.writer.write(&chunk).map_err(Error::parquet)?;
+        match self.table.sorted_by.is_empty() {
+            true => Ok(()),
+            false => self.writer.flush().map_err(Error::parquet),
+        }
+    }
+
+    /// Bytes of the file so far.
+    pub(crate) fn bytes(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
+    }
+
+    pub(crate) fn finish(self) -> Result<EncodedFile, Error> {
+        let bytes: Bytes = self.writer.into_inner().map_err(Error::parquet)?.into();
+        let sha256 = hex(&Sha256::digest(&bytes));
+        let Statistics { rows, .. } = self.statistics;
+        Ok(EncodedFile { date: self.date, rows, sha256, statistics: self.statistics.to_json(), bytes })
+    }
 }
 
 fn sorted(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, Error> {
@@ -84,18 +133,8 @@ fn sorted(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, Error> {
     take_record_batch(batch, &order).map_err(Error::arrow)
 }
 
-fn write_parquet(table: &'static Table, batch: &RecordBatch) -> Result<Bytes, Error> {
-    // The Arrow schema stays out of the file: dictionaries are ours while building, readers see plain text.
-    let options = ArrowWriterOptions::new().with_properties(properties(table, batch)).with_skip_arrow_metadata(true);
-    let mut buffer = Vec::with_capacity(batch.num_rows() * 96);
-    let mut writer = ArrowWriter::try_new_with_options(&mut buffer, batch.schema(), options).map_err(Error::parquet)?;
-    writer.write(batch).map_err(Error::parquet)?;
-    writer.close().map_err(Error::parquet)?;
-    Ok(buffer.into())
-}
-
 /// Numbers compress fast at zstd level 1 and gain nothing above it; bodies gain a third at level 3.
-fn properties(table: &'static Table, batch: &RecordBatch) -> WriterProperties {
+fn properties(table: &'static Table, schema: &SchemaRef, rows: usize) -> WriterProperties {
     let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default());
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("daybook ", env!("CARGO_PKG_VERSION")).into())
@@ -124,10 +163,10 @@ fn properties(table: &'static Table, batch: &RecordBatch) -> WriterProperties {
                 .set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk)
                 .set_column_bloom_filter_enabled(path.clone(), true)
                 .set_column_bloom_filter_fpp(path.clone(), 0.01)
-                .set_column_bloom_filter_max_ndv(path, batch.num_rows().min(ROW_GROUP_ROWS) as u64);
+                .set_column_bloom_filter_max_ndv(path, rows.min(ROW_GROUP_ROWS) as u64);
         }
     }
-    let position = |name: &&str| batch.schema_ref().index_of(name).ok().and_then(|at| i32::try_from(at).ok());
+    let position = |name: &&str| schema.index_of(name).ok().and_then(|at| i32::try_from(at).ok());
     let order: Option<Vec<_>> = table.sorted_by.iter().map(position).collect();
     // Positions of leaf columns equal those of fields only while no map precedes them.
     let order = order.filter(|order| !order.is_empty() && flat_before(table, order));
@@ -143,54 +182,23 @@ fn flat_before(table: &Table, order: &[i32]) -> bool {
     files.take(last).all(|c| !matches!(c.kind, Kind::TextMap | Kind::BytesMap | Kind::DecimalMap))
 }
 
-/// Row count, and minimum, maximum and nulls of the columns that prune.
-fn statistics(table: &Table, batch: &RecordBatch) -> Result<String, Error> {
-    let mut minima = Vec::new();
-    let mut maxima = Vec::new();
-    let mut nulls = Vec::new();
-    for name in table.pruning_columns() {
-        let Some(column) = batch.column_by_name(name) else { continue };
-        nulls.push(format!("\"{name}\":{}", column.null_count()));
-        if let Some((min, max)) = bounds(column)? {
-            minima.push(format!("\"{name}\":{min}"));
-            maxima.push(format!("\"{name}\":{max}"));
-        }
-    }
-    let mut text = format!("{{\"numRecords\":{}", batch.num_rows());
-    text += &format!(
-        ",\"minValues\":{{{}}},\"maxValues\":{{{}}},\"nullCount\":{{{}}}}}",
-        minima.join(","),
-        maxima.join(","),
-        nulls.join(",")
-    );
-    Ok(text)
+/// The rows of a data file in order, in the columns of `table` without its day, words as dictionaries.
+///
+/// # Errors
+/// Parquet's, if the file is none or has other columns.
+pub fn read(table: &'static Table, bytes: Bytes) -> Result<ParquetRecordBatchReader, ParquetError> {
+    let options = ArrowReaderOptions::new().with_schema(stored_schema(table));
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?;
+    let widest = builder.metadata().row_groups().iter().map(|group| group.total_byte_size() / group.num_rows().max(1));
+    let rows = (BATCH_BYTES / widest.max().unwrap_or(1).max(1)).clamp(1, BATCH_ROWS_MAX);
+    builder.with_batch_size(usize::try_from(rows).unwrap_or(1)).build()
 }
 
-/// The smallest and largest value as JSON, if they are of use.
-fn bounds(column: &ArrayRef) -> Result<Option<(String, String)>, Error> {
-    use arrow::compute::{max, max_string, min, min_string};
-    if let Some(values) = column.as_primitive_opt::<Int64Type>() {
-        return Ok(min(values).zip(max(values)).map(|(low, high)| (low.to_string(), high.to_string())));
-    }
-    if let Some(values) = column.as_primitive_opt::<Int32Type>() {
-        return Ok(min(values).zip(max(values)).map(|(low, high)| (low.to_string(), high.to_string())));
-    }
-    if let Some(values) = column.as_primitive_opt::<TimestampMicrosecondType>() {
-        // Delta statistics hold milliseconds: round outwards.
-        let text = |micros: i64| format!("\"{}\"", Instant::from_micros(micros));
-        let floor = |micros: i64| micros.div_euclid(1_000) * 1_000;
-        let ceil = |micros: i64| floor(micros.saturating_add(999));
-        return Ok(min(values).zip(max(values)).map(|(low, high)| (text(floor(low)), text(ceil(high)))));
-    }
-    let words = match column.as_any_dictionary_opt() {
-        Some(dictionary) => Arc::clone(dictionary.values()),
-        None => Arc::clone(column),
-    };
-    let words = cast(&words, &arrow::datatypes::DataType::Utf8).map_err(Error::arrow)?;
-    let words = words.as_string::<i32>();
-    let short = |text: &str| text.chars().count() <= STATISTIC_CHARS_MAX;
-    let bounds = min_string(words).zip(max_string(words)).filter(|(low, high)| short(low) && short(high));
-    Ok(bounds.map(|(low, high)| (serde_json::Value::from(low).to_string(), serde_json::Value::from(high).to_string())))
+/// The columns of a data file as they are built: the day is in the log.
+pub(crate) fn stored_schema(table: &Table) -> SchemaRef {
+    let building = table.building_schema();
+    let stored = building.fields().iter().filter(|field| field.name() != PARTITION).cloned();
+    Arc::new(Schema::new(stored.collect::<Vec<_>>()))
 }
 
 /// Lower-case hexadecimal.
@@ -203,7 +211,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Date32Array, StringArray};
+    use arrow::array::{Array, ArrayRef, Date32Array, StringArray};
     use arrow::datatypes::Date32Type;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 

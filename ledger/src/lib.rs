@@ -1,7 +1,8 @@
 //! Daybook's tables: what an entry is, what a call costs, how rows become Parquet files and Delta commits.
 //!
 //! Knows neither Kafka nor SQL. [`Entry`] is one call, [`schema`] declares every column, [`file`](mod@file) encodes data
-//! files, [`Table`] commits them, [`Ledger`] is the tables under one root, [`seal`] makes what they say provable.
+//! files, [`Table`] commits them, [`Ledger`] is the tables under one root, [`maintenance`] keeps them healthy, [`seal`] makes
+//! what they say provable.
 
 mod billing;
 mod clock;
@@ -13,6 +14,7 @@ mod evidence;
 pub mod file;
 mod identity;
 mod ledger;
+pub mod maintenance;
 mod money;
 pub mod price;
 mod row;

@@ -150,6 +150,17 @@ impl Root {
         remembered.map_err(|source| Error::store(place, "remember the outcome of a race", source)).map(drop)
     }
 
+    /// Removes what writers that died left half written in `folder` of a local ledger, which listings do not show; answers
+    /// with how many files that were. One that was written to in the last `age` may belong to a writer that lives.
+    pub(crate) fn remove_leftovers(&self, folder: &str, age: Duration) -> Result<u64, Error> {
+        let Ok(root) = self.url.to_file_path() else { return Ok(0) };
+        remove_staged(&root.join(folder), age).map_err(|source| Error::StoreRefused {
+            place: self.url.to_string(),
+            action: "remove a half written file",
+            source: source.into(),
+        })
+    }
+
     /// Races `racers` conditional puts of one new object and removes it again: exactly one may win.
     ///
     /// # Errors
@@ -228,6 +239,25 @@ fn write_durably(target: &FsPath, payload: &PutPayload, create: bool) -> std::io
     }
     result?;
     std::fs::File::open(folder)?.sync_all()
+}
+
+/// Removes files as [`write_durably`] stages them.
+fn remove_staged(folder: &FsPath, age: Duration) -> std::io::Result<u64> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.rsplit_once('#')).map(|(_, number)| number);
+        if entry.file_type()?.is_dir() {
+            removed += remove_staged(&entry.path(), age)?;
+        } else if number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+            && entry.metadata()?.modified()?.elapsed().is_ok_and(|since| since >= age)
+        {
+            std::fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 #[async_trait]
@@ -333,6 +363,20 @@ mod tests {
         root.store.put(&path, "one".into()).await.unwrap();
         root.store.put(&path, "two!".into()).await.unwrap();
         assert_eq!(root.store.get(&path).await.unwrap().bytes().await.unwrap().as_ref(), b"two!");
+    }
+
+    #[test]
+    fn what_a_dead_writer_left_half_written_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path().to_str().unwrap(), true).unwrap();
+        let day = dir.path().join("content/event_date=2026-11-20");
+        std::fs::create_dir_all(&day).unwrap();
+        for name in ["b-0000.parquet#4711000001", "b-0000.parquet", "a#b"] {
+            std::fs::write(day.join(name), "x").unwrap();
+        }
+        assert_eq!(root.remove_leftovers("content", Duration::from_secs(3600)).unwrap(), 0, "it may be in the making");
+        assert_eq!(root.remove_leftovers("content", Duration::ZERO).unwrap(), 1);
+        assert_eq!(std::fs::read_dir(&day).unwrap().count(), 2);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! One Delta table: its snapshot, its positions, its commits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array as _, AsArray, RecordBatch};
+use bytes::Bytes;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Add, Metadata, Protocol, Transaction};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
@@ -22,23 +23,31 @@ use parquet::arrow::async_reader::ParquetObjectReader;
 use parquet::arrow::async_reader::ParquetRecordBatchStream;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::errors::ParquetError;
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::file::EncodedFile;
+use crate::file::{EncodedFile, hex};
 use crate::schema::{self, PARTITION};
 use crate::{Date, EntryId, Error, NextOffset, Root, Status, TableVersion};
 
+mod checkpoint;
 mod log;
 mod positions;
+mod rewrite;
 
 pub use self::log::LogEntry;
+pub(crate) use self::rewrite::{Maintenance, MaintenanceOutcome};
 
 const SHA256_TAG: &str = "daybook.sha256";
 const BATCH_TAG: &str = "daybook.batch_id";
+/// Of a file in which no row has a body any more.
+const BODYLESS_TAG: &str = "daybook.bodyless";
+/// What maintenance did, in the commit that did it.
+const KIND: &str = "daybook.maintenance";
+/// Files of no version are about to be deleted.
+pub(crate) const COLLECTED: &str = "collect";
 /// Larger files go to a bucket in parts.
 const SINGLE_PUT_BYTES_MAX: usize = 64 << 20;
-/// Log entries between two checkpoints: with more, opening a table slows down.
-const CHECKPOINT_EVERY: u64 = 100;
 
 /// A table of a ledger, as a place; [`Snapshot`] is its state.
 #[derive(Clone, Debug)]
@@ -63,8 +72,10 @@ pub struct DataFile {
     pub date: Date,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: Option<String>,
-    /// The batch that brought it.
+    /// The batch that brought it, or the commit of maintenance that wrote its rows anew.
     pub batch_id: Option<String>,
+    /// Whether every row in it lost its body to an erasure or its age.
+    pub bodyless: bool,
     /// Delta statistics (JSON).
     pub statistics: Option<String>,
 }
@@ -79,6 +90,9 @@ pub struct Snapshot {
     has_all_positions: bool,
     /// Files other writers added that were not taken in yet.
     news: Vec<DataFile>,
+    /// Paths that came into view in the same time, with new rows or not, and paths that were taken from it.
+    added: HashSet<String>,
+    removed: HashSet<String>,
 }
 
 impl Snapshot {
@@ -90,6 +104,30 @@ impl Snapshot {
     /// Acknowledges [`Snapshot::news`].
     pub fn clear_news(&mut self) {
         self.news.clear();
+        self.added.clear();
+        self.removed.clear();
+    }
+
+    /// Whether `files`, live when news were last acknowledged or before, are live.
+    pub(crate) fn holds(&self, files: &[DataFile]) -> bool {
+        files.iter().all(|file| !self.removed.contains(&file.path))
+    }
+
+    /// Whether a commit made `path` visible since news were last acknowledged.
+    pub(crate) fn came_to_name(&self, path: &str) -> bool {
+        self.added.contains(path)
+    }
+
+    fn take_in(&mut self, entry: LogEntry) {
+        self.positions.extend(entry.positions.into_iter().map(|(app_id, position)| (app_id, Some(position))));
+        let known = self.news.len();
+        self.news.retain(|file| !entry.removes.contains(&file.path));
+        self.added.extend(entry.adds.iter().map(|file| file.path.clone()));
+        // Rows that were put elsewhere are no news, unless their first place was not looked at yet and may be gone.
+        if entry.changes_data || self.news.len() < known {
+            self.news.extend(entry.adds);
+        }
+        self.removed.extend(entry.removes);
     }
 
     /// The positions known so far: those asked for, or after [`Table::load_all_positions`] every one.
@@ -161,7 +199,16 @@ fn data_file(add: &Add) -> DataFile {
         date: date.and_then(|date| Date::parse(&date)).unwrap_or(Date::from_days(0)),
         sha256: tag(SHA256_TAG),
         batch_id: tag(BATCH_TAG),
+        bodyless: tag(BODYLESS_TAG).is_some(),
         statistics: add.stats.clone(),
+    }
+}
+
+impl DataFile {
+    /// The earliest start of a call in it, as its statistics write instants: comparable as text.
+    pub(crate) fn first_started_at(&self) -> Option<String> {
+        let statistics: serde_json::Value = serde_json::from_str(self.statistics.as_deref()?).ok()?;
+        statistics.get("minValues")?.get("started_at")?.as_str().map(String::from)
     }
 }
 
@@ -174,6 +221,17 @@ struct RowCount {
 /// A data file in the store that no commit names yet.
 #[derive(Clone, Debug)]
 pub struct StoredFile(Add);
+
+impl StoredFile {
+    pub(crate) fn size(&self) -> u64 {
+        self.0.size.try_into().unwrap_or(0)
+    }
+
+    /// Notes for the commit that no row in it has a body any more.
+    pub(crate) fn mark_bodyless(&mut self) {
+        self.0.tags.get_or_insert_default().insert(BODYLESS_TAG.into(), Some("true".into()));
+    }
+}
 
 /// What a batch moves from where to where: one partition of one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -344,7 +402,14 @@ impl Table {
             let reason = format!("column `{}` is missing", missing.name);
             return Err(Error::NotOurs { table: self.spec.name, place: self.place.clone(), reason });
         }
-        Ok(Snapshot { state, positions: HashMap::new(), has_all_positions: false, news: Vec::new() })
+        Ok(Snapshot {
+            state,
+            positions: HashMap::new(),
+            has_all_positions: false,
+            news: Vec::new(),
+            added: HashSet::new(),
+            removed: HashSet::new(),
+        })
     }
 
     /// The position stored for `app_id`.
@@ -371,36 +436,26 @@ impl Table {
     /// # Errors
     /// The store's errors; `snapshot` is then unchanged.
     pub async fn refresh(&self, snapshot: &mut Snapshot) -> Result<Vec<(String, TableVersion)>, Error> {
-        let mut files = Vec::new();
-        let mut batch_ids = Vec::new();
-        let mut positions = Vec::new();
-        let mut version = snapshot.state.version();
-        loop {
-            let entry = self.log.read_commit_entry(version + 1).await;
-            let entry = entry.map_err(|source| self.unavailable("read the log", source))?;
-            let Some(entry) = entry else { break };
-            version += 1;
-            for line in entry.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                let action = serde_json::from_slice::<Action>(line)
-                    .map_err(|source| self.damaged(TableVersion(version), source))?;
-                match action {
-                    Action::Add(add) => files.push(data_file(&add)),
-                    Action::Txn(txn) => positions.push((txn.app_id, NextOffset(txn.version))),
-                    Action::CommitInfo(info) => {
-                        let batch_id = info.info.get(BATCH_TAG).and_then(|id| id.as_str());
-                        batch_ids.extend(batch_id.map(|id| (id.to_owned(), TableVersion(version))));
-                    }
-                    _ => {}
-                }
-            }
+        Ok(self.catch_up(snapshot).await?.batches)
+    }
+
+    async fn catch_up(&self, snapshot: &mut Snapshot) -> Result<CaughtUp, Error> {
+        let mut entries = Vec::new();
+        let mut version = snapshot.version();
+        while let Some(entry) = self.load_log_entry(TableVersion(version.0 + 1)).await? {
+            version = entry.version;
+            entries.push(entry);
         }
-        if version > snapshot.state.version() {
-            let updated = snapshot.state.update(self.log.as_ref(), Some(version)).await;
+        if version > snapshot.version() {
+            let updated = snapshot.state.update(self.log.as_ref(), Some(version.0)).await;
             updated.map_err(|source| self.unavailable("read the log", source))?;
         }
-        snapshot.positions.extend(positions.into_iter().map(|(app_id, position)| (app_id, Some(position))));
-        snapshot.news.extend(files);
-        Ok(batch_ids)
+        let caught_up = CaughtUp {
+            batches: entries.iter().filter_map(|entry| Some((entry.batch_id.clone()?, entry.version))).collect(),
+            collects: entries.iter().any(LogEntry::collects),
+        };
+        entries.into_iter().for_each(|entry| snapshot.take_in(entry));
+        Ok(caught_up)
     }
 
     /// Stores `file` durably under a name that carries the batch; no reader sees it before a commit names it.
@@ -509,8 +564,41 @@ impl Table {
     }
 
     fn damaged_file(&self, file: &DataFile) -> impl Fn(ParquetError) -> Error + use<> {
+        let (path, place) = (format!("{}{}", self.url(), file.path), self.place.clone());
+        move |error| match store_cause(&error) {
+            Some(object_store::Error::NotFound { .. }) => Error::FileGone { path: path.clone() },
+            Some(_) => {
+                Error::StoreUnavailable { place: place.clone(), action: "read a data file", source: error.into() }
+            }
+            None => Error::DamagedFile { path: path.clone(), reason: error.to_string() },
+        }
+    }
+
+    /// The bytes of `file`, which are those its commit describes: length and SHA-256.
+    ///
+    /// Memory: the file.
+    ///
+    /// # Errors
+    /// [`Error::FileGone`], [`Error::DamagedFile`], the store's errors.
+    pub async fn load_whole(&self, file: &DataFile) -> Result<Bytes, Error> {
         let path = format!("{}{}", self.url(), file.path);
-        move |error| Error::DamagedFile { path: path.clone(), reason: error.to_string() }
+        let damaged = |reason: String| Error::DamagedFile { path: path.clone(), reason };
+        let found = match self.store.get(&Path::from(file.path.as_str())).await {
+            Err(object_store::Error::NotFound { .. }) => return Err(Error::FileGone { path }),
+            found => found.map_err(|source| self.store_error("read a data file", source))?,
+        };
+        let (committed, stored) = (file.size, found.meta.size);
+        if stored != committed {
+            return Err(damaged(format!("it has {stored} bytes, its commit says {committed}")));
+        }
+        let bytes = found.bytes().await.map_err(|source| self.store_error("read a data file", source))?;
+        let Some(committed) = &file.sha256 else { return Ok(bytes) };
+        let hashed = bytes.clone();
+        let digest = off_the_runtime(move || Ok(hex(&Sha256::digest(&hashed)))).await?;
+        match digest == *committed {
+            true => Ok(bytes),
+            false => Err(damaged(format!("its SHA-256 is {digest}, its commit says {committed}"))),
+        }
     }
 
     #[expect(deprecated, reason = "see the import")]
@@ -536,25 +624,41 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::StoreUnavailable`] if the outcome stays unknown or the store took nothing; the same commit may be tried
-    /// again, it cannot land twice.
+    /// again, it cannot land twice. [`Error::FileGone`] if its files may have been collected: nothing landed, store them anew.
     pub async fn try_commit(&self, snapshot: &mut Snapshot, commit: &Commit) -> Result<CommitOutcome, Error> {
         for change in &commit.positions {
             self.load_position(snapshot, &change.app_id).await?;
         }
-        if let Some(fenced) = fenced(snapshot, commit) {
+        if let Some(fenced) = fenced(snapshot, &commit.positions) {
             return Ok(fenced);
         }
-        let transactions =
-            commit.positions.iter().map(|change| Transaction::new(&change.app_id, change.to.0)).collect();
-        let mut info = HashMap::from([(BATCH_TAG.to_owned(), commit.batch_id.clone().into())]);
-        info.extend(commit.counts.iter().map(|(name, count)| (format!("daybook.{name}"), (*count).into())));
-        let properties = quiet().with_application_transactions(transactions).with_metadata(info);
-        let operation = DeltaOperation::Write {
-            mode: SaveMode::Append,
-            partition_by: Some(vec![PARTITION.into()]),
-            predicate: None,
+        let parts = Parts {
+            batch_id: &commit.batch_id,
+            actions: commit.files.iter().map(|file| Action::Add(file.0.clone())).collect(),
+            positions: &commit.positions,
+            info: commit.counts.iter().map(|(name, count)| (format!("daybook.{name}"), (*count).into())).collect(),
+            operation: DeltaOperation::Write {
+                mode: SaveMode::Append,
+                partition_by: Some(vec![PARTITION.into()]),
+                predicate: None,
+            },
         };
-        let actions = commit.files.iter().map(|file| Action::Add(file.0.clone())).collect();
+        self.commit_once(snapshot, parts).await
+    }
+
+    async fn commit_once(&self, snapshot: &mut Snapshot, parts: Parts<'_>) -> Result<CommitOutcome, Error> {
+        let Parts { batch_id, actions, positions, mut info, operation } = parts;
+        info.insert(BATCH_TAG.into(), batch_id.into());
+        let transactions = positions.iter().map(|change| Transaction::new(&change.app_id, change.to.0)).collect();
+        let properties = quiet().with_application_transactions(transactions).with_metadata(info);
+        let (mut added, mut removed) = (Vec::new(), Vec::new());
+        for action in &actions {
+            match action {
+                Action::Add(add) => added.push(add.path.clone()),
+                Action::Remove(remove) => removed.push(remove.path.clone()),
+                _ => {}
+            }
+        }
         let pending = CommitBuilder::from(properties)
             .with_actions(actions)
             .build(Some(&snapshot.state), Arc::clone(&self.log), operation)
@@ -562,13 +666,15 @@ impl Table {
         match pending {
             Ok(done) => {
                 snapshot.state = done.snapshot;
-                let moved = commit.positions.iter().map(|change| (change.app_id.clone(), Some(change.to)));
+                let moved = positions.iter().map(|change| (change.app_id.clone(), Some(change.to)));
                 snapshot.positions.extend(moved);
+                snapshot.added.extend(added.iter().cloned());
+                snapshot.removed.extend(removed);
                 let version = TableVersion(done.version);
                 self.checkpoint_if_due(snapshot).await;
                 Ok(CommitOutcome::Committed { version })
             }
-            Err(source) => self.settle(snapshot, commit, source).await,
+            Err(source) => self.settle(snapshot, batch_id, positions, added.first(), source).await,
         }
     }
 
@@ -576,36 +682,27 @@ impl Table {
     async fn settle(
         &self,
         snapshot: &mut Snapshot,
-        commit: &Commit,
+        batch_id: &str,
+        positions: &[PositionChange],
+        file: Option<&String>,
         source: deltalake::DeltaTableError,
     ) -> Result<CommitOutcome, Error> {
         let before = snapshot.version();
-        let batch_ids = self.refresh(snapshot).await?;
-        if let Some((_, version)) = batch_ids.into_iter().find(|(batch_id, _)| *batch_id == commit.batch_id) {
+        let caught_up = self.catch_up(snapshot).await?;
+        if let Some((_, version)) = caught_up.batches.into_iter().find(|(found, _)| found == batch_id) {
             return Ok(CommitOutcome::Committed { version });
         }
-        if let Some(fenced) = fenced(snapshot, commit) {
+        // Its files were stored before that commit, which may be about to delete them as files no commit names.
+        if let (true, Some(file)) = (caught_up.collects, file) {
+            return Err(Error::FileGone { path: format!("{}{file}", self.url()) });
+        }
+        if let Some(fenced) = fenced(snapshot, positions) {
             return Ok(fenced);
         }
         if snapshot.version() > before {
             return Ok(CommitOutcome::Lost);
         }
         Err(self.unavailable("commit", source))
-    }
-
-    /// A failed checkpoint only makes opening slower, so it is reported and forgotten.
-    async fn checkpoint_if_due(&self, snapshot: &Snapshot) {
-        let version = snapshot.state.version();
-        if version > 0 && version.is_multiple_of(CHECKPOINT_EVERY) {
-            let mut table = deltalake::DeltaTable::new(Arc::clone(&self.log));
-            let written = match table.load_version(version).await {
-                Ok(()) => deltalake::checkpoints::create_checkpoint(&table, None).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = written {
-                tracing::warn!(table = self.spec.name, version, %error, "checkpoint failed, nothing lost");
-            }
-        }
     }
 
     fn store_error(&self, action: &'static str, source: object_store::Error) -> Error {
@@ -620,13 +717,53 @@ impl Table {
     }
 
     fn damaged(&self, version: TableVersion, source: impl std::error::Error + Send + Sync + 'static) -> Error {
-        Error::DamagedLog { table: self.spec.name, place: self.place.clone(), version, source: source.into() }
+        match store_cause(&source) {
+            None | Some(object_store::Error::NotFound { .. }) => {
+                Error::DamagedLog { table: self.spec.name, place: self.place.clone(), version, source: source.into() }
+            }
+            // It could not be looked at, which says nothing about what it is.
+            Some(_) => {
+                Error::StoreUnavailable { place: self.place.clone(), action: "read the log", source: source.into() }
+            }
+        }
     }
 }
 
-fn fenced(snapshot: &Snapshot, commit: &Commit) -> Option<CommitOutcome> {
+/// What the store said, if it is behind `error`.
+fn store_cause<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e object_store::Error> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+}
+
+/// Runs `work`, which keeps a core busy, beside the threads that serve others.
+pub(crate) async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let gave_up = |error: tokio::task::JoinError| Error::Internal {
+        invariant: "work on a data file ends",
+        found: error.to_string(),
+    };
+    tokio::task::spawn_blocking(work).await.map_err(gave_up)?
+}
+
+/// What the log brought since a snapshot.
+struct CaughtUp {
+    batches: Vec<(String, TableVersion)>,
+    /// Whether files that no commit named were about to be deleted.
+    collects: bool,
+}
+
+/// What every commit is made of.
+struct Parts<'c> {
+    batch_id: &'c str,
+    actions: Vec<Action>,
+    positions: &'c [PositionChange],
+    info: HashMap<String, serde_json::Value>,
+    operation: DeltaOperation,
+}
+
+fn fenced(snapshot: &Snapshot, positions: &[PositionChange]) -> Option<CommitOutcome> {
     let moved = |change: &&PositionChange| snapshot.positions.get(&change.app_id).copied().flatten() != change.from;
-    let app_ids: Vec<_> = commit.positions.iter().filter(moved).map(|change| change.app_id.clone()).collect();
+    let app_ids: Vec<_> = positions.iter().filter(moved).map(|change| change.app_id.clone()).collect();
     (!app_ids.is_empty()).then_some(CommitOutcome::Fenced { app_ids })
 }
 

@@ -69,12 +69,13 @@ impl Book {
         let batch_id = format!("prices-{:016x}-{}", sheet.imported_at.micros(), sha256.get(..8).unwrap_or_default());
         let batch = self.record_batch(sheet, &sha256, &batch_id)?;
         let keep: Vec<u32> = (0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX)).collect();
+        // First: what is collected after this is noticed by the commit.
+        let mut snapshot = table.load(None).await?;
         let mut files = Vec::new();
         for (index, encoded) in file::encode(table.spec(), &batch, &keep)?.iter().enumerate() {
             files.push(table.store_file(encoded, &batch_id, index).await?);
         }
         let commit = Commit { batch_id, files, positions: Vec::new(), counts: vec![("rows", keep.len() as u64)] };
-        let mut snapshot = table.load(None).await?;
         for _ in 0..ATTEMPTS_MAX {
             if let CommitOutcome::Committed { .. } = table.try_commit(&mut snapshot, &commit).await? {
                 return Ok(());

@@ -7,9 +7,9 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use sha2::{Digest as _, Sha256};
 
-use super::{BATCH_TAG, DataFile, Table, data_file};
+use super::{BATCH_TAG, COLLECTED, DataFile, KIND, Table, data_file};
 use crate::file::hex;
-use crate::{Error, NextOffset, TableVersion};
+use crate::{Error, Instant, NextOffset, TableVersion};
 
 /// Log entries read at the same time.
 const READS: usize = 16;
@@ -21,14 +21,22 @@ pub struct LogEntry {
     pub version: TableVersion,
     /// SHA-256 of the entry, hexadecimal.
     pub sha256: String,
+    /// When it was committed, by its writer's clock.
+    pub committed_at: Option<Instant>,
     /// The batch that was committed.
     pub batch_id: Option<String>,
+    /// What maintenance did, if it is a commit of that: `compact`, `erase`, `collect`.
+    pub maintenance: Option<String>,
     /// Files it made visible.
     pub adds: Vec<DataFile>,
     /// Paths of files it took from view.
     pub removes: Vec<String>,
+    /// Whether rows came or went; false if they were only put elsewhere.
+    pub changes_data: bool,
     /// Positions it moved, by app id.
     pub positions: Vec<(String, NextOffset)>,
+    /// What its writer noted besides, by name.
+    pub info: serde_json::Map<String, serde_json::Value>,
 }
 
 impl LogEntry {
@@ -37,22 +45,40 @@ impl LogEntry {
         if self.removes.is_empty() { &self.adds } else { &[] }
     }
 
+    /// Whether files that no version needs were about to be deleted.
+    pub(super) fn collects(&self) -> bool {
+        self.maintenance.as_deref() == Some(COLLECTED)
+    }
+
     fn read(version: TableVersion, entry: &[u8]) -> Result<Self, serde_json::Error> {
         let mut read = Self {
             version,
             sha256: hex(&Sha256::digest(entry)),
+            committed_at: None,
             batch_id: None,
+            maintenance: None,
             adds: Vec::new(),
             removes: Vec::new(),
+            changes_data: false,
             positions: Vec::new(),
+            info: serde_json::Map::new(),
         };
         for line in entry.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match serde_json::from_slice::<Action>(line)? {
-                Action::Add(add) => read.adds.push(data_file(&add)),
-                Action::Remove(remove) => read.removes.push(remove.path),
+                Action::Add(add) => {
+                    read.changes_data |= add.data_change;
+                    read.adds.push(data_file(&add));
+                }
+                Action::Remove(remove) => {
+                    read.changes_data |= remove.data_change;
+                    read.removes.push(remove.path);
+                }
                 Action::Txn(txn) => read.positions.push((txn.app_id, NextOffset(txn.version))),
                 Action::CommitInfo(info) => {
-                    read.batch_id = info.info.get(BATCH_TAG).and_then(|id| id.as_str()).map(String::from);
+                    read.committed_at = info.timestamp.and_then(Instant::from_millis);
+                    let text = |name: &str| info.info.get(name).and_then(|text| text.as_str()).map(String::from);
+                    (read.batch_id, read.maintenance) = (text(BATCH_TAG), text(KIND));
+                    read.info = info.info.into_iter().collect();
                 }
                 _ => {}
             }
@@ -62,7 +88,7 @@ impl LogEntry {
 }
 
 impl Table {
-    /// What the log says of `version`; `None` if there is no such version.
+    /// What the log says of `version`; `None` if there is no such version yet.
     ///
     /// # Errors
     /// The store's errors, [`Error::DamagedLog`].

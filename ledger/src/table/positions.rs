@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::{DataType, Int64Type};
-use deltalake::kernel::Action;
 use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
-use object_store::path::Path;
 #[expect(deprecated, reason = "as in the module above")]
 use parquet::arrow::async_reader::ParquetObjectReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 
-use super::{CHECKPOINT_EVERY, Snapshot, Table};
+use super::{Snapshot, Table};
 use crate::{Error, NextOffset, TableVersion};
 
 impl Table {
@@ -27,17 +25,10 @@ impl Table {
         let mut positions = HashMap::new();
         let checkpoint = self.load_checkpoint_positions(version, &mut positions).await?;
         for version in checkpoint.map_or(0, |checkpoint| checkpoint + 1)..=version {
-            let entry = self.log.read_commit_entry(version).await;
-            let entry = entry.map_err(|source| self.unavailable("read the log", source))?;
+            let entry = self.load_log_entry(TableVersion(version)).await?;
             let missing = || self.damaged(TableVersion(version), std::io::Error::from(std::io::ErrorKind::NotFound));
-            let entry = entry.ok_or_else(missing)?;
-            for line in entry.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                let action = serde_json::from_slice::<Action>(line)
-                    .map_err(|source| self.damaged(TableVersion(version), source))?;
-                if let Action::Txn(txn) = action {
-                    positions.insert(txn.app_id, Some(NextOffset(txn.version)));
-                }
-            }
+            let moved = entry.ok_or_else(missing)?.positions;
+            positions.extend(moved.into_iter().map(|(app_id, position)| (app_id, Some(position))));
         }
         snapshot.positions = positions;
         snapshot.has_all_positions = true;
@@ -51,14 +42,17 @@ impl Table {
         version: u64,
         positions: &mut HashMap<String, Option<NextOffset>>,
     ) -> Result<Option<u64>, Error> {
-        let newest = version - version % CHECKPOINT_EVERY;
-        let path = Path::from(format!("_delta_log/{newest:020}.checkpoint.parquet"));
+        let newest = match self.last_checkpoint().await? {
+            Some(last) if last.0 <= version => last,
+            _ => return Ok(None),
+        };
+        let path = Self::checkpoint_path(newest);
         let size = match self.store.head(&path).await {
             Ok(found) => found.size,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(source) => return Err(self.store_error("read the log", source)),
         };
-        let damaged = |source| self.damaged(TableVersion(newest), source);
+        let damaged = |source| self.damaged(newest, source);
         let reader = ParquetObjectReader::new(Arc::clone(&self.store), path).with_file_size(size);
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(damaged)?;
         let mask = ProjectionMask::columns(builder.parquet_schema(), ["txn.appId", "txn.version"]);
@@ -73,6 +67,6 @@ impl Table {
                 positions.extend(rows.map(|(id, version)| (id.to_owned(), Some(NextOffset(version)))));
             }
         }
-        Ok(Some(newest))
+        Ok(Some(newest.0))
     }
 }

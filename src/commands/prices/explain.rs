@@ -27,13 +27,7 @@ pub(crate) struct ExplainArgs {
 }
 
 fn parse_id(text: &str) -> Result<EntryId, String> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let digits: Option<Vec<u8>> = text.as_bytes().iter().map(digit).collect();
-    let bytes = digits.map(|digits| {
-        digits.chunks(2).map(|pair| pair.iter().fold(0_u8, |byte, digit| (byte << 4) | digit)).collect::<Vec<_>>()
-    });
-    let id = bytes.filter(|_| text.len() == 32).and_then(|bytes| EntryId::from_slice(&bytes));
-    id.ok_or_else(|| format!("`{text}` is not an entry id of 32 hexadecimal digits"))
+    EntryId::parse(text).ok_or_else(|| format!("`{text}` is not an entry id of 32 hexadecimal digits"))
 }
 
 pub(super) async fn run(args: ExplainArgs, layers: &mut Layers) -> Result<(), Failure> {

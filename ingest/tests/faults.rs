@@ -1,0 +1,221 @@
+//! A worker on a store that fails at any call, or that is killed there: every call is in the ledger once, with its body, a
+//! fuller event is its correction, a poison message is in quarantine once. Maintenance and erasure change none of that.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    clippy::panic,
+    reason = "test code outside test functions"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array as _, AsArray as _};
+use daybook_ingest::core::{Core, Effect, Input, Message, Rules};
+use daybook_ingest::writer::{Writer, Written};
+use daybook_ingest::{Capture, Error, FlushLimits, Partition};
+use daybook_ledger::maintenance::{Keep, Run, Settings, Wanted, erase, maintain};
+use daybook_ledger::price::Book;
+use daybook_ledger::testing::{Fault, FaultyStore};
+use daybook_ledger::{EntryId, Instant, Ledger, Root, SystemClock, Table};
+use futures::StreamExt as _;
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+
+/// Objects that a batch of every table puts: a file and a commit each.
+const CHANGES: u64 = 8;
+const NOW: Instant = Instant::from_micros(1_795_200_000_000_000);
+
+fn partition(number: i32) -> Partition {
+    Partition { topic: "calls".into(), number }
+}
+
+/// The events of partition 0: a call of which only the start is known yet.
+fn early() -> Vec<Vec<u8>> {
+    vec![event(0, "")]
+}
+
+/// The events of partition 1: its end, other calls, one of them twice, a poison message.
+fn later() -> Vec<Vec<u8>> {
+    let usage = |id: i64| format!(r#""prompt_tokens":{id},"completion_tokens":1,"total_tokens":{},"#, id + 1);
+    let mut events: Vec<_> = (0..4).map(|id| event(id, &usage(id))).collect();
+    events.push(event(2, &usage(2)));
+    events.push(b"{poison".to_vec());
+    events
+}
+
+fn event(id: i64, usage: &str) -> Vec<u8> {
+    format!(
+        r#"{{"id":"call-{id}","call_type":"acompletion","status":"success","custom_llm_provider":"openai","model":"gpt-4o",
+        "startTime":1795170000.0,"endTime":1795170001.0,{usage}
+        "response_cost":0.5,"messages":[{{"role":"user","content":"said in call {id}"}}],"metadata":{{}}}}"#
+    )
+    .into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_under_a_fault_at_every_call_ends_exact() {
+    let book = Arc::new(Book::default_sheet().unwrap());
+    let base = base(&book).await;
+    let calls = {
+        let store = FaultyStore::over(Arc::new(base.fork()));
+        store.fail_at_change(CHANGES, Fault::Die);
+        ingest(&store, 1, &later(), &book, 1).await.unwrap();
+        assert!(store.struck().is_empty(), "a batch makes more than {CHANGES} changes");
+        assert_exact(&store).await;
+        store.calls()
+    };
+    let faults =
+        [Fault::Refuse, Fault::LoseReply, Fault::FindItself, Fault::ArriveLate(2), Fault::Die, Fault::DieAfter];
+    let changes = faults.iter().flat_map(|fault| (0..CHANGES).map(|at| (at, Some(fault.clone()))));
+    let reads = (0..calls).step_by(3).map(|at| (at, None));
+    // Together: a worker whose store does not answer waits before it asks again.
+    let runs = changes.chain(reads).map(|(at, fault)| {
+        let (store, book) = (FaultyStore::over(Arc::new(base.fork())), &book);
+        async move {
+            match fault {
+                Some(fault) => store.fail_at_change(at, fault),
+                None => store.fail_at(at, Fault::Refuse),
+            }
+            let log = later();
+            for process in 0..6 {
+                let done = tokio::select! {
+                    done = ingest(&store, 1, &log, book, process) => done.is_ok(),
+                    () = store.death() => false,
+                };
+                if done {
+                    break;
+                }
+                store.heal();
+            }
+            assert_exact(&store).await;
+        }
+    });
+    futures::stream::iter(runs).buffer_unordered(128).collect::<Vec<()>>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_goes_on_while_its_tables_are_maintained_and_takes_no_call_twice() {
+    let book = Arc::new(Book::default_sheet().unwrap());
+    let store = FaultyStore::over(Arc::new(base(&book).await));
+    ingest(&store, 1, &later(), &book, 1).await.unwrap();
+    let ledger = Ledger::create_at(store.root()).await.unwrap();
+    let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap();
+    worker.load_positions(&[partition(2)]).await.unwrap();
+    let at_once = Settings {
+        keep: Keep { unnamed: std::time::Duration::ZERO, superseded: std::time::Duration::ZERO },
+        ..Settings::default()
+    };
+    let done = maintain(&ledger, &[], &at_once, &Run::new("m", &SystemClock, false)).await.unwrap();
+    assert!(done.iter().any(|done| done.files_deleted > 0), "{done:?}");
+    // A worker that was there before, and one that comes after: both know every call.
+    write(&mut worker, 2, &later(), &book, 2).await.unwrap();
+    ingest(&store, 3, &later(), &book, 3).await.unwrap();
+    assert_eq!(count(ledger.usage(), "raw").await.0, 4);
+    assert_eq!(count(ledger.content(), "raw").await, (4, 4));
+    assert_eq!(count(ledger.corrections(), "raw").await.0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_comes_again_does_not_bring_back_what_was_erased() {
+    let book = Arc::new(Book::default_sheet().unwrap());
+    let store = FaultyStore::over(Arc::new(base(&book).await));
+    ingest(&store, 1, &later(), &book, 1).await.unwrap();
+    let ledger = Ledger::create_at(store.root()).await.unwrap();
+    let id = EntryId::derive("litellm", b"call-1");
+    let wanted = Wanted::Entries(vec![id]);
+    let erased = erase(&ledger, &wanted, 1 << 20, &Run::new("e", &SystemClock, false)).await.unwrap();
+    assert_eq!(erased.tables[0].rows_erased, 1);
+    ingest(&store, 2, &later(), &book, 2).await.unwrap();
+    assert_eq!(count(ledger.usage(), "raw").await.0, 4);
+    assert_eq!(count(ledger.content(), "raw").await, (4, 3));
+}
+
+/// A ledger that has read partition 0.
+async fn base(book: &Arc<Book>) -> InMemory {
+    let memory = Arc::new(InMemory::new());
+    let store = FaultyStore::over(Arc::clone(&memory) as Arc<dyn ObjectStore>);
+    ingest(&store, 0, &early(), book, 0).await.unwrap();
+    memory.fork()
+}
+
+/// One process: it starts where the ledger stands in the partition and reads to its end.
+async fn ingest(store: &FaultyStore, number: i32, log: &[Vec<u8>], book: &Arc<Book>, worker: u64) -> Result<(), Error> {
+    let ledger = Ledger::create_at(store.root()).await?;
+    let mut writer = Writer::open(ledger, "c".into()).await?;
+    write(&mut writer, number, log, book, worker).await
+}
+
+async fn write(writer: &mut Writer, number: i32, log: &[Vec<u8>], book: &Arc<Book>, worker: u64) -> Result<(), Error> {
+    let partition = partition(number);
+    for round in 0..8 {
+        let positions = writer.load_positions(std::slice::from_ref(&partition)).await?;
+        let next = positions[0].1.usage.map_or(0, |position| usize::try_from(position.0).unwrap());
+        let mut core = Core::new(Rules {
+            limits: FlushLimits::default(),
+            capture: Capture::Full,
+            formats: BTreeMap::new(),
+            prices: Arc::clone(book),
+            worker: worker << 8 | round,
+        });
+        let mut effects = Vec::new();
+        core.on(NOW, Input::Assigned(positions), &mut effects)?;
+        for (offset, value) in (0..).zip(log).skip(next) {
+            let message = Message {
+                topic: &partition.topic,
+                partition: number,
+                offset,
+                timestamp: Some(NOW),
+                key: None,
+                value: Some(value),
+                headers: &[],
+            };
+            core.on(NOW, Input::Message(message), &mut effects)?;
+        }
+        core.on(NOW, Input::Flush, &mut effects)?;
+        let batch = effects.into_iter().find_map(|effect| match effect {
+            Effect::Write(batch) => Some(batch),
+            _ => None,
+        });
+        let Some(batch) = batch else { return Ok(()) };
+        if let Written::Committed(_) = writer.write(&batch).await? {
+            return Ok(());
+        }
+    }
+    panic!("the batch never lands")
+}
+
+async fn assert_exact(store: &FaultyStore) {
+    store.heal();
+    let root = Root { store: Arc::clone(store.inner()), ..Root::memory() };
+    let ledger = Ledger::create_at(root).await.unwrap();
+    let struck = store.struck();
+    assert_eq!(count(ledger.usage(), "raw").await.0, 4, "{struck:?}");
+    assert_eq!(count(ledger.content(), "raw").await, (4, 4), "{struck:?}");
+    assert_eq!(count(ledger.corrections(), "raw").await.0, 1, "{struck:?}");
+    assert_eq!(count(ledger.quarantine(), "value").await, (1, 1), "{struck:?}");
+    let mut snapshot = ledger.usage().load(None).await.unwrap();
+    let position = ledger.usage().load_position(&mut snapshot, &partition(1).app_id("c")).await.unwrap();
+    assert_eq!(position.map(|position| position.0), Some(6), "{struck:?}");
+}
+
+/// Rows of a table, none of them about an entry that another row is about; and how many of them have a `body`.
+async fn count(table: &Table, body: &str) -> (usize, usize) {
+    let (mut rows, mut bodies) = (0, 0);
+    let mut ids = Vec::new();
+    for file in table.load(None).await.unwrap().files() {
+        for batch in table.load_batches(&file).await.unwrap() {
+            rows += batch.num_rows();
+            bodies += batch.column_by_name(body).map_or(0, |body| body.len() - body.null_count());
+            if let Some(column) = batch.column_by_name("entry_id") {
+                ids.extend(column.as_binary::<i32>().iter().map(|id| id.unwrap().to_vec()));
+            }
+        }
+    }
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "an entry is there twice");
+    (rows, bodies)
+}

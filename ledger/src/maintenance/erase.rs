@@ -1,0 +1,460 @@
+//! Removing what was said, for good: from the current files, from those of older versions, from files no commit names.
+//!
+//! Rows stay. An entry's row in `content` keeps its id and digest and loses everything else, so the same event that comes
+//! again is known and brings its body back no more. Counts, costs and positions are in other columns and tables.
+//!
+//! Order of effects, and what a crash between two of them leaves; the same request again finds what is left to do:
+//! 1. new files without the bodies are written: no commit names them;
+//! 2. one commit each puts them in the place of the files that have them: no query finds the bodies any more;
+//! 3. a commit says that files are about to be deleted (`collect.rs`);
+//! 4. every file that is not live and holds one of the bodies is deleted: older versions cannot be read any more.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use futures::TryStreamExt as _;
+use object_store::ObjectMeta;
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::collect::{self, Dead, Named};
+use super::compact::{commit, write};
+use super::work::Order;
+use super::{ATTEMPTS_MAX, Run};
+use crate::file::hex;
+use crate::schema::{self, PARTITION};
+use crate::table::Maintenance;
+use crate::{DataFile, Date, EntryId, Error, Ledger, Snapshot, Table};
+
+/// The columns of each table that hold what was said; the first of them is null only in a row that lost it.
+const BODIES: [(&str, &[&str]); 2] = [
+    ("content", &["raw", "input_messages", "output_messages", "tool_definitions", "request_parameters"]),
+    ("quarantine", &["value", "key", "headers", "error_message"]),
+];
+
+/// A file that nobody wrote to for so long has no writer.
+const HALF_WRITTEN: Duration = Duration::from_secs(60);
+
+/// Whose bodies are to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Of all calls made for this person or customer: `end_user` in `usage`.
+    Subject(String),
+    /// Of these entries.
+    Entries(Vec<EntryId>),
+    /// Of all calls of days before this one.
+    Before(Date),
+}
+
+/// What an erasure did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Erased {
+    /// The entries asked for, if they were asked for one by one or by their subject.
+    pub entries: Option<u64>,
+    /// SHA-256 over their ids in order, a line each in hexadecimal.
+    pub entries_sha256: Option<String>,
+    /// By table.
+    pub tables: Vec<ErasedTable>,
+}
+
+/// What an erasure did to one table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ErasedTable {
+    /// The table.
+    pub table: &'static str,
+    /// The version it was found in.
+    pub version_before: u64,
+    /// The version it was left in.
+    pub version_after: u64,
+    /// Rows that lost what was said.
+    pub rows_erased: u64,
+    /// Files written anew.
+    pub files_rewritten: u64,
+    /// Objects deleted.
+    pub objects_deleted: u64,
+}
+
+/// Rows that lose their bodies.
+#[derive(Debug)]
+pub(super) enum Selection {
+    /// Of days before this one.
+    Before(Date),
+    Found(Found),
+}
+
+/// Topic, partition, offset.
+type Message = (String, i32, i64);
+
+/// Entries, and the messages they were read from.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    ids: HashMap<Date, HashSet<EntryId>>,
+    messages: HashSet<Message>,
+    /// Messages that never became entries are this person's if they name him as a whole JSON string.
+    quoted_subject: Option<Vec<u8>>,
+}
+
+/// Erases the bodies of `wanted` from `ledger`.
+///
+/// # Errors
+/// [`Error::NoSuchEntry`] if an entry is not in the ledger: nothing is erased then; and the ledger's.
+pub async fn erase(ledger: &Ledger, wanted: &Wanted, target_bytes: u64, run: &Run<'_>) -> Result<Erased, Error> {
+    let selection = find(ledger, wanted).await?;
+    let ids = match &selection {
+        Selection::Before(_) => None,
+        Selection::Found(found) => Some(found.sorted_ids()),
+    };
+    let selection = Arc::new(selection);
+    let mut tables = Vec::new();
+    for table in [ledger.content(), ledger.quarantine()] {
+        let mut done = erase_from(table, &selection, target_bytes, run).await?;
+        if !run.dry_run {
+            done.objects_deleted += ledger.root().remove_leftovers(table.spec().name, HALF_WRITTEN)?;
+        }
+        tables.push(done);
+    }
+    Ok(Erased {
+        entries: ids.as_ref().map(|ids| ids.len() as u64),
+        entries_sha256: ids.map(|ids| {
+            let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
+            hex(&Sha256::digest(lines))
+        }),
+        tables,
+    })
+}
+
+/// Erases the bodies of `table` that are of days before `before`.
+pub(super) async fn retire(
+    table: &Table,
+    before: Date,
+    target_bytes: u64,
+    run: &Run<'_>,
+) -> Result<ErasedTable, Error> {
+    erase_from(table, &Arc::new(Selection::Before(before)), target_bytes, run).await
+}
+
+async fn find(ledger: &Ledger, wanted: &Wanted) -> Result<Selection, Error> {
+    let mut found = Found::default();
+    let mut missing: HashSet<EntryId> = HashSet::new();
+    match wanted {
+        Wanted::Before(date) => return Ok(Selection::Before(*date)),
+        Wanted::Subject(name) => found.quoted_subject = Some(serde_json::Value::from(name.as_str()).to_string().into()),
+        Wanted::Entries(ids) => missing.extend(ids),
+    }
+    let is_wanted = |id: &EntryId, subject: Option<&str>| match wanted {
+        Wanted::Subject(name) => subject == Some(name),
+        Wanted::Entries(ids) => ids.contains(id),
+        Wanted::Before(_) => false,
+    };
+    for table in [ledger.usage(), ledger.corrections()] {
+        let snapshot = match table.load(None).await {
+            Err(Error::NotFound { .. }) if !table.spec().is_founding() => continue,
+            loaded => loaded?,
+        };
+        for file in snapshot.files() {
+            let columns = ["entry_id", "end_user", "topic", "kafka_partition", "kafka_offset"];
+            let mut batches = std::pin::pin!(table.stream_columns(&file, &columns).await?);
+            while let Some(batch) = batches.try_next().await? {
+                found.take(file.date, &batch, &is_wanted)?;
+            }
+        }
+    }
+    missing.retain(|id| !found.ids.values().any(|ids| ids.contains(id)));
+    match missing.iter().min() {
+        Some(first) => Err(Error::NoSuchEntry { id: first.to_string(), count: missing.len() as u64 }),
+        None => Ok(Selection::Found(found)),
+    }
+}
+
+impl Found {
+    fn take(
+        &mut self,
+        date: Date,
+        batch: &RecordBatch,
+        is_wanted: &impl Fn(&EntryId, Option<&str>) -> bool,
+    ) -> Result<(), Error> {
+        let message = messages(batch)?;
+        let (ids, subjects) = (named(batch, "entry_id")?, named(batch, "end_user")?);
+        let (ids, subjects) = (ids.as_binary::<i32>(), subjects.as_string::<i32>());
+        for (row, (id, subject)) in ids.iter().zip(subjects).enumerate() {
+            let Some(id) = id.and_then(EntryId::from_slice) else { continue };
+            if is_wanted(&id, subject) {
+                self.ids.entry(date).or_default().insert(id);
+                self.messages.insert(message(row));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a message in quarantine holds the subject as a whole JSON string, or has it as its key.
+    fn names_subject(&self, batch: &RecordBatch) -> Result<Box<dyn Fn(usize) -> bool>, Error> {
+        let Some(quoted) = self.quoted_subject.clone() else { return Ok(Box::new(|_| false)) };
+        let (values, keys) = (named(batch, "value")?, named(batch, "key")?);
+        let (values, keys) = (values.as_binary::<i32>().clone(), keys.as_binary::<i32>().clone());
+        Ok(Box::new(move |row| {
+            let in_value = values.value(row).windows(quoted.len()).any(|part| part == quoted);
+            let unquoted = quoted.get(1..quoted.len() - 1);
+            in_value || (keys.is_valid(row) && unquoted == Some(keys.value(row)))
+        }))
+    }
+
+    fn sorted_ids(&self) -> Vec<EntryId> {
+        let ids: std::collections::BTreeSet<EntryId> = self.ids.values().flatten().copied().collect();
+        ids.into_iter().collect()
+    }
+}
+
+/// The column of `batch` called `name`, words as plain text.
+fn named(batch: &RecordBatch, name: &str) -> Result<ArrayRef, Error> {
+    let column = batch.column_by_name(name).ok_or_else(|| Error::Internal {
+        invariant: "a data file has the columns of its table",
+        found: format!("{name} is missing"),
+    })?;
+    match column.data_type() {
+        DataType::Dictionary(..) => arrow::compute::cast(column, &DataType::Utf8).map_err(Error::arrow),
+        _ => Ok(Arc::clone(column)),
+    }
+}
+
+/// The message each row of `batch` was read from.
+fn messages(batch: &RecordBatch) -> Result<impl Fn(usize) -> Message, Error> {
+    let topics = named(batch, "topic")?.as_string::<i32>().clone();
+    let partitions = named(batch, "kafka_partition")?.as_primitive::<Int32Type>().clone();
+    let offsets = named(batch, "kafka_offset")?.as_primitive::<Int64Type>().clone();
+    Ok(move |row| (topics.value(row).to_owned(), partitions.value(row), offsets.value(row)))
+}
+
+fn bodies_of(spec: &schema::Table) -> &'static [&'static str] {
+    BODIES.iter().find(|(name, _)| *name == spec.name).map_or(&[], |(_, columns)| columns)
+}
+
+/// Rows of `batch` that have a body; `None` if rows of the table never have one.
+pub(super) fn bodies_in(spec: &schema::Table, batch: &RecordBatch) -> Option<u64> {
+    let column = batch.column_by_name(bodies_of(spec).first()?)?;
+    Some((column.len() - column.null_count()) as u64)
+}
+
+impl Selection {
+    /// Whether rows of `date` may be among those selected.
+    fn may_select(&self, spec: &schema::Table, date: Date) -> bool {
+        match self {
+            Self::Before(before) => date < *before,
+            Self::Found(found) if spec.name == "content" => found.ids.contains_key(&date),
+            Self::Found(found) => !found.messages.is_empty() || found.quoted_subject.is_some(),
+        }
+    }
+
+    /// The columns that tell which rows are selected, and whether they still have a body.
+    fn columns(&self, spec: &schema::Table) -> Vec<&'static str> {
+        let mut columns = match (self, spec.name) {
+            (Self::Before(_), _) => Vec::new(),
+            (Self::Found(_), "content") => vec!["entry_id"],
+            (Self::Found(_), _) => vec!["topic", "kafka_partition", "kafka_offset"],
+        };
+        match self {
+            Self::Found(Found { quoted_subject: Some(_), .. }) if spec.name != "content" => {
+                columns.extend(bodies_of(spec));
+            }
+            _ => columns.extend(bodies_of(spec).first()),
+        }
+        columns
+    }
+
+    /// The rows of `batch` that are to lose a body they have.
+    fn rows(&self, spec: &schema::Table, date: Date, batch: &RecordBatch) -> Result<HashSet<u32>, Error> {
+        let body = named(batch, bodies_of(spec).first().copied().unwrap_or_default())?;
+        let selected: Box<dyn Fn(usize) -> bool> = match self {
+            Self::Before(before) => Box::new(move |_| date < *before),
+            Self::Found(found) if spec.name == "content" => {
+                let (ids, wanted) = (named(batch, "entry_id")?.as_binary::<i32>().clone(), found.ids.get(&date));
+                let id = move |row| EntryId::from_slice(ids.value(row));
+                Box::new(move |row| id(row).zip(wanted).is_some_and(|(id, wanted)| wanted.contains(&id)))
+            }
+            Self::Found(found) => {
+                let (message, names) = (messages(batch)?, found.names_subject(batch)?);
+                Box::new(move |row| found.messages.contains(&message(row)) || names(row))
+            }
+        };
+        let rows = (0_u32..).zip(0..batch.num_rows()).filter(|(_, row)| body.is_valid(*row) && selected(*row));
+        Ok(rows.map(|(at, _)| at).collect())
+    }
+
+    /// `batch` without the bodies selected, and how many those are.
+    pub(super) fn blank(
+        &self,
+        spec: &schema::Table,
+        date: Date,
+        batch: &RecordBatch,
+    ) -> Result<(RecordBatch, u64), Error> {
+        let rows = self.rows(spec, date, batch)?;
+        if rows.is_empty() {
+            return Ok((batch.clone(), 0));
+        }
+        // Taken, not masked: what was said is not in memory behind a null either.
+        let kept =
+            (0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX)).map(|row| (!rows.contains(&row)).then_some(row));
+        let kept = UInt32Array::from_iter(kept);
+        let blanked = batch.schema_ref().fields().iter().zip(batch.columns()).map(|(field, column)| {
+            match bodies_of(spec).contains(&field.name().as_str()) {
+                true => take(column, &kept, None),
+                false => Ok(Arc::clone(column)),
+            }
+        });
+        let columns = blanked.collect::<Result<Vec<_>, _>>().map_err(Error::arrow)?;
+        let blanked = RecordBatch::try_new(batch.schema(), columns).map_err(Error::arrow)?;
+        Ok((blanked, rows.len() as u64))
+    }
+}
+
+async fn erase_from(
+    table: &Table,
+    selection: &Arc<Selection>,
+    target_bytes: u64,
+    run: &Run<'_>,
+) -> Result<ErasedTable, Error> {
+    let mut snapshot = table.load(None).await?;
+    let version_before = snapshot.version().0;
+    let mut done = ErasedTable { table: table.spec().name, version_before, ..ErasedTable::default() };
+    for _ in 0..ATTEMPTS_MAX {
+        let all_done = rewrite_live(table, &mut snapshot, selection, target_bytes, run, &mut done).await?;
+        if run.dry_run {
+            break;
+        }
+        // What others added or wrote anew in the meantime is looked at too.
+        table.refresh(&mut snapshot).await?;
+        if all_done && snapshot.news().is_empty() {
+            break;
+        }
+        snapshot = table.load(None).await?;
+    }
+    let dead = find_dead(table, &snapshot, selection).await?;
+    let deleted = match run.dry_run {
+        true => dead,
+        false => collect::delete(table, &mut snapshot, dead, run).await?,
+    };
+    done.objects_deleted = deleted.len() as u64;
+    done.version_after = snapshot.version().0;
+    Ok(done)
+}
+
+/// Writes the live files anew that hold a body selected; false if some of them were no longer live.
+async fn rewrite_live(
+    table: &Table,
+    snapshot: &mut Snapshot,
+    selection: &Arc<Selection>,
+    target_bytes: u64,
+    run: &Run<'_>,
+    done: &mut ErasedTable,
+) -> Result<bool, Error> {
+    let spec = table.spec();
+    let mut all_done = true;
+    for file in snapshot.files() {
+        if file.bodyless || !selection.may_select(spec, file.date) {
+            continue;
+        }
+        let rows = match selected(table, &file, selection).await {
+            Err(Error::FileGone { .. }) => {
+                all_done = false;
+                continue;
+            }
+            rows => rows?,
+        };
+        if rows == 0 || run.dry_run {
+            done.rows_erased += rows;
+            done.files_rewritten += u64::from(rows > 0);
+            continue;
+        }
+        let order = Order { spec, date: file.date, target_bytes, erase: Some(Arc::clone(selection)) };
+        let batch_id = run.batch_id(table);
+        let files = std::slice::from_ref(&file);
+        let Some(written) = write(table, files, order, &batch_id).await? else {
+            all_done = false;
+            continue;
+        };
+        let change = Maintenance {
+            batch_id: &batch_id,
+            kind: "erase",
+            removes: files,
+            adds: written.files,
+            info: vec![
+                ("rows", json!(written.rows)),
+                ("rows_digest", json!(written.digest)),
+                ("erased", json!(written.erased)),
+            ],
+            now: run.clock.now(),
+        };
+        match commit(table, snapshot, &change).await? {
+            true => {
+                done.rows_erased += written.erased;
+                done.files_rewritten += 1;
+            }
+            false => all_done = false,
+        }
+    }
+    Ok(all_done)
+}
+
+/// Rows of `file` that have a body and are selected.
+async fn selected(table: &Table, file: &DataFile, selection: &Selection) -> Result<u64, Error> {
+    let spec = table.spec();
+    if let Selection::Found(found) = selection
+        && spec.name == "content"
+    {
+        // Ids alone tell of most files that they hold none.
+        let ids = found.ids.get(&file.date);
+        let here = table.load_entry_ids(file).await?;
+        if !here.iter().any(|id| ids.is_some_and(|ids| ids.contains(id))) {
+            return Ok(0);
+        }
+    }
+    let mut rows = 0;
+    let mut batches = std::pin::pin!(table.stream_columns(file, &selection.columns(spec)).await?);
+    while let Some(batch) = batches.try_next().await? {
+        rows += selection.rows(spec, file.date, &batch)?.len() as u64;
+    }
+    Ok(rows)
+}
+
+/// The objects that are not live and may hold a body selected.
+async fn find_dead(table: &Table, snapshot: &Snapshot, selection: &Selection) -> Result<Vec<Dead>, Error> {
+    let mut dead = Vec::new();
+    let objects = collect::list_not_live(table, snapshot).await?;
+    let named = match selection {
+        Selection::Found(_) if !objects.is_empty() => collect::names(table, snapshot, &objects).await?,
+        _ => HashMap::new(),
+    };
+    for object in objects {
+        let file = unnamed(&object);
+        // Of a batch that was lost: its calls may be in no table, so nothing tells whose they are.
+        let is_lost = named.get(&file.path).is_none_or(|name| *name == Named::Never);
+        let holds = match selection {
+            Selection::Before(before) => file.date < *before,
+            Selection::Found(_) if is_lost => true,
+            Selection::Found(_) if !selection.may_select(table.spec(), file.date) => false,
+            Selection::Found(_) => match selected(table, &file, selection).await {
+                Ok(rows) => rows > 0,
+                Err(Error::FileGone { .. }) => false,
+                // No reader can use it, and nobody can say what is in it.
+                Err(Error::DamagedFile { .. }) => true,
+                Err(error) => return Err(error),
+            },
+        };
+        if holds {
+            dead.push(Dead { path: object.location, bytes: object.size });
+        }
+    }
+    Ok(dead)
+}
+
+/// An object as a data file no commit describes.
+fn unnamed(object: &ObjectMeta) -> DataFile {
+    let path = object.location.to_string();
+    let folder = path.split('/').next().and_then(|folder| folder.strip_prefix(PARTITION)?.strip_prefix('='));
+    let date = folder.and_then(Date::parse).unwrap_or(Date::from_days(i32::MAX));
+    DataFile { path, size: object.size, rows: 0, date, sha256: None, batch_id: None, bodyless: false, statistics: None }
+}

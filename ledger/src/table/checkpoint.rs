@@ -1,0 +1,86 @@
+//! Checkpoints: the state at a version in one object, so that opening does not read the log from its start.
+//!
+//! They hold nothing the log does not, so writing one may fail, and old ones may go.
+
+use futures::TryStreamExt as _;
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+
+use super::{Snapshot, Table};
+use crate::{Error, TableVersion};
+
+/// Versions between two checkpoints: with more, opening a table slows down.
+const CHECKPOINT_EVERY: u64 = 100;
+/// The newest are kept for readers that just opened the table, and one of each thousand versions for states long past.
+const NEWEST_KEPT: usize = 3;
+const KEPT_EVERY: u64 = 1_000;
+const SUFFIX: &str = ".checkpoint.parquet";
+
+impl Table {
+    /// A failed checkpoint only makes opening slower, so it is reported and forgotten.
+    pub(super) async fn checkpoint_if_due(&self, snapshot: &Snapshot) {
+        let version = snapshot.version();
+        if version.0 > 0
+            && version.0.is_multiple_of(CHECKPOINT_EVERY)
+            && let Err(error) = self.write_checkpoint(version).await
+        {
+            tracing::warn!(table = self.spec.name, %version, %error, "checkpoint failed, nothing lost");
+        }
+    }
+
+    /// Writes the checkpoint of `version`.
+    ///
+    /// # Errors
+    /// The store's errors; nothing depends on the checkpoint then.
+    pub async fn write_checkpoint(&self, version: TableVersion) -> Result<(), Error> {
+        let failed = |source| self.unavailable("write a checkpoint", source);
+        let mut table = deltalake::DeltaTable::new(std::sync::Arc::clone(&self.log));
+        table.load_version(version.0).await.map_err(failed)?;
+        deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(failed)
+    }
+
+    /// The version of the newest checkpoint, as the table's own hint says.
+    ///
+    /// # Errors
+    /// The store's errors.
+    pub async fn last_checkpoint(&self) -> Result<Option<TableVersion>, Error> {
+        #[derive(serde::Deserialize)]
+        struct Hint {
+            version: u64,
+        }
+        let failed = |source| self.store_error("read the log", source);
+        let hint = match self.store.get(&Path::from("_delta_log/_last_checkpoint")).await {
+            Ok(found) => found.bytes().await.map_err(failed)?,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(source) => return Err(failed(source)),
+        };
+        // A hint that cannot be read is none.
+        Ok(serde_json::from_slice(&hint).ok().map(|hint: Hint| TableVersion(hint.version)))
+    }
+
+    /// The path of the checkpoint of `version`.
+    pub(super) fn checkpoint_path(version: TableVersion) -> Path {
+        Path::from(format!("_delta_log/{:020}{SUFFIX}", version.0))
+    }
+
+    /// Checkpoints that no reader needs any more, with their sizes.
+    ///
+    /// # Errors
+    /// The store's errors.
+    pub(crate) async fn spent_checkpoints(&self) -> Result<Vec<(Path, u64)>, Error> {
+        let Some(last) = self.last_checkpoint().await? else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        let mut objects = self.store.list(Some(&Path::from("_delta_log")));
+        let failed = |source| self.store_error("list the log", source);
+        while let Some(object) = objects.try_next().await.map_err(failed)? {
+            let version = object.location.filename().and_then(|name| name.strip_suffix(SUFFIX)?.parse::<u64>().ok());
+            // Never one after the hint: it may be in the making.
+            if let Some(version) = version.filter(|version| *version <= last.0) {
+                found.push((version, object.location, object.size));
+            }
+        }
+        found.sort_unstable_by_key(|(version, ..)| std::cmp::Reverse(*version));
+        let spent = found.into_iter().skip(NEWEST_KEPT).filter(|(version, ..)| !version.is_multiple_of(KEPT_EVERY));
+        Ok(spent.map(|(_, path, size)| (path, size)).collect())
+    }
+}
