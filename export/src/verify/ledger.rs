@@ -1,15 +1,17 @@
 //! A ledger against its logs: every commit and every live data file is there and is what was committed and sealed.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
+use daybook_ledger::maintenance::RowsDigest;
 use daybook_ledger::seal::{VerifierKey, is_sealed};
-use daybook_ledger::{DataFile, Error as LedgerError, Ledger, LogEntry, Table, TableVersion};
+use daybook_ledger::{DataFile, Error as LedgerError, Ledger, LogEntry, Table, file, schema};
 use futures::TryStreamExt as _;
 
+use super::rewritings::Rewritings;
 use super::seal::Audit;
 use super::{TableRows, Verdict, history};
-use crate::source::{Fetched, fetch, rows_in};
+use crate::source::rows_in;
 use crate::{Error, Progress};
 
 /// What a ledger is checked against besides itself.
@@ -25,7 +27,8 @@ pub struct Trust {
 /// there with the length, the digest and the rows its commit says. If the ledger is sealed, every row and every commit is
 /// what was sealed, and nothing that was sealed is gone.
 ///
-/// A data file no commit names is a note: it belongs to a batch that was lost, and no reader sees it. Memory: the two
+/// A data file that is not live is a note: no reader of the newest version sees it. What maintenance wrote anew has the rows that
+/// were there before. Memory: the two
 /// longest data files, the paths of live files, 100 bytes for each commit that is sealed.
 ///
 /// # Errors
@@ -48,15 +51,20 @@ pub async fn ledger(ledger: &Ledger, trust: &Trust, progress: &mut dyn Progress)
             }
             Err(error) => return Err(error.into()),
         };
-        let take = |entry: &LogEntry| audit.iter_mut().for_each(|audit| audit.add_commit(name, entry));
+        let mut rewritings = Rewritings::new(name);
+        let take = |entry: &LogEntry| {
+            audit.iter_mut().for_each(|audit| audit.add_commit(name, entry));
+            rewritings.take(entry);
+        };
         history::check(table, newest.as_ref(), sealed, &mut verdict, take).await?;
-        tables.extend(newest.map(|snapshot| (table, snapshot.files())));
+        rewritings.report(&mut verdict);
+        tables.extend(newest.map(|snapshot| (table, snapshot.files(), rewritings)));
     }
-    progress.start(tables.iter().flat_map(|(_, files)| files).map(|file| file.size).sum());
-    for (table, files) in tables {
-        let rows = check_files(table, &files, audit.as_mut(), &mut verdict, progress).await?;
+    progress.start(tables.iter().flat_map(|(_, files, _)| files).map(|file| file.size).sum());
+    for (table, files, rewritings) in tables {
+        let rows = check_files(table, &files, &rewritings, audit.as_mut(), &mut verdict, progress).await?;
         verdict.rows.push(TableRows { table: table.spec().name.into(), rows });
-        note_unreferenced(table, &files, &mut verdict).await?;
+        note_unreferenced(table, &files, &rewritings, &mut verdict).await?;
     }
     if let Some(audit) = audit {
         verdict.seal = Some(audit.finish(ledger, &mut verdict).await?);
@@ -83,15 +91,18 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 
 /// A data file as its commit says it is, or why not.
 pub(super) async fn load(table: &Table, file: &DataFile) -> Result<Result<Bytes, String>, Error> {
-    Ok(match fetch(table, file).await? {
-        Fetched::Whole(bytes) => Ok(bytes),
-        Fetched::Damaged(reason) => Err(reason),
-    })
+    match table.load_whole(file).await {
+        Ok(bytes) => Ok(Ok(bytes)),
+        Err(LedgerError::FileGone { .. }) => Ok(Err("it is missing".into())),
+        Err(LedgerError::DamagedFile { reason, .. }) => Ok(Err(reason)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn check_files(
     table: &Table,
     files: &[DataFile],
+    rewritings: &Rewritings,
     mut audit: Option<&mut Audit>,
     verdict: &mut Verdict,
     progress: &mut dyn Progress,
@@ -99,6 +110,7 @@ async fn check_files(
     let name = table.spec().name;
     let mut rows = 0;
     let mut without_digest = 0_u64;
+    let mut digests: BTreeMap<&str, RowsDigest> = BTreeMap::new();
     for file in files {
         let place = format!("{name}/{}", file.path);
         match load(table, file).await? {
@@ -116,6 +128,13 @@ async fn check_files(
                     }
                     Err(reason) => verdict.differs(&*place, format!("it cannot be read as Parquet: {reason}")),
                 }
+                if let Some(batch_id) = file.batch_id.as_deref().filter(|batch_id| rewritings.restates(batch_id)) {
+                    let spec = table.spec();
+                    match guarded(move |bytes| digest_of(spec, bytes), bytes.clone()).await {
+                        Ok(digest) => *digests.entry(batch_id).or_default() += digest,
+                        Err(reason) => verdict.differs(&*place, format!("its rows cannot be read: {reason}")),
+                    }
+                }
                 if let Some(audit) = audit.as_deref_mut().filter(|_| is_sealed(table.spec()))
                     && let Err(reason) = guarded(audit.hasher(table.spec(), file), bytes).await
                 {
@@ -128,6 +147,7 @@ async fn check_files(
         verdict.files += 1;
         progress.advance(file.size);
     }
+    rewritings.compare(&digests, verdict);
     if without_digest > 0 {
         verdict.note(
             name,
@@ -135,6 +155,14 @@ async fn check_files(
         );
     }
     Ok(rows)
+}
+
+fn digest_of(spec: &'static schema::Table, bytes: Bytes) -> Result<RowsDigest, String> {
+    let mut digest = RowsDigest::default();
+    for batch in file::read(spec, bytes).map_err(|error| error.to_string())? {
+        digest.add(&batch.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+    }
+    Ok(digest)
 }
 
 /// On a thread of its own: a reader that panics on damaged bytes is a difference too.
@@ -148,8 +176,13 @@ async fn guarded<T: Send + 'static>(
     }
 }
 
-/// Names the data files no commit made visible, and whether the log knows their batch.
-async fn note_unreferenced(table: &Table, files: &[DataFile], verdict: &mut Verdict) -> Result<(), Error> {
+/// Names the data files that are not live, and why.
+async fn note_unreferenced(
+    table: &Table,
+    files: &[DataFile],
+    rewritings: &Rewritings,
+    verdict: &mut Verdict,
+) -> Result<(), Error> {
     let name = table.spec().name;
     let live: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let mut unreferenced = BTreeSet::new();
@@ -161,25 +194,14 @@ async fn note_unreferenced(table: &Table, files: &[DataFile], verdict: &mut Verd
             unreferenced.insert(path);
         }
     }
-    if unreferenced.is_empty() {
-        return Ok(());
-    }
-    let batches = batches(table).await?;
     for path in unreferenced {
-        let batch = batch_of(&path);
-        let why = match batches.contains(batch) {
-            true => format!("not live, although batch {batch} is in the log"),
-            false => format!("no commit names it: batch {batch} was lost before it became visible"),
+        let why = match rewritings.removed_in(&path) {
+            Some(version) => format!("version {version} wrote its rows anew: it stays for readers of older versions"),
+            None => format!("no commit names it: batch {} was lost before it became visible", batch_of(&path)),
         };
         verdict.note(format!("{name}/{path}"), why);
     }
     Ok(())
-}
-
-/// Ids of all batches in the log.
-async fn batches(table: &Table) -> Result<HashSet<String>, Error> {
-    let mut snapshot = table.load(Some(TableVersion(0))).await?;
-    Ok(table.refresh(&mut snapshot).await?.into_iter().map(|(batch_id, _)| batch_id).collect())
 }
 
 /// `event_date=2026-11-20/<batch>-0000.parquet`.
