@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    config, decode, demo, doctor, evidence, export, gate, import, ingest, keys, prices, prove, quarantine, query,
-    receive, registry, report, reprice, seal, simulate, status, verify,
+    config, decode, demo, doctor, erase, evidence, export, gate, import, ingest, keys, maintain, prices, prove,
+    quarantine, query, receive, registry, report, reprice, seal, simulate, status, verify,
 };
 
 /// The append-only ledger of a company's AI usage.
@@ -81,6 +81,10 @@ pub(crate) enum Command {
     /// List and show messages that could not be read, and read them after all.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// Keep a ledger fast and small, beside live workers.
+    Maintain(maintain::MaintainArgs),
+    /// Remove what was said, for good, and certify it.
+    Erase(erase::EraseArgs),
     /// List, check and import prices.
     #[command(subcommand)]
     Prices(prices::PricesCommand),

@@ -1,5 +1,6 @@
 //! Settings: default < file < environment < flag, each with where it came from.
 
+mod maintain;
 mod receive;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub(crate) struct File {
     kafka: KafkaSection,
     ingest: IngestSection,
     receive: receive::ReceiveSection,
+    maintain: maintain::MaintainSection,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -372,7 +372,11 @@ impl Report for Error {
             Self::Timeout { .. } => "allow more with --timeout, or read fewer days: filter by `event_date`".into(),
             Self::MemoryExceeded { .. } => "allow more with --memory-limit, or read fewer days or columns".into(),
             Self::NotBytes { .. } => "use a number of bytes with a unit, such as `512MB`, `2g` or `1GiB`".into(),
-            Self::Unreadable { damaged: true, .. } => "run `daybook verify LEDGER` for every difference".into(),
+            Self::Unreadable { damaged: true, .. } => {
+                "an older version (--as-of) cannot be read once its files were collected or bodies erased; of the newest, \
+                 `daybook verify LEDGER` names every difference"
+                    .into()
+            }
             Self::Unreadable { damaged: false, .. } => {
                 "check AWS_ENDPOINT_URL and the network, then run the query again".into()
             }

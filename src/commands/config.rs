@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::ingest::IngestArgs;
+use super::maintain::MaintainArgs;
 use super::receive::ReceiveArgs;
 use crate::config::{Layers, Origin, Shown, mask};
 use crate::report::Failure;
@@ -36,6 +37,8 @@ pub(crate) fn show(layers: &mut Layers) -> Result<ExitCode, Failure> {
     layers.ledger(None);
     let faults = layers.ingest(&IngestArgs::default()).err();
     let faults = faults.or(layers.receive(&ReceiveArgs::default()).err());
+    let faults = faults.or(layers.maintain_every(None).err());
+    let faults = faults.or(layers.maintain(&MaintainArgs::default()).err());
     // Commands share settings.
     let mut seen = HashSet::new();
     layers.shown.retain(|shown| seen.insert(shown.key.clone()));

@@ -10,6 +10,7 @@ use daybook_ingest::{Settings, Totals};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Kind, Ledger, SystemClock};
 
+use super::maintain::{MaintainArgs, maintain_every};
 use super::signals;
 use crate::config::Layers;
 use crate::report::Failure;
@@ -63,6 +64,9 @@ pub(crate) struct IngestArgs {
     /// Stop at the end offsets seen at the start.
     #[arg(short = 'e', long, visible_alias = "ends-at-latest-offsets")]
     pub(crate) until_end: bool,
+    /// Maintain the ledger beside the work, about every so many seconds; 0 does not [default: 0].
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) maintain_every: Option<String>,
     /// A setting of librdkafka, by its own name; put secrets into the settings file instead.
     #[arg(short = 'X', value_name = "KEY=VALUE")]
     pub(crate) librdkafka: Vec<String>,
@@ -74,12 +78,20 @@ pub(crate) async fn run(args: &IngestArgs, layers: &mut Layers) -> Result<ExitCo
         let hint = "use --topic, KAFKA_TOPIC, or `topics` under [kafka] in daybook.toml".to_owned();
         return Err(Failure::plain("CLI-002", Kind::Usage, "no topic is named".into(), Some(hint)));
     }
+    let every = layers.maintain_every(args.maintain_every.clone())?;
+    let maintenance = layers.maintain(&MaintainArgs::default())?;
     let address = layers.ledger(args.ledger.clone());
     let ledger = Ledger::open_or_create(&address).await?;
     let prices = Arc::new(Book::load(&ledger).await?);
     let control = Control::default();
     drain_on_signals(control.clone())?;
-    let totals = ingest(settings, ledger, prices, control).await?;
+    let beside = every.map(|every| tokio::spawn(maintain_every(every, ledger.clone(), maintenance)));
+    let totals = ingest(settings, ledger, prices, control).await;
+    // Maintenance may stop anywhere: what it did stands, and the next run goes on.
+    if let Some(beside) = beside {
+        beside.abort();
+    }
+    let totals = totals?;
     print(&totals).map_err(Failure::unprintable)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,12 +4,14 @@ pub(crate) mod config;
 pub(crate) mod decode;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod erase;
 pub(crate) mod evidence;
 pub(crate) mod export;
 pub(crate) mod gate;
 pub(crate) mod import;
 pub(crate) mod ingest;
 pub(crate) mod keys;
+pub(crate) mod maintain;
 pub(crate) mod prices;
 mod prompt;
 pub(crate) mod prove;
@@ -50,6 +52,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Seal(args) => seal::run(args, &mut layers).await,
         Command::Prove(args) => prove::run(args, &mut layers).await,
         Command::Keys(command) => keys::run(command),
+        Command::Maintain(args) => maintain::run(&args, &mut layers).await,
+        Command::Erase(args) => Box::pin(erase::run(args, &mut layers)).await,
         Command::Prices(command) => prices::run(command, &mut layers).await,
         Command::Reprice(args) => reprice::run(args, &mut layers).await,
         Command::Report(command) => report::run(command, &mut layers, quiet).await,

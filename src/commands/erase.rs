@@ -1,0 +1,196 @@
+//! `daybook erase`: remove what was said, for good, and certify it.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use daybook_ledger::maintenance::{Erased, ErasedTable, Run, Wanted, erase};
+use daybook_ledger::{Clock as _, Date, EntryId, Instant, Kind, Ledger, SystemClock};
+use serde_json::json;
+
+use super::maintain::{MaintainArgs, run_id};
+use crate::config::Layers;
+use crate::exit;
+use crate::output;
+use crate::report::Failure;
+
+/// Removes prompts, answers and everything else that was said from the ledger, from its older versions and from files of
+/// lost batches, and writes a certificate.
+///
+/// Rows stay: counts, costs and owners in `usage` are untouched, and an event that comes again does not bring its text back.
+/// Versions of `content` and `quarantine` from before cannot be read any more. A bucket that keeps versions of its objects
+/// keeps them: delete those there.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EraseArgs {
+    #[command(flatten)]
+    what: What,
+    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
+    #[arg(short, long, value_name = "URL")]
+    ledger: Option<String>,
+    /// Where the certificate goes, a file that does not exist yet [default: ./erasure-<id>.json].
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// Say what would be removed, and remove nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+struct What {
+    /// Of every call made for this person or customer, `end_user` in `usage`; and of messages in quarantine that name it.
+    #[arg(long, value_name = "NAME")]
+    subject: Option<String>,
+    /// Of these entries: ids separated by commas, or a file with one a line.
+    #[arg(long, value_name = "IDS|FILE")]
+    entries: Option<String>,
+    /// Of every call of a UTC day that ended more than so many days ago.
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    older_than: Option<u32>,
+}
+
+pub(crate) async fn run(args: EraseArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
+    let started_at = SystemClock.now();
+    let wanted = wanted(&args.what, started_at.date())?;
+    let target_bytes = layers.maintain(&MaintainArgs::default())?.target_bytes;
+    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let id = run_id();
+    let run = Run::new(&id, &SystemClock, args.dry_run);
+    if args.dry_run {
+        let erased = erase(&ledger, &wanted, target_bytes, &run).await?;
+        return tell(&wanted, &erased, true, None);
+    }
+    // Before anything is erased: what cannot be certified is not done.
+    let path = args.certificate.unwrap_or_else(|| format!("erasure-{id}.json").into());
+    let mut file = claim(&path)?;
+    let outcome = erase(&ledger, &wanted, target_bytes, &run).await;
+    if outcome.is_err() {
+        std::fs::remove_file(&path).ok();
+    }
+    let erased = outcome?;
+    let certificate = certificate(&ledger, &id, &wanted, started_at, &erased).await?;
+    let text = format!("{certificate:#}\n");
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    written.map_err(|error| {
+        Failure::new("CLI-004", "the certificate cannot be written", error).of_kind(Kind::Unavailable)
+    })?;
+    tell(&wanted, &erased, false, Some(&path))
+}
+
+fn wanted(what: &What, today: Date) -> Result<Wanted, Failure> {
+    Ok(match what {
+        What { subject: Some(name), .. } => Wanted::Subject(name.clone()),
+        What { entries: Some(given), .. } => Wanted::Entries(entry_ids(given)?),
+        What { older_than, .. } => {
+            Wanted::Before(Date::from_days(today.days().saturating_sub_unsigned(older_than.unwrap_or(u32::MAX))))
+        }
+    })
+}
+
+fn entry_ids(given: &str) -> Result<Vec<EntryId>, Failure> {
+    let text = match Path::new(given).is_file() {
+        true => std::fs::read_to_string(given)
+            .map_err(|error| Failure::new("CLI-006", &format!("the list of entries {given} cannot be read"), error))?,
+        false => given.to_owned(),
+    };
+    let words: Vec<&str> = text.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty()).collect();
+    let refused = |message: String| {
+        let hint = "an id has 32 hexadecimal digits; `SELECT encode(entry_id, 'hex') FROM usage` prints them";
+        Failure::plain("CLI-002", Kind::Usage, message, Some(hint.into()))
+    };
+    if words.is_empty() {
+        return Err(refused(format!("`{given}` names no entry")));
+    }
+    words
+        .iter()
+        .map(|word| EntryId::parse(word).ok_or_else(|| refused(format!("`{word}` is not the id of an entry"))))
+        .collect()
+}
+
+fn claim(path: &Path) -> Result<File, Failure> {
+    OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
+        Failure::new(
+            "CLI-014",
+            &format!("the certificate {} cannot be made; nothing was erased", path.display()),
+            error,
+        )
+    })
+}
+
+/// What was done, for whoever asks. The ledger itself keeps no name of a subject: only this file does.
+async fn certificate(
+    ledger: &Ledger,
+    id: &str,
+    wanted: &Wanted,
+    started_at: Instant,
+    erased: &Erased,
+) -> Result<serde_json::Value, Failure> {
+    let usage = ledger.usage().load(None).await?;
+    Ok(json!({
+        "certificate": "daybook erasure, 1",
+        "id": id,
+        "ledger": ledger.root().url.as_str(),
+        "daybook": env!("CARGO_PKG_VERSION"),
+        "request": request(wanted),
+        "started_at": started_at.to_string(),
+        "finished_at": SystemClock.now().to_string(),
+        "entries": erased.entries,
+        "entries_sha256": erased.entries_sha256,
+        "tables": erased.tables,
+        "untouched": {"table": "usage", "version": usage.version().0, "rows": usage.rows()},
+        "remains": "ids, digests, counts, costs, owners and tags of the calls; coordinates and error codes of messages in quarantine",
+    }))
+}
+
+fn request(wanted: &Wanted) -> serde_json::Value {
+    match wanted {
+        Wanted::Subject(name) => json!({"subject": name}),
+        Wanted::Entries(ids) => json!({"entries": ids.len()}),
+        Wanted::Before(date) => json!({"before": date.to_string()}),
+    }
+}
+
+/// Prints what was done. That there was nothing of a subject is an answer a script should not overlook.
+fn tell(wanted: &Wanted, erased: &Erased, dry_run: bool, certificate: Option<&Path>) -> Result<ExitCode, Failure> {
+    let is_nothing = erased.entries == Some(0) && erased.tables.iter().all(|table| table.rows_erased == 0);
+    let mut lines = Vec::new();
+    match (wanted, erased.entries) {
+        (Wanted::Subject(name), Some(0)) => lines.push(format!("no call was made for `{name}`")),
+        (_, Some(1)) => lines.push("1 entry".into()),
+        (_, Some(count)) => lines.push(format!("{count} entries")),
+        (_, None) => {}
+    }
+    lines.extend(erased.tables.iter().map(|table| describe(table, dry_run)));
+    lines.extend(certificate.map(|path| format!("certificate: {}", path.display())));
+    output::print(lines.join("\n")).map_err(Failure::unprintable)?;
+    Ok(if is_nothing { ExitCode::from(exit::NO) } else { ExitCode::SUCCESS })
+}
+
+fn describe(table: &ErasedTable, dry_run: bool) -> String {
+    let ErasedTable { table, rows_erased, files_rewritten, objects_deleted, .. } = table;
+    let would = if dry_run { "would be " } else { "" };
+    format!(
+        "{table}: what was said in {rows_erased} rows {would}removed; {files_rewritten} files {would}written anew, \
+         {objects_deleted} old ones {would}deleted"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_ids_or_a_file_of_them() {
+        let id = EntryId::derive("test", b"1");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ids");
+        std::fs::write(&path, format!("{id}\n\n {id}\n")).unwrap();
+        assert_eq!(entry_ids(&format!("{id},{id}")).unwrap(), [id, id]);
+        assert_eq!(entry_ids(path.to_str().unwrap()).unwrap(), [id, id]);
+        let refused = entry_ids("abc").unwrap_err().to_string();
+        assert!(refused.starts_with("error[CLI-002]: `abc` is not the id of an entry"), "{refused}");
+        assert!(entry_ids(",").unwrap_err().to_string().contains("names no entry"));
+    }
+}
