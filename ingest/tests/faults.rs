@@ -79,7 +79,7 @@ async fn a_batch_under_a_fault_at_every_call_ends_exact() {
                 None => store.fail_at(at, Fault::Refuse),
             }
             let log = later();
-            for process in 0..6 {
+            for process in 10..16 {
                 let done = tokio::select! {
                     done = ingest(&store, 1, &log, book, process) => done.is_ok(),
                     () = store.death() => false,

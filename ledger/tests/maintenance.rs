@@ -308,6 +308,8 @@ async fn an_erased_body_is_nowhere_and_numbers_stay() {
     assert_eq!(traces(&*store).await, 0);
     assert_eq!(objects_of(&store, "usage").await, usage, "counts and costs are untouched");
     assert_eq!(bodies(&ledger).await, (12, 6), "rows stay, bodies of others too");
+    assert_eq!(ledger.evidence().load(None).await.unwrap().rows(), 1);
+    assert!(!dump(&store, "evidence").await.contains("bob"), "the name of a subject is not written down");
 
     let again = erase_bob(&ledger, "e2", false).await.unwrap();
     assert_eq!(again.entries_sha256, erased.entries_sha256);
@@ -375,6 +377,7 @@ async fn bodies_older_than_allowed_lose_what_was_said_once() {
     assert!(!text.contains("call-0 ") && text.contains("call-1 "), "even calls were on the 19th");
     let again = maintain(&ledger, &["content"], &settings, &Run::new("b", &clock, false)).await.unwrap();
     assert_eq!((again[0].retired_rows, again[0].compacted.commits), (0, 0));
+    assert_eq!(ledger.evidence().load(None).await.unwrap().rows(), 1, "once");
 }
 
 /// `broken` meets one fault at each of its calls that changes something, in a copy of `base`; `check` looks at what that

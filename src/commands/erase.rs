@@ -154,7 +154,6 @@ fn request(wanted: &Wanted) -> serde_json::Value {
 
 /// Prints what was done. That there was nothing of a subject is an answer a script should not overlook.
 fn tell(wanted: &Wanted, erased: &Erased, dry_run: bool, certificate: Option<&Path>) -> Result<ExitCode, Failure> {
-    let is_nothing = erased.entries == Some(0) && erased.tables.iter().all(|table| table.rows_erased == 0);
     let mut lines = Vec::new();
     match (wanted, erased.entries) {
         (Wanted::Subject(name), Some(0)) => lines.push(format!("no call was made for `{name}`")),
@@ -165,7 +164,7 @@ fn tell(wanted: &Wanted, erased: &Erased, dry_run: bool, certificate: Option<&Pa
     lines.extend(erased.tables.iter().map(|table| describe(table, dry_run)));
     lines.extend(certificate.map(|path| format!("certificate: {}", path.display())));
     output::print(lines.join("\n")).map_err(Failure::unprintable)?;
-    Ok(if is_nothing { ExitCode::from(exit::NO) } else { ExitCode::SUCCESS })
+    Ok(if erased.entries == Some(0) && erased.is_nothing() { ExitCode::from(exit::NO) } else { ExitCode::SUCCESS })
 }
 
 fn describe(table: &ErasedTable, dry_run: bool) -> String {

@@ -7,10 +7,12 @@
 //! 1. new files without the bodies are written: no commit names them;
 //! 2. one commit each puts them in the place of the files that have them: no query finds the bodies any more;
 //! 3. a commit says that files are about to be deleted (`collect.rs`);
-//! 4. every file that is not live and holds one of the bodies is deleted: older versions cannot be read any more.
+//! 4. every file that is not live and holds one of the bodies is deleted: older versions cannot be read any more;
+//! 5. the erasure is written down in `evidence`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array};
@@ -29,7 +31,7 @@ use super::{ATTEMPTS_MAX, Run};
 use crate::file::hex;
 use crate::schema::{self, PARTITION};
 use crate::table::Maintenance;
-use crate::{DataFile, Date, EntryId, Error, Ledger, Snapshot, Table};
+use crate::{DataFile, Date, EntryId, Error, Evidence, EvidenceKind, Ledger, Snapshot, Table};
 
 /// The columns of each table that hold what was said; the first of them is null only in a row that lost it.
 const BODIES: [(&str, &[&str]); 2] = [
@@ -118,24 +120,59 @@ pub async fn erase(ledger: &Ledger, wanted: &Wanted, target_bytes: u64, run: &Ru
         }
         tables.push(done);
     }
-    Ok(Erased {
+    let erased = Erased {
         entries: ids.as_ref().map(|ids| ids.len() as u64),
         entries_sha256: ids.map(|ids| {
             let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
             hex(&Sha256::digest(lines))
         }),
         tables,
-    })
+    };
+    let asked = match wanted {
+        Wanted::Subject(_) => "by subject".to_owned(),
+        Wanted::Entries(_) => "by entry".to_owned(),
+        Wanted::Before(date) => format!("before {date}"),
+    };
+    record(ledger, &erased, &asked, run).await?;
+    Ok(erased)
+}
+
+/// Writes `erased` down as evidence. Who the subject was is not said: the ledger may have no other trace of the name.
+async fn record(ledger: &Ledger, erased: &Erased, asked: &str, run: &Run<'_>) -> Result<(), Error> {
+    if run.dry_run || erased.is_nothing() {
+        return Ok(());
+    }
+    let now = run.clock.now();
+    let rows: u64 = erased.tables.iter().map(|table| table.rows_erased).sum();
+    let fact = Evidence {
+        id: Some(format!("{}-{}", run.id, run.commits.fetch_add(1, Ordering::Relaxed))),
+        note: Some(format!("what was said in {rows} rows was removed, {asked}")),
+        details: Some(json!(erased).to_string()),
+        ..Evidence::new(EvidenceKind::Erasure, now.date())
+    };
+    ledger.record(&[fact], now).await.map(drop)
+}
+
+impl Erased {
+    /// Whether nothing was found to erase.
+    pub fn is_nothing(&self) -> bool {
+        self.entries.is_none_or(|count| count == 0)
+            && self.tables.iter().all(|table| table.rows_erased == 0 && table.objects_deleted == 0)
+    }
 }
 
 /// Erases the bodies of `table` that are of days before `before`.
 pub(super) async fn retire(
+    ledger: &Ledger,
     table: &Table,
     before: Date,
     target_bytes: u64,
     run: &Run<'_>,
 ) -> Result<ErasedTable, Error> {
-    erase_from(table, &Arc::new(Selection::Before(before)), target_bytes, run).await
+    let done = erase_from(table, &Arc::new(Selection::Before(before)), target_bytes, run).await?;
+    let erased = Erased { entries: None, entries_sha256: None, tables: vec![done.clone()] };
+    record(ledger, &erased, &format!("before {before}"), run).await?;
+    Ok(done)
 }
 
 async fn find(ledger: &Ledger, wanted: &Wanted) -> Result<Selection, Error> {

@@ -109,7 +109,7 @@ pub async fn maintain(
             continue;
         }
         match table.load(None).await {
-            Ok(snapshot) => all.push(Box::pin(maintain_table(table, snapshot, settings, run)).await?),
+            Ok(snapshot) => all.push(Box::pin(maintain_table(ledger, table, snapshot, settings, run)).await?),
             Err(Error::NotFound { .. }) if !table.spec().is_founding() => {}
             Err(error) => return Err(error),
         }
@@ -118,6 +118,7 @@ pub async fn maintain(
 }
 
 async fn maintain_table(
+    ledger: &Ledger,
     table: &Table,
     mut snapshot: Snapshot,
     settings: &Settings,
@@ -134,7 +135,7 @@ async fn maintain_table(
         bytes_deleted: 0,
     };
     if let Some(before) = retired_before(table, settings, run) {
-        let retired = Box::pin(erase::retire(table, before, settings.target_bytes, run)).await?;
+        let retired = Box::pin(erase::retire(ledger, table, before, settings.target_bytes, run)).await?;
         done.retired_rows = retired.rows_erased;
         done.files_deleted += retired.objects_deleted;
         snapshot = table.load(None).await?;

@@ -15,7 +15,7 @@ use crate::{DataFile, Date, EntryId, Error};
 
 /// A sorted row group is sorted in memory: so many rows, or so many bytes of them, at most.
 const CHUNK_ROWS: usize = 256 << 10;
-const CHUNK_BYTES: usize = 192 << 20;
+const CHUNK_BYTES: usize = 96 << 20;
 /// Rows of a table that is not sorted only wait until there are enough to be worth a call.
 const UNSORTED_CHUNK_BYTES: usize = 8 << 20;
 
