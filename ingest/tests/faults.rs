@@ -14,11 +14,11 @@ use std::sync::Arc;
 use arrow::array::{Array as _, AsArray as _};
 use daybook_ingest::core::{Core, Effect, Input, Message, Rules};
 use daybook_ingest::writer::{Writer, Written};
-use daybook_ingest::{Capture, Error, FlushLimits, Partition};
+use daybook_ingest::{Capture, Error, FlushLimits, Partition, quarantine};
 use daybook_ledger::maintenance::{Keep, Run, Settings, Wanted, erase, maintain};
 use daybook_ledger::price::Book;
 use daybook_ledger::testing::{Fault, FaultyStore};
-use daybook_ledger::{EntryId, Instant, Ledger, Root, SystemClock, Table};
+use daybook_ledger::{Date, EntryId, Instant, Ledger, Root, SystemClock, Table};
 use futures::StreamExt as _;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -115,6 +115,19 @@ async fn a_worker_goes_on_while_its_tables_are_maintained_and_takes_no_call_twic
     assert_eq!(count(ledger.usage(), "raw").await.0, 4);
     assert_eq!(count(ledger.content(), "raw").await, (4, 4));
     assert_eq!(count(ledger.corrections(), "raw").await.0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_message_in_quarantine_is_listed_and_not_replayed() {
+    let book = Arc::new(Book::default_sheet().unwrap());
+    let store = FaultyStore::over(Arc::new(base(&book).await));
+    ingest(&store, 1, &later(), &book, 11).await.unwrap();
+    let ledger = Ledger::create_at(store.root()).await.unwrap();
+    let wanted = Wanted::Before(Date::parse("2100-01-01").unwrap());
+    erase(&ledger, &wanted, 1 << 20, &Run::new("e", &SystemClock, false)).await.unwrap();
+    assert_eq!(count(ledger.quarantine(), "value").await, (1, 0));
+    let found = quarantine::find(&ledger, &quarantine::Filter::default()).await.unwrap();
+    assert_eq!((found.len(), found[0].message.as_str()), (1, "its bytes were erased"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
