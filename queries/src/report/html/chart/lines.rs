@@ -128,7 +128,7 @@ impl Lines<'_> {
         let of_line = |column: &&Column| {
             let mut known = rows.iter().copied().filter(|row| column.number(*row).is_some());
             let first = known.next()?;
-            let last = known.last().unwrap_or(first);
+            let last = known.next_back().unwrap_or(first);
             let at = |row: usize| format!("{} on {}", column.display(row), self.day.display(row));
             Some(format!("{}: {} to {}", heading(&column.name), at(first), at(last)))
         };
