@@ -425,14 +425,14 @@ async fn erase_bob(ledger: &Ledger, id: &str, dry_run: bool) -> Result<Erased, E
 /// Call number `at`: even ones on the 19th by `bob`, whose bodies hold the secret; odd ones on the 20th by others.
 fn entry(at: usize) -> (Entry<'static>, Option<Usd>) {
     let id: &'static str = format!("call-{at}").leak();
-    let day = if at % 2 == 0 { "2026-11-19" } else { "2026-11-20" };
+    let day = if at.is_multiple_of(2) { "2026-11-19" } else { "2026-11-20" };
     let team = if at % 4 < 2 { "red" } else { "sea" };
     let mut entry = call(id, "openai", "gpt-4o", team, &format!("{day}T10:00:00Z"), (i64::try_from(at).unwrap(), 1));
     let said: &'static str = match at % 2 {
         0 => format!("{id} {SECRET}").leak(),
         _ => format!("{id} nothing").leak(),
     };
-    entry.end_user = Some(if at % 2 == 0 { "bob" } else { "eve" }.into());
+    entry.end_user = Some(if at.is_multiple_of(2) { "bob" } else { "eve" }.into());
     entry.raw = said.as_bytes();
     entry.body = Some(Body {
         input_messages: Some(format!(r#"[{{"in":"{said}"}}]"#).into()),

@@ -37,7 +37,7 @@ pub(crate) struct KafkaArgs {
 impl KafkaArgs {
     /// The settings a worker would have.
     pub(super) fn settings(&self, layers: &mut Layers) -> Result<Settings, Failure> {
-        let KafkaArgs { brokers, topic, group, cluster, librdkafka } = self.clone();
+        let Self { brokers, topic, group, cluster, librdkafka } = self.clone();
         layers.ingest(&IngestArgs { brokers, topic, group, cluster, librdkafka, ..IngestArgs::default() })
     }
 }

@@ -35,7 +35,7 @@ fn the_name_of_the_file_decides_the_format() {
         let run = report(dir.path(), &["contracts", "--on", "2026-11-25", "--out", name]);
         assert_eq!(run.done(), "", "{name}");
         let text = std::fs::read_to_string(dir.path().join(name)).unwrap();
-        assert!(text.starts_with(begins), "{name}: {}", &text[..80]);
+        assert!(text.starts_with(begins), "{name}: {text}");
         assert_eq!(run.stderr, format!("{name}: {} bytes\n", text.len()));
     }
     let run = report(dir.path(), &["contracts", "--on", "2026-11-25", "--format", "html"]);

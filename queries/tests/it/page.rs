@@ -88,7 +88,7 @@ impl Page {
                 }
                 Event::DocType(_) => {}
                 Event::Eof => break,
-                other => panic!("a page holds no {other:?}"),
+                other => unreachable!("a page holds no {other:?}"),
             }
         }
         assert!(open.is_empty(), "{open:?} stay open");
@@ -122,7 +122,10 @@ impl Page {
     }
 
     fn with_id(&self, id: &str) -> &Element {
-        self.elements.iter().find(|element| element.attribute("id") == Some(id)).unwrap_or_else(|| panic!("no {id}"))
+        self.elements
+            .iter()
+            .find(|element| element.attribute("id") == Some(id))
+            .unwrap_or_else(|| unreachable!("there is nothing called {id}"))
     }
 
     /// Elements called `name` inside of `outer`.
