@@ -153,7 +153,9 @@ impl Root {
     /// Removes what writers that died left half written in `folder` of a local ledger, which listings do not show; answers
     /// with how many files that were. One that was written to in the last `age` may belong to a writer that lives.
     pub(crate) fn remove_leftovers(&self, folder: &str, age: Duration) -> Result<u64, Error> {
-        let Ok(root) = self.url.to_file_path() else { return Ok(0) };
+        // A path is not enough: `memory:///` has one too.
+        let is_local = self.url.scheme() == "file";
+        let Some(root) = self.url.to_file_path().ok().filter(|_| is_local) else { return Ok(0) };
         remove_staged(&root.join(folder), age).map_err(|source| Error::StoreRefused {
             place: self.url.to_string(),
             action: "remove a half written file",

@@ -52,7 +52,7 @@ fn what_proves_nothing_or_names_nothing_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("r")).unwrap();
     let run = daybook_in(dir.path(), &TEST);
-    run.refused(2, "error[LEDGER-003]: there is no ledger at ledger");
+    run.refused(2, "error[LEDGER-003]: there is no ledger at ./ledger");
     std::fs::write(dir.path().join("r/workloads.toml"), WORKLOADS).unwrap();
     daybook_in(dir.path(), &["registry", "import", "r"]).done();
 
