@@ -119,6 +119,9 @@ pub enum Error {
         names::suggestion(.nearest.as_deref())
     )]
     UnknownTarget { scenario: String, model: String, status: &'static str, nearest: Option<String> },
+    /// The ledger keeps no prompt of the workload.
+    #[error("no prompt of workload `{workload}` is kept, of {turns} conversation turns that succeeded")]
+    NothingToReplay { workload: String, turns: u64 },
     /// The person asked to stop.
     #[error("the query was stopped as asked")]
     Interrupted,
@@ -166,6 +169,7 @@ impl Error {
         "QUERIES-037",
         "QUERIES-040",
         "QUERIES-041",
+        "QUERIES-042",
         "QUERIES-099",
     ];
 
@@ -281,6 +285,7 @@ impl Report for Error {
             Self::UnknownContract { .. } => "QUERIES-037",
             Self::Scenarios { .. } => "QUERIES-040",
             Self::UnknownTarget { .. } => "QUERIES-041",
+            Self::NothingToReplay { .. } => "QUERIES-042",
             Self::Ledger(error) => error.code(),
             Self::Internal { .. } => "QUERIES-099",
         }
@@ -310,7 +315,8 @@ impl Report for Error {
             | Self::UnknownWorkload { .. }
             | Self::NotPriced { .. }
             | Self::UnknownTarget { .. }
-            | Self::UnknownContract { .. } => Kind::Usage,
+            | Self::UnknownContract { .. }
+            | Self::NothingToReplay { .. } => Kind::Usage,
             Self::Registry { .. } | Self::Scenarios { .. } => Kind::Refused,
             Self::Timeout { .. }
             | Self::Interrupted
@@ -348,6 +354,12 @@ impl Report for Error {
                 "the registry has no contracts; `daybook registry import DIR` stores one that has".into()
             }
             Self::UnknownContract { valid, .. } => format!("there are {}", list(valid)),
+            Self::NothingToReplay { turns: 0, .. } => {
+                "`daybook report lockin --why WORKLOAD` shows which calls are its own".into()
+            }
+            Self::NothingToReplay { .. } => {
+                "prompts are kept by calls whose events have them, with `--capture full`, the default".into()
+            }
             Self::Scenarios { .. } => {
                 "docs/simulation.md describes every key; `daybook simulate --example` prints a file to begin with"
                     .into()

@@ -22,7 +22,8 @@
 //!
 //! `session` opens and runs, `catalog` and `statistics` choose files, `statement` keeps out what writes, `as_of` finds
 //! states, `limits` bounds memory, `render` writes rows, [`report`] holds questions with a fixed form, [`focus`] writes bills,
-//! [`mod@simulate`] replays calls at other prices, `names` and `error` say what was meant.
+//! [`mod@simulate`] replays calls at other prices, `prices` prices in SQL, `replay` draws prompts, `names` and `error` say what
+//! was meant.
 #![deny(clippy::float_arithmetic)]
 
 mod as_of;
@@ -32,8 +33,10 @@ mod error;
 pub mod focus;
 mod limits;
 mod names;
+mod prices;
 pub mod registry;
 mod render;
+mod replay;
 pub mod report;
 mod session;
 pub mod simulate;
@@ -47,5 +50,6 @@ pub use describe::ColumnDescription;
 pub use error::{Error, Position};
 pub use limits::parse_bytes;
 pub use render::{Format, NotAFormat, Rendered, render};
+pub use replay::{ReplayOptions, Replayed, replay_set};
 pub use session::{RegistryChoice, Rows, Session, SessionOptions};
 pub use statement::Statement;

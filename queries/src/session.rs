@@ -16,6 +16,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use daybook_ledger::price::Imports;
 use daybook_ledger::{Ledger, Snapshot, Table, TableVersion, schema};
 use futures::StreamExt as _;
 use object_store::prefix::PrefixStore;
@@ -24,6 +25,7 @@ use crate::as_of::{self, AsOf};
 use crate::catalog::LedgerTable;
 use crate::describe::{self, ColumnDescription};
 use crate::names::{self, Names};
+use crate::prices::{self, Prices};
 use crate::registry::{self, Registry, RegistryVersion};
 use crate::statement::Statement;
 use crate::{Error, limits, views};
@@ -103,7 +105,8 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Opens `ledger` at the state `options` ask for. Reads the Delta logs and the registry, no other data file.
+    /// Opens `ledger` at the state `options` ask for. Reads the Delta logs, the registry and the
+    /// imported prices, no other data file.
     ///
     /// # Errors
     /// [`Error::UnknownTimeZone`], [`Error::BeforeFirst`], [`Error::UnknownRegistryVersion`], [`Error::Ledger`] for a
@@ -128,6 +131,7 @@ impl Session {
             tables.iter().zip(&snapshots).any(|(table, at)| table.spec().name == "corrections" && has_rows(at));
         register_usage(&context, corrected).await.map_err(failed)?;
         let (registry, registry_version) = load_registry(&tables, &snapshots, &options.registry).await?;
+        prices::register(&context, load_prices(&tables, &snapshots).await?);
         registry::functions::register(&context, &registry);
         registry::tables::register(&context, &registry).map_err(failed)?;
         views::register(&context).await.map_err(failed)?;
@@ -357,6 +361,14 @@ async fn load_registry(
         None => (Registry::builtin()?, None),
     };
     Ok((Arc::new(registry), version))
+}
+
+async fn load_prices(tables: &[&Table], snapshots: &[Option<Snapshot>]) -> Result<Prices, Error> {
+    let stored = tables.iter().zip(snapshots).find(|(table, _)| table.spec().name == schema::PRICES.name);
+    match stored {
+        Some((table, Some(snapshot))) => Ok(Prices::new(Imports::load(table, snapshot).await?)),
+        _ => Ok(Prices::default()),
+    }
 }
 
 fn known_time_zone(name: &str) -> Result<&'static str, Error> {

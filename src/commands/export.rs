@@ -10,6 +10,7 @@ use daybook_export::{Format, Progress, Request, Silent, Summary};
 use daybook_ledger::{Date, Instant, Ledger, TableVersion};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::replay::{self, ReplayArgs};
 use crate::config::Layers;
 use crate::report::Failure;
 
@@ -19,8 +20,8 @@ pub(crate) struct ExportArgs {
     /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
     #[arg(short, long, value_name = "URL")]
     ledger: Option<String>,
-    /// The folder to make; it must not exist, or be empty.
-    #[arg(long, value_name = "DIR")]
+    /// The folder to make; it must not exist, or be empty. With --replay-set, the file to make.
+    #[arg(long, value_name = "DIR|FILE")]
     out: PathBuf,
     /// First instant of `started_at` that is in: RFC 3339, or a UTC day.
     #[arg(long, value_name = "T", value_parser = parse_instant)]
@@ -38,6 +39,8 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1 << 20..),
           default_value_t = Request::SHARD_BYTES)]
     shard_bytes: u64,
+    #[command(flatten)]
+    replay: ReplayArgs,
 }
 
 /// RFC 3339, or a UTC day, which is its first instant.
@@ -53,6 +56,9 @@ fn format_parser() -> impl TypedValueParser<Value = Format> {
 
 pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
+    if let Some(workload) = &args.replay.replay_set {
+        return replay::run(&ledger, workload, &args.replay, &args.out).await;
+    }
     let request = Request {
         out: args.out.clone(),
         from: args.from,

@@ -33,6 +33,12 @@ pub(crate) struct GateArgs {
     /// The largest part of its calls that may belong to no workload
     #[arg(long, value_name = "PART", default_value = "0.05", value_parser = parse_part)]
     unassigned_max: Usd,
+    /// The largest part of its calls that may name no team
+    #[arg(long, value_name = "PART", default_value = "0.05", value_parser = parse_part)]
+    unattributed_max: Usd,
+    /// Days for which an export or a rehearsal of one counts, by `daybook evidence`
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    export_days_max: u32,
     /// Clauses it must have, separated by commas
     #[arg(long, value_name = "KINDS", value_delimiter = ',', default_value = "data_portability", value_parser = parse_clause)]
     clauses: Vec<ClauseKind>,
@@ -71,6 +77,8 @@ pub(crate) async fn run(args: GateArgs, layers: &mut Layers) -> Result<ExitCode,
             concentration_max: args.concentration_max,
             unpriced_max: args.unpriced_max,
             unassigned_max: args.unassigned_max,
+            unattributed_max: args.unattributed_max,
+            export_days_max: args.export_days_max,
             clauses: args.clauses,
         },
     )?;

@@ -19,6 +19,7 @@ pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod receive;
 pub(crate) mod registry;
+mod replay;
 pub(crate) mod report;
 pub(crate) mod reprice;
 pub(crate) mod seal;

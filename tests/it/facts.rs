@@ -88,3 +88,40 @@ fn a_focus_file_comes_with_its_metadata_and_nothing_half_written_stays() {
     let metadata = std::fs::read_to_string(dir.path().join("focus.csv.metadata.json")).unwrap();
     assert!(metadata.contains("\"FocusVersion\": \"1.2\""), "{metadata}");
 }
+
+#[test]
+fn reports_without_facts_are_empty_and_a_calendar_is_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("r")).unwrap();
+    let contract = "[[contract]]\nname = 'c'\nvendor = 'Acme'\nproviders = 'acme'\nstarts_on = 2026-01-01\n\
+                    ends_on = 2026-12-31\nnotice_days = 30\n";
+    std::fs::write(dir.path().join("r/contracts.toml"), contract).unwrap();
+    std::fs::write(dir.path().join("r/workloads.toml"), "[[workload]]\nname = 'bot'\n[[workload.rule]]\nteam = 'S'\n")
+        .unwrap();
+    daybook_in(dir.path(), &["registry", "import", "r"]).done();
+    for (report, table) in
+        [("portability", "months"), ("forecast", "total"), ("anomalies", "anomalies"), ("savings", "caching")]
+    {
+        let run = daybook_in(dir.path(), &["report", report, "--only", table, "--format", "csv"]);
+        assert_eq!(run.done().lines().count(), 1, "{report}: {}", run.stdout);
+    }
+    let run = daybook_in(dir.path(), &["report", "portability", "--workload", "bt"]);
+    run.refused(2, "error[QUERIES-035]: unknown workload `bt`; did you mean `bot`?");
+
+    let run = daybook_in(dir.path(), &["report", "contracts", "--on", "2026-11-20", "--ics", "c.ics"]);
+    assert_eq!(run.done(), "");
+    let calendar = std::fs::read_to_string(dir.path().join("c.ics")).unwrap();
+    assert_eq!(calendar.matches("BEGIN:VEVENT\r\n").count(), 3, "{calendar}");
+    let run = daybook_in(dir.path(), &["report", "contracts", "--on", "2026-11-20", "--ics", "-"]);
+    assert_eq!(run.done(), calendar);
+
+    let run = daybook_in(dir.path(), &["export", "--replay-set", "bt", "--out", "set.jsonl"]);
+    run.refused(2, "error[QUERIES-035]: unknown workload `bt`; did you mean `bot`?");
+    let run = daybook_in(dir.path(), &["export", "--replay-set", "bot", "--out", "set.jsonl"]);
+    run.refused(2, "error[QUERIES-041]: no prompt of workload `bot` is kept, of 0 conversation turns that succeeded");
+    std::fs::write(dir.path().join("made.jsonl"), "").unwrap();
+    let run = daybook_in(dir.path(), &["export", "--replay-set", "bot", "--out", "made.jsonl"]);
+    run.refused(2, "error[CLI-032]: made.jsonl is there already");
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("set.")), "{left:?}");
+}

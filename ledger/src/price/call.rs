@@ -70,12 +70,7 @@ impl<'a> Call<'a> {
         if self.batch {
             return Some(Tier::Batch);
         }
-        let word = self.service_tier.unwrap_or_default();
-        // Fast mode is Anthropic's; OpenAI says so of its priority tier.
-        if word == "fast" && matches!(self.provider, Some("openai" | "azure")) {
-            return Some(Tier::Priority);
-        }
-        TIER_WORDS.iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, tier)| *tier)
+        Tier::of_service(self.provider, self.service_tier)
     }
 
     /// Whether it used capacity that is paid by the hour, so that its tokens cost nothing more.
@@ -188,6 +183,18 @@ impl<'a> Call<'a> {
             (Meter::OutputAudio, count(tokens.output_audio)),
             (Meter::OutputImage, count(tokens.output_image)),
         ]
+    }
+}
+
+impl Tier {
+    /// The tier that a service tier as `provider` reports it means; `None` for a word that names none we know.
+    pub fn of_service(provider: Option<&str>, service_tier: Option<&str>) -> Option<Self> {
+        let word = service_tier.unwrap_or_default();
+        // Fast mode is Anthropic's; OpenAI says so of its priority tier.
+        if word == "fast" && matches!(provider, Some("openai" | "azure")) {
+            return Some(Self::Priority);
+        }
+        TIER_WORDS.iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, tier)| *tier)
     }
 }
 

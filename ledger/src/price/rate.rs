@@ -107,6 +107,23 @@ pub(super) struct Wanted<'a> {
     pub(super) input_tokens: i64,
 }
 
+/// A rate that is asked for without a call.
+#[derive(Clone, Copy, Debug)]
+pub struct RateOf<'a> {
+    /// Who bills.
+    pub provider: &'a str,
+    /// The model that serves.
+    pub model: &'a str,
+    /// Tier and meter; of bands, `input_tokens` chooses.
+    pub unit: Unit,
+    /// When.
+    pub at: Instant,
+    /// Where the provider processes the call.
+    pub region: Option<&'a str>,
+    /// How long the request is.
+    pub input_tokens: i64,
+}
+
 /// The rates that apply to one call.
 pub(super) struct Card<'b> {
     version: &'b Version,
@@ -207,23 +224,23 @@ impl<'b> Card<'b> {
     fn line(&self, book: &'b Book, charge: &Charge<'_>) -> Line<'b> {
         let (rate, factor) = (self.rate(charge), self.factor(charge));
         let grain = grain_of(charge, ONE);
-        let times = |factor: Factor| {
-            let pico = move |rate: Rate| {
-                divide_half_even(i128::from(rate.nano) * 1_000 * factor.numerator, factor.denominator)
-            };
-            rate.map(|rate| Usd::from_pico(pico(rate)))
-        };
         Line {
             counted: charge.counted.to_owned(),
             quantity: charge.quantity,
             unit: self.unit(charge).filter(|_| rate.is_some()),
-            undiscounted_usd_per_million: times(self.uplift(charge)),
-            usd_per_million: times(factor),
+            undiscounted_usd_per_million: self.rate_times(charge, self.uplift(charge)),
+            usd_per_million: self.rate_times(charge, factor),
             row: rate.and_then(|rate| book.row(rate.row)),
             cost: rate
                 .and_then(|rate| self.term(charge, rate, grain))
                 .map(|sum| self.dollars(sum, grain, factor.denominator)),
         }
+    }
+
+    /// The rate of `charge` times `factor`, rounded to twelve places.
+    fn rate_times(&self, charge: &Charge<'_>, factor: Factor) -> Option<Usd> {
+        let nano = i128::from(self.rate(charge)?.nano);
+        Some(Usd::from_pico(divide_half_even(nano * 1_000 * factor.numerator, factor.denominator)))
     }
 
     fn id(&self) -> &'b str {
@@ -269,6 +286,21 @@ impl Book {
             product: self.product_name(call),
             lines,
         }
+    }
+
+    /// What a million of `rate.unit` costs; `None` where nobody states it and nothing implies it.
+    pub fn usd_per_million(&self, rate: &RateOf<'_>) -> Option<Usd> {
+        let card = self.card_of(&Wanted {
+            provider: Some(rate.provider),
+            model: Some(rate.model),
+            tier: Some(rate.unit.tier),
+            region: rate.region,
+            day: rate.at.date(),
+            at: rate.at,
+            input_tokens: rate.input_tokens,
+        });
+        let (card, charge) = (card.ok()?, Charge::of("", Some(rate.unit.meter), Usd::ZERO));
+        card.rate_times(&charge, card.factor(&charge))
     }
 
     /// The product that `call` is priced as, and the rule that found it.

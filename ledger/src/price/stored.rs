@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Book, Row, Unit};
 use crate::schema::PricesBuilder;
-use crate::{Commit, CommitOutcome, Date, Error, Instant, Ledger, Usd, file};
+use crate::{Commit, CommitOutcome, Date, Error, Instant, Ledger, Snapshot, Table, Usd, file};
 
 /// Lost races an import survives; importing prices is rare, so more is a sign of something else.
 const ATTEMPTS_MAX: u32 = 10;
@@ -25,14 +25,52 @@ pub struct Sheet<'a> {
     pub imported_at: Instant,
 }
 
+/// The sheets imported into a ledger, in order of import: read with the ledger at hand, made into a book when one is needed.
+#[derive(Debug, Default)]
+pub struct Imports(BTreeMap<i64, Vec<Row>>);
+
+impl Imports {
+    /// Reads the rows of `table`, a table `prices`, at `snapshot`.
+    ///
+    /// # Errors
+    /// The ledger's errors; [`Error::Internal`] if a stored row is not a price.
+    pub async fn load(table: &Table, snapshot: &Snapshot) -> Result<Self, Error> {
+        let mut imports = BTreeMap::new();
+        for data_file in snapshot.files() {
+            for batch in table.load_batches(&data_file).await? {
+                read_rows(&batch, &mut imports)?;
+            }
+        }
+        Ok(Self(imports))
+    }
+
+    /// The prices in force: later imports win over earlier ones, all of them over the default sheet.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if stored rows are no sheet.
+    pub fn book(&self) -> Result<Book, Error> {
+        self.history()?.pop().ok_or_else(|| broken(&"there is no default sheet"))
+    }
+
+    fn history(&self) -> Result<Vec<Book>, Error> {
+        let mut books = vec![Book::default_sheet().map_err(|error| broken(&error))?];
+        for rows in self.0.values() {
+            let sheet = Book::from_rows(rows.clone()).map_err(|error| broken(&error))?;
+            let after = books.last().map(|book| book.overlay(&sheet));
+            books.extend(after);
+        }
+        Ok(books)
+    }
+}
+
 impl Book {
-    /// The prices in force for `ledger`: later imports win over earlier ones, all of them over the default sheet.
+    /// The prices in force for `ledger`, see [`Imports::book`].
     ///
     /// # Errors
     /// The ledger's errors; [`Error::Internal`] if a stored row is not a price.
     pub async fn load(ledger: &Ledger) -> Result<Self, Error> {
-        let mut books = Self::load_history(ledger).await?;
-        books.pop().ok_or_else(|| broken(&"there is no default sheet"))
+        let table = ledger.prices();
+        Imports::load(table, &table.load(None).await?).await?.book()
     }
 
     /// The prices of `ledger` as they were before the first import and after each: what entries may have been priced with.
@@ -41,21 +79,8 @@ impl Book {
     /// # Errors
     /// As [`Book::load`].
     pub async fn load_history(ledger: &Ledger) -> Result<Vec<Self>, Error> {
-        let default = Self::default_sheet().map_err(|error| broken(&error))?;
         let table = ledger.prices();
-        let mut imports: BTreeMap<i64, Vec<Row>> = BTreeMap::new();
-        for data_file in table.load(None).await?.files() {
-            for batch in table.load_batches(&data_file).await? {
-                read_rows(&batch, &mut imports)?;
-            }
-        }
-        let mut books = vec![default];
-        for rows in imports.into_values() {
-            let sheet = Self::from_rows(rows).map_err(|error| broken(&error))?;
-            let after = books.last().map(|book| book.overlay(&sheet));
-            books.extend(after);
-        }
-        Ok(books)
+        Imports::load(table, &table.load(None).await?).await?.history()
     }
 
     /// Imports `sheet`, which this book was read from, into the `prices` table of `ledger`. Entries already in the ledger

@@ -185,6 +185,8 @@ pub struct Clause {
     pub days: Option<i64>,
     /// The most it may cost to use it, in US dollars.
     pub cost_max_usd: Option<Usd>,
+    /// The day something of it is due, where the contract names one.
+    pub due_on: Option<Date>,
     /// Where in the contract, or why not.
     pub note: Option<String>,
 }
@@ -380,6 +382,7 @@ fn clauses(tables: &[Fields<'_>]) -> Vec<Clause> {
             held: fields.flag("held").unwrap_or(true),
             days: fields.whole("days", DAYS),
             cost_max_usd: amount(fields, "cost_max_usd"),
+            due_on: fields.day("due_on"),
             note: fields.text("note"),
         };
         fields.refuse_unknown();

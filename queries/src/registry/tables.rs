@@ -95,6 +95,7 @@ pub static TABLES: &[RegistryTable] = &[
             ("held", "whether the contract has it"),
             ("days", "days of notice or delivery it grants; null if not said"),
             ("cost_max_usd", "the most it may cost to use it, US dollars; null if not said"),
+            ("due_on", "day something of it is due; null if not said"),
             ("note", "where in the contract, or why not"),
         ],
         arrays: clauses,
@@ -271,6 +272,7 @@ fn clauses(registry: &Registry) -> Vec<ArrayRef> {
         Arc::new(found.iter().map(|clause| Some(clause.as_ref().is_some_and(|c| c.held))).collect::<BooleanArray>()),
         whole(found.iter().map(|clause| clause.as_ref()?.days)),
         amounts(found.iter().map(|clause| clause.as_ref()?.cost_max_usd)),
+        days(found.iter().map(|clause| clause.as_ref()?.due_on)),
         texts(found.iter().map(|clause| clause.as_ref()?.note.as_deref())),
     ]
 }

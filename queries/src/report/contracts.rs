@@ -22,12 +22,31 @@ pub fn contracts(on: Date) -> Vec<Section> {
             ),
         ),
         Section::new(
+            "deadlines",
+            "Deadlines",
+            "Every day on which something is due, from the day asked on; `--ics FILE` writes all as a calendar.",
+            format!(
+                "SELECT due_on, due_on::int - {today}::int AS days_left, contract, vendor, deadline, name, usd, what \
+                 FROM deadlines WHERE due_on >= {today} ORDER BY due_on, contract, deadline, name"
+            ),
+        ),
+        Section::new(
             "commitments",
             "Commitments",
             "Spend promised, and spend of calls under the contract in the period, up to the last day of the ledger. Elapsed \
              and used are parts of 1; unpriced calls come on top of what is used.",
             "SELECT contract, commitment, committed, list_cost, reported_cost, unpriced_calls, remaining, used, elapsed, \
              starts_on, ends_on, shortfall FROM commitments ORDER BY ends_on, contract, commitment",
+        ),
+        Section::new(
+            "burn_down",
+            "Burn-down",
+            "Spend at the end of each period if the last twelve weeks go on: low and high are the drift stopping or going on, \
+             less and plus the noise of those weeks. Missing is what is then unused, over what is beyond; no projection: fewer \
+             than four weeks of calls.",
+            "SELECT contract, commitment, committed, used, unpriced_calls, projected_days, low, middle, high, shortfall_low, \
+             shortfall_middle, shortfall_high, overage_low, overage_middle, overage_high, used_up_on, ends_on, shortfall \
+             FROM burn_down ORDER BY ends_on, contract, commitment",
         ),
         Section::new(
             "spend",

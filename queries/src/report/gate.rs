@@ -20,6 +20,10 @@ pub struct GateOptions {
     pub unpriced_max: Usd,
     /// The largest part of the contract's calls that may belong to no workload.
     pub unassigned_max: Usd,
+    /// The largest part of the contract's calls that may name no team.
+    pub unattributed_max: Usd,
+    /// Days for which an export, or a rehearsal of one, counts.
+    pub export_days_max: u32,
     /// Clauses the contract must have.
     pub clauses: Vec<ClauseKind>,
 }
@@ -34,6 +38,8 @@ impl GateOptions {
             concentration_max: Usd::from_pico(80 * PERCENT),
             unpriced_max: Usd::from_pico(PERCENT),
             unassigned_max: Usd::from_pico(5 * PERCENT),
+            unattributed_max: Usd::from_pico(5 * PERCENT),
+            export_days_max: 90,
             clauses: vec![ClauseKind::DataPortability],
         }
     }
@@ -87,12 +93,24 @@ fn sql(options: &GateOptions) -> String {
         ),
         share("unpriced", &format!("(unpriced{part}"), options.unpriced_max),
         share("unassigned", &format!("(unassigned{part}"), options.unassigned_max),
+        share("unattributed", &format!("(unattributed{part}"), options.unattributed_max),
         "SELECT 'options', count(*) = 0, coalesce(string_agg(workload || ' ' || option, ', ' ORDER BY workload), 'all fresh'), \
          'all fresh' FROM tied WHERE segment <> 'locked_in' AND option <> 'fresh'"
             .into(),
         "SELECT 'declared', count(*) = 0, coalesce(string_agg(workload || ' is ' || segment, ', ' ORDER BY workload), \
          'as declared'), 'as declared' FROM tied WHERE NOT agrees"
             .into(),
+        // An export that names neither contract nor provider nor workload is one of the whole ledger.
+        format!(
+            "SELECT 'export', coalesce(max(event_date)::int >= {on}::int - {days}, false), \
+             coalesce(max(event_date)::varchar, 'never'), \
+             'on or after ' || ({on}::int - {days})::date::varchar FROM evidence \
+             WHERE kind IN ('export', 'rehearsal') AND event_date <= {on} \
+             AND CASE WHEN contract IS NOT NULL THEN contract = {contract} \
+             WHEN provider IS NOT NULL THEN coalesce(contract(provider, model, event_date) = {contract}, false) \
+             ELSE workload IS NULL END",
+            days = options.export_days_max
+        ),
         format!(
             "SELECT 'clauses', count(*) = 0, coalesce('missing ' || string_agg(clause, ', ' ORDER BY clause), 'all held'), \
              'all held' FROM registry_clauses WHERE contract = {contract} AND NOT held AND clause IN ({required})"
@@ -109,9 +127,9 @@ fn sql(options: &GateOptions) -> String {
     let named: Vec<_> = (1..).zip(&checks).map(|(at, check)| format!("check{at}{columns} AS ({check})")).collect();
     let all: Vec<_> = (1..=checks.len()).map(|at| format!("SELECT *, {at} AS position FROM check{at}")).collect();
     format!(
-        "WITH under AS (SELECT workload, list_cost FROM calls WHERE contract = {contract}), \
+        "WITH under AS (SELECT workload, team, list_cost FROM calls WHERE contract = {contract}), \
          counted AS (SELECT count(*) AS calls, count(*) - count(list_cost) AS unpriced, \
-         count(*) - count(workload) AS unassigned, sum(list_cost) AS list_cost FROM under), \
+         count(*) - count(workload) AS unassigned, count(*) - count(team) AS unattributed, sum(list_cost) AS list_cost FROM under), \
          whole AS (SELECT sum(list_cost) AS list_cost FROM usage), \
          tied AS (SELECT * FROM lockin WHERE workload IN (SELECT DISTINCT workload FROM under WHERE workload IS NOT NULL)), \
          {} \

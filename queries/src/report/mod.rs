@@ -2,6 +2,7 @@
 
 mod audit;
 mod brief;
+mod calendar;
 mod chart;
 mod contracts;
 mod diff;
@@ -9,19 +10,26 @@ mod document;
 mod gate;
 mod html;
 mod lockin;
+mod outlook;
+mod portability;
 mod reconcile;
+mod savings;
 mod section;
 mod spend;
 
 pub use audit::audit;
 pub use brief::brief;
+pub use calendar::calendar;
 pub use chart::{Chart, Part, Tone};
 pub use contracts::contracts;
 pub use diff::{By, Compared, DiffOptions, diff};
 pub use document::{Report, ReportPart, render_report, render_sections};
 pub use gate::{GateOptions, gate, gate_is_open};
 pub use lockin::{lockin, re_embedding, why};
+pub use outlook::{anomalies, forecast};
+pub use portability::portability;
 pub use reconcile::{Cause, ReconcileOptions, Reconciled, Tolerance, reconcile};
+pub use savings::savings;
 pub use section::Section;
 pub use spend::{Dimension, Grain, SpendOptions, spend};
 

@@ -25,6 +25,7 @@
 -- - `trace_id`: trace the call is part of; null if the event does not say
 -- - `service_tier`: the tier that served, as reported
 -- - `region`: the provider's region
+-- - `streamed`: whether the answer was streamed; null if the event does not say
 -- - `features`: what the call leaned on
 -- - `status`: how it ended
 -- - `error_type`: what went wrong, if something did
@@ -34,7 +35,12 @@
 -- - `input_tokens`: tokens, every kind of input; null if nobody counted
 -- - `uncached_input_tokens`: tokens, the part that is fresh text
 -- - `cache_read_input_tokens`: tokens, the part read from a prompt cache
--- - `cache_write_input_tokens`: tokens, the part written to a prompt cache
+-- - `cache_write_input_tokens`: tokens, the part written to a prompt cache; the sum of the five below
+-- - `cache_write_5m_input_tokens`: tokens, written to live 5 minutes
+-- - `cache_write_30m_input_tokens`: tokens, written to live 30 minutes
+-- - `cache_write_1h_input_tokens`: tokens, written to live 1 hour
+-- - `cache_write_12h_input_tokens`: tokens, written to live 12 hours
+-- - `cache_write_unstated_input_tokens`: tokens, written, lifetime not stated
 -- - `output_tokens`: tokens, every kind of output; null if nobody counted
 -- - `reasoning_tokens`: tokens, the part spent on reasoning
 -- - `price_status`: `priced`, or why `list_cost` is null
@@ -68,6 +74,7 @@ SELECT
     trace_id,
     service_tier,
     region,
+    streamed,
     features,
     status,
     error_type,
@@ -78,6 +85,11 @@ SELECT
     uncached_input_tokens,
     cache_read_input_tokens,
     cache_write_input_tokens,
+    cache_write_5m_input_tokens,
+    cache_write_30m_input_tokens,
+    cache_write_1h_input_tokens,
+    cache_write_12h_input_tokens,
+    cache_write_unstated_input_tokens,
     output_tokens,
     reasoning_tokens,
     price_status,

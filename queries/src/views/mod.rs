@@ -47,10 +47,20 @@ pub const ALL: &[View] = &[
     view!("feature_combinations"),
     view!("workload_features"),
     view!("workload_providers"),
+    view!("portability_by_month"),
+    view!("portability_changes"),
     view!("model_succession"),
     view!("lockin"),
     view!("lockin_forms"),
     view!("commitments"),
+    view!("deadlines"),
+    view!("trends"),
+    view!("forecast"),
+    view!("burn_down"),
+    view!("anomalies"),
+    view!("cache_savings"),
+    view!("batch_savings"),
+    view!("routing"),
     view!("billing_current"),
 ];
 
@@ -116,7 +126,13 @@ Generated from `queries/src/views/`; do not edit. `daybook query` offers these v
   ledger of that size.
 - **Days** are UTC days, the partitions of the tables. In a session with a time zone (`--tz Europe/Berlin`) every instant
   carries it: `started_at::date`, `date_trunc('day', started_at)` and `extract(hour from started_at)` follow that zone and
-  its summer time. `date_bin` counts in UTC.
+  its summer time. `date_bin` counts in UTC. For another zone in one query: `date_trunc('day', started_at AT TIME ZONE
+  'Asia/Tokyo')`.
+- **Prices:** `price(provider, model, at, input_tokens, output_tokens)` is what such a call costs by the ledger's price book at
+  the instant or day `at`, exactly as entries are priced; null if it has no price. With cached input it is `price(provider, model,
+  at, uncached_input_tokens, cache_read_input_tokens, cache_write_input_tokens, output_tokens[, service_tier[, region]])`.
+  `usd_per_million(provider, model, unit, at[, service_tier[, region[, input_tokens]]])` is the rate of one unit of
+  [prices.md](prices.md), such as `input` or `batch_output`, discounts and uplifts included.
 - **Numbers in a query** such as `0.1` are decimals, never floats.
 - **Bytes** print as hexadecimal; to look for an entry write `WHERE entry_id = decode('..', 'hex')`, and
   `encode(entry_id, 'hex')` gives its id as text.

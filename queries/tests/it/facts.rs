@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use daybook_ledger::price::Book;
 use daybook_ledger::testing::{append, call};
-use daybook_ledger::{Date, Instant, Usd};
+use daybook_ledger::{Date, Evidence, EvidenceKind, Instant, Usd};
 use daybook_queries::registry::{ClauseKind, File, ModelRef, Registry};
 use daybook_queries::report::{
     Dimension, GateOptions, Grain, Section, SpendOptions, contracts, gate, gate_is_open, lockin, re_embedding,
@@ -143,6 +143,8 @@ async fn the_gate_names_each_reason_and_opens_when_none_is_left() {
         concentration_max: part("0.5"),
         unpriced_max: part("0.001"),
         unassigned_max: part("0"),
+        unattributed_max: part("0.02"),
+        export_days_max: 90,
         clauses: vec![ClauseKind::Escrow, ClauseKind::DataPortability],
     };
     let checks = gate(&session, &strict).unwrap();
@@ -157,6 +159,9 @@ async fn the_gate_names_each_reason_and_opens_when_none_is_left() {
     assert_eq!(found("concentration"), (false, "0.778643".into()));
     assert_eq!(found("unpriced"), (false, "0.004292".into()));
     assert_eq!(found("unassigned"), (true, "0.000000".into()));
+    // The six calls of `threads` name no team.
+    assert_eq!(found("unattributed"), (false, "0.025751".into()));
+    assert_eq!(found("export"), (false, "never".into()));
     assert_eq!(found("options"), (false, "chat stale, rare never".into()));
     assert_eq!(found("declared"), (false, "threads is locked_in".into()));
     assert_eq!(found("clauses"), (false, "missing data_portability, escrow".into()));
@@ -177,6 +182,13 @@ async fn a_gate_with_nothing_against_it_is_open() {
     let third = call("c", "openai", "gpt-5", "chat", "2026-02-20T09:00:00Z", (10, 1));
     let cost = fixture::usd("0.1");
     append(&ledger, "b", &[(entry, cost), (other, cost), (third, cost)]).await;
+    // Ninety days before the day asked on; for another contract it says nothing about this one.
+    let rehearsed = |contract: &str, day: &str| Evidence {
+        contract: Some(contract.into()),
+        ..Evidence::new(EvidenceKind::Rehearsal, Date::parse(day).unwrap())
+    };
+    let facts = [rehearsed("openai-2026", "2025-12-01"), rehearsed("other", "2026-02-01")];
+    ledger.record(&facts, Instant::parse("2026-03-01T00:00:00Z").unwrap()).await.unwrap();
     let registry = RegistryChoice::Given(Arc::new(portfolio::registry()));
     let session = Session::open(&ledger, SessionOptions { registry, ..fixture::options() }).await.unwrap();
     let limits = |concentration: &str| GateOptions {
@@ -185,10 +197,13 @@ async fn a_gate_with_nothing_against_it_is_open() {
         concentration_max: Usd::parse(concentration).unwrap(),
         unpriced_max: Usd::ZERO,
         unassigned_max: Usd::ZERO,
+        unattributed_max: Usd::ZERO,
+        export_days_max: 90,
         clauses: vec![],
     };
-    for (concentration, open) in [("0.666667", true), ("0.666666", false)] {
-        let checks = gate(&session, &limits(concentration)).unwrap();
+    for (concentration, days, open) in [("0.666667", 90, true), ("0.666666", 90, false), ("0.666667", 89, false)] {
+        let options = GateOptions { export_days_max: days, ..limits(concentration) };
+        let checks = gate(&session, &options).unwrap();
         let text = text(&session, std::slice::from_ref(&checks), Format::Table).await;
         assert_eq!(gate_is_open(&session, &checks).await.unwrap(), open, "{text}");
     }
@@ -229,6 +244,6 @@ async fn several_tables_are_text_or_json_and_nothing_else() {
     let mut out = Vec::new();
     let error = render_sections(&session, &sections, Format::Csv, &mut out).await.unwrap_err();
     assert!(error.to_string().contains("--only") && out.is_empty(), "{error}");
-    let csv = text(&session, &sections[3..], Format::Csv).await;
+    let csv = text(&session, &sections[5..], Format::Csv).await;
     assert!(csv.starts_with("contract,held,missing\nopenai-2026,,"), "{csv}");
 }

@@ -5,6 +5,7 @@ mod evidence;
 mod facts;
 mod fixture;
 mod focus;
+mod outlook;
 mod page;
 mod portfolio;
 mod pruning;

@@ -11,7 +11,7 @@ use daybook_ledger::{Ledger, Report as _};
 use daybook_queries::{Error, RegistryChoice, Session, SessionOptions};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 
-use crate::{fixture, portfolio, registry};
+use crate::{fixture, outlook, portfolio, registry};
 
 struct Database(Session);
 
@@ -101,6 +101,11 @@ async fn every_planted_fact_is_in_its_view() {
     let calls = ["a", "b"].map(|id| (call(id, "openai", "gpt-5", "chat", "2026-11-20T09:00:00Z", (10, 1)), None));
     append(&unpriced, "b", &calls).await;
     check_with("unpriced.slt", &unpriced, options).await;
+}
+
+#[tokio::test]
+async fn what_is_to_come_and_what_could_be_saved_is_exact() {
+    check_with("outlook.slt", &outlook::ledger().await, outlook::options()).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
-//! `daybook report lockin`, `contracts`, `spend`, `audit` and `brief`: reports made of published queries.
+//! `daybook report lockin`, `portability`, `contracts`, `forecast`, `anomalies`, `savings`, `spend`, `audit` and `brief`:
+//! reports made of published queries.
 
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,12 +11,14 @@ use daybook_ledger::price::Book;
 use daybook_ledger::{Clock as _, Date, Ledger, SystemClock};
 use daybook_queries::registry::ModelRef;
 use daybook_queries::report::{
-    Dimension, Grain, Report, SpendOptions, audit, brief, contracts, lockin, re_embedding, spend, why,
+    Dimension, Grain, Report, Section, SpendOptions, audit, brief, calendar, contracts, lockin, portability,
+    re_embedding, spend, why,
 };
 
 use super::show::{OnArgs, ShowArgs, TablesArgs};
 use crate::commands::prices::parse_day;
 use crate::config::Layers;
+use crate::output::{self, OutFile};
 use crate::report::Failure;
 
 /// Flags of `daybook report lockin`.
@@ -34,6 +39,19 @@ pub(crate) struct LockinArgs {
 pub(crate) struct ContractsArgs {
     #[command(flatten)]
     on: OnArgs,
+    /// Writes all deadlines to this file as a calendar (iCalendar); `-` is standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "format", "out", "sql"])]
+    ics: Option<PathBuf>,
+    #[command(flatten)]
+    tables: TablesArgs,
+}
+
+/// Flags of `daybook report portability`.
+#[derive(Debug, Args)]
+pub(crate) struct PortabilityArgs {
+    /// Shows this workload.
+    #[arg(long, value_name = "NAME")]
+    workload: Option<String>,
     #[command(flatten)]
     tables: TablesArgs,
 }
@@ -111,7 +129,40 @@ pub(super) async fn run_lockin(args: LockinArgs, layers: &mut Layers, quiet: boo
 pub(super) async fn run_contracts(args: ContractsArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     let session = args.tables.show.open("UTC", layers).await?;
     let on = args.on.day();
+    if let Some(path) = &args.ics {
+        write(path, &calendar(&session, on).await?, quiet)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     args.tables.show(&session, Report::of("Contracts", Some(on), contracts(on)), quiet).await
+}
+
+fn write(path: &Path, text: &str, quiet: bool) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        return output::data().write_all(text.as_bytes()).map_err(Failure::unprintable);
+    }
+    let mut file = OutFile::create(path)?;
+    file.write_all(text.as_bytes()).map_err(|error| output::unwritable(path, error))?;
+    file.finish(quiet)
+}
+
+pub(super) async fn run_portability(
+    args: PortabilityArgs,
+    layers: &mut Layers,
+    quiet: bool,
+) -> Result<ExitCode, Failure> {
+    let session = args.tables.show.open("UTC", layers).await?;
+    let sections = portability(&session, args.workload.as_deref())?;
+    args.tables.show(&session, Report::of("Portability", None, sections), quiet).await
+}
+
+pub(super) async fn run_sections(
+    (title, sections): (&str, Vec<Section>),
+    args: TablesArgs,
+    layers: &mut Layers,
+    quiet: bool,
+) -> Result<ExitCode, Failure> {
+    let session = args.show.open("UTC", layers).await?;
+    args.show(&session, Report::of(title, None, sections), quiet).await
 }
 
 pub(super) async fn run_spend(args: SpendArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {

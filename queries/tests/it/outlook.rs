@@ -1,0 +1,235 @@
+//! Sixteen weeks of a company with planted facts: a level, a drift, an odd day, caches and batches used and not, a model too
+//! dear for its work, a tie that begins on a known day.
+
+use std::sync::Arc;
+
+use arrow::array::{Array as _, AsArray as _};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use daybook_ledger::testing::{append, call};
+use daybook_ledger::{Body, Date, Entry, Feature, Instant, Ledger, Usd};
+use daybook_queries::registry::{File, Registry};
+use daybook_queries::report::{calendar, portability};
+use daybook_queries::{RegistryChoice, ReplayOptions, Session, SessionOptions, replay_set};
+use serde_json::Value;
+
+use crate::fixture;
+
+/// The last day of the ledger, a Friday.
+const LAST_DAY: &str = "2026-11-20";
+const DAYS: i32 = 113;
+
+const WORKLOADS: &str = "
+[[workload]]
+name = 'steady'
+owner = 'ana'
+[[workload.rule]]
+team = 'steady'
+[[workload]]
+name = 'growing'
+[[workload.rule]]
+team = 'growing'
+[[workload]]
+name = 'routed'
+[[workload.rule]]
+team = 'routed'
+";
+
+const CONTRACTS: &str = "
+[[contract]]
+name = 'openai-2026'
+vendor = 'OpenAI, Inc.'
+providers = 'openai'
+starts_on = 2026-01-01
+ends_on = 2026-12-31
+renewal = 'automatic'
+notice_days = 30
+retrieval_days = 30
+[[contract.commitment]]
+name = 'autumn'
+usd = 200
+starts_on = 2026-10-01
+ends_on = 2026-12-31
+shortfall = 'billed'
+[[contract.commitment]]
+name = 'winter'
+usd = 100
+starts_on = 2026-12-01
+ends_on = 2026-12-31
+shortfall = 'forfeited'
+[[contract.clause]]
+kind = 'data_portability'
+days = 30
+[[contract.clause]]
+kind = 'price_review'
+days = 60
+[[contract.clause]]
+kind = 'escrow'
+due_on = 2026-11-30
+";
+
+/// The registry of this company.
+pub(crate) fn registry() -> Registry {
+    let file = |name: &str, text: &str| File { name: name.into(), text: text.into() };
+    Registry::read("", vec![file("workloads.toml", WORKLOADS), file("contracts.toml", CONTRACTS)]).unwrap()
+}
+
+/// `steady` costs a dollar a day; `growing` a tenth more a day each week, counted from the week that ends the day before the
+/// last: 0.70 a week. On 2026-11-10 a key called `loop` makes 30 calls more of half a dollar.
+pub(crate) async fn ledger() -> Ledger {
+    let ledger = fixture::empty().await;
+    let last = Date::parse(LAST_DAY).unwrap().days();
+    let days: Vec<_> = (0..DAYS).rev().map(|back| (back, Date::from_days(last - back).to_string())).collect();
+    let ids: Vec<_> = days.iter().map(|(back, day)| (*back, format!("s{back}"), format!("g{back}"), day)).collect();
+    let mut entries = Vec::new();
+    for (back, steady, growing, day) in &ids {
+        let week = (back - 1).max(0) / 7;
+        let one = call(steady, "openai", "gpt-5", "steady", &format!("{day}T09:00:00Z"), (1_000, 100));
+        let mut other =
+            call(growing, "anthropic", "claude-sonnet-5", "growing", &format!("{day}T10:00:00Z"), (1_000, 100));
+        // From 2026-10-20 on it leans on tools.
+        other.features.insert_if(*back <= 31, Feature::ToolCalling);
+        other.api_key_alias = Some(if *back <= 31 { "agent" } else { "script" }.into());
+        entries.push((one, Some(Usd::from_pico(1_000_000_000_000))));
+        entries.push((other, Some(Usd::from_pico(100_000_000_000 * i128::from(20 - week)))));
+    }
+    append(&ledger, "days", &entries).await;
+    let loops: Vec<_> = (0..30).map(|at| format!("loop{at}")).collect();
+    let looping = loops.iter().map(|id| {
+        let mut entry = call(id, "openai", "gpt-5", "steady", "2026-11-10T12:00:00Z", (1_000, 100));
+        entry.api_key_alias = Some("loop".into());
+        (entry, fixture::usd("0.5"))
+    });
+    append(&ledger, "loop", &looping.collect::<Vec<_>>()).await;
+    append(&ledger, "routed", &routed()).await;
+    ledger
+}
+
+/// Of `routed`, on the day before the last: 25 calls to each of two models, one of five times the price; two with a cached
+/// prefix, one without; one in a batch.
+fn routed<'a>() -> Vec<(Entry<'a>, Option<Usd>)> {
+    const IDS: [&str; 25] = [
+        "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "r16",
+        "r17", "r18", "r19", "r20", "r21", "r22", "r23", "r24",
+    ];
+    const CHEAP: [&str; 25] = [
+        "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "q8", "q9", "q10", "q11", "q12", "q13", "q14", "q15", "q16",
+        "q17", "q18", "q19", "q20", "q21", "q22", "q23", "q24",
+    ];
+    let at = "2026-11-19T09:00:00Z";
+    let of = |id: &'a str, model: &'a str| {
+        let mut entry = call(id, "openai", model, "routed", at, (400, 100));
+        entry.streamed = Some(true);
+        entry
+    };
+    let mut entries: Vec<_> = IDS.into_iter().map(|id| (of(id, "gpt-5"), fixture::usd("0.0015"))).collect();
+    entries.extend(CHEAP.into_iter().map(|id| (of(id, "gpt-5-mini"), fixture::usd("0.0003"))));
+    for (id, read) in [("c0", 8_000), ("c1", 4_000), ("c2", 0)] {
+        let mut entry = call(id, "openai", "gpt-5", "routed", at, (10_000, 100));
+        entry.tokens.cache_read = Some(read);
+        entry.streamed = Some(false);
+        entries.push((entry, fixture::usd("0.01")));
+    }
+    let mut batched = call("b0", "openai", "gpt-5", "routed", at, (1_000_000, 100_000));
+    batched.features.insert(Feature::Batch);
+    entries.push((batched, fixture::usd("1.125")));
+    entries
+}
+
+pub(crate) fn options() -> SessionOptions {
+    SessionOptions { registry: RegistryChoice::Given(Arc::new(registry())), ..fixture::options() }
+}
+
+#[tokio::test]
+async fn the_calendar_is_stable_and_names_every_deadline() {
+    let session = Session::open(&fixture::empty().await, options()).await.unwrap();
+    let on = |day: &str| Date::parse(day).unwrap();
+    let text = calendar(&session, on("2026-11-20")).await.unwrap();
+    let unfolded = text.replace("\r\n ", "");
+    let lines: Vec<_> = unfolded.split("\r\n").collect();
+    let starts: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix("DTSTART;VALUE=DATE:")).collect();
+    // Gate, price review, escrow, notice, then what ends with the year, then 30 days after it.
+    let days =
+        ["20260803", "20261101", "20261130", "20261201", "20261231", "20261231", "20261231", "20270130", "20270130"];
+    assert_eq!(starts, days);
+    assert!(lines.contains(&"SUMMARY:Last day of the commitment\\; what is not used is billed: openai-2026\\, autumn"));
+    assert!(lines.contains(&"DESCRIPTION:Last day to give notice\\nContract: openai-2026\\nVendor: OpenAI\\, Inc."));
+    let uids =
+        |text: &str| text.split("\r\n").filter(|line| line.starts_with("UID:")).map(String::from).collect::<Vec<_>>();
+    let mut unique = uids(&text);
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), days.len());
+    assert_eq!(uids(&text), uids(&calendar(&session, on("2026-11-21")).await.unwrap()));
+    assert_eq!(text, calendar(&session, on("2026-11-20")).await.unwrap());
+}
+
+#[tokio::test]
+async fn portability_names_the_change_that_cost_it_and_who_began() {
+    let session = Session::open(&ledger().await, options()).await.unwrap();
+    let sections = portability(&session, Some("growing")).unwrap();
+    let sql = format!(
+        "SELECT concat_ws(' ', workload, first_day, feature, segment_before, segment, first_key, calls) FROM ({})",
+        sections[0].sql
+    );
+    let rows = session.run(&sql).await.unwrap().collect().await.unwrap();
+    let text = cast(rows[0].column(0), &DataType::Utf8).unwrap();
+    assert_eq!(text.len(), 1);
+    assert_eq!(text.as_string::<i32>().value(0), "growing 2026-10-20 tool_calling portable movable agent 32");
+    let error = portability(&session, Some("grow")).unwrap_err();
+    assert_eq!(error.to_string(), "unknown workload `grow`");
+}
+
+/// Ten calls with a prompt each, one without.
+async fn spoken() -> Ledger {
+    let ledger = fixture::empty().await;
+    let ids: Vec<_> = (0..11).map(|at| format!("p{at}")).collect();
+    let entries = ids.iter().enumerate().map(|(at, id)| {
+        let mut entry = call(id, "openai", "gpt-5", "steady", "2026-11-20T09:00:00Z", (10, 1));
+        entry.body = (at < 10).then(|| Body {
+            input_messages: Some(format!(r#"[{{"role":"user","parts":[{{"type":"text","content":"{id}"}}]}}]"#).into()),
+            output_messages: Some("[]".into()),
+            tool_definitions: Some(r#"[{"name":"f","input_schema":{}},{"type":"web_search"}]"#.into()),
+            request_parameters: Some(r#"{"model":"gpt-5","max_completion_tokens":9,"logprobs":true}"#.into()),
+        });
+        (entry, fixture::usd("0.1"))
+    });
+    append(&ledger, "b", &entries.collect::<Vec<_>>()).await;
+    ledger
+}
+
+#[tokio::test]
+async fn a_replay_set_is_the_same_for_the_same_seed_and_speaks_no_dialect() {
+    let session = Session::open(&spoken().await, options()).await.unwrap();
+    let draw = async |sample: u32, seed: u64| {
+        let mut out = Vec::new();
+        let options = ReplayOptions { workload: "steady".into(), sample, seed };
+        let replayed = replay_set(&session, &options, &mut out).await.unwrap();
+        assert_eq!((replayed.prompts, replayed.offered, replayed.without_prompt), (u64::from(sample.min(10)), 10, 1));
+        String::from_utf8(out).unwrap()
+    };
+    let (first, other) = (draw(4, 1).await, draw(4, 2).await);
+    assert_eq!(first, draw(4, 1).await);
+    assert_ne!(first, other);
+    assert!(draw(10, 1).await.starts_with(&first), "a larger set begins with the smaller one");
+    assert_eq!(draw(200, 1).await.lines().count(), 10);
+    let line: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
+    let entry = line["recorded"]["entry_id"].as_str().unwrap();
+    assert_eq!(line["custom_id"], format!("steady-{entry}"));
+    assert_eq!(line["input_messages"][0]["role"], "user");
+    assert_eq!(line["request_parameters"], serde_json::json!({"max_tokens": 9}));
+    assert_eq!(line["tool_definitions"][0]["name"], "f");
+    assert_eq!(line["left_out"], serde_json::json!(["logprobs", "tool web_search"]));
+    assert_eq!(line["recorded"]["list_cost"], "0.100000000000");
+
+    let nothing = ReplayOptions { workload: "routed".into(), sample: 1, seed: 0 };
+    let error = replay_set(&session, &nothing, &mut Vec::new()).await.unwrap_err();
+    assert_eq!(error.to_string(), "no prompt of workload `routed` is kept, of 0 conversation turns that succeeded");
+}
+
+#[tokio::test]
+async fn a_calendar_without_contracts_is_empty_and_valid() {
+    let session = Session::open(&fixture::empty().await, fixture::options()).await.unwrap();
+    let text = calendar(&session, Instant::from_micros(0).date()).await.unwrap();
+    assert!(!text.contains("VEVENT") && text.ends_with("END:VCALENDAR\r\n"), "{text}");
+}
