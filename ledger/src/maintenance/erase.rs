@@ -470,10 +470,9 @@ async fn find_dead(table: &Table, snapshot: &Snapshot, selection: &Selection) ->
         // Of a batch that was lost: its calls may be in no table, so nothing tells whose they are.
         let is_lost = named.get(&file.path).is_none_or(|name| *name == Named::Never);
         let holds = match selection {
-            Selection::Before(before) => file.date < *before,
             Selection::Found(_) if is_lost => true,
-            Selection::Found(_) if !selection.may_select(table.spec(), file.date) => false,
-            Selection::Found(_) => match selected(table, &file, selection).await {
+            _ if !selection.may_select(table.spec(), file.date) => false,
+            _ => match selected(table, &file, selection).await {
                 Ok(rows) => rows > 0,
                 Err(Error::FileGone { .. }) => false,
                 // No reader can use it, and nobody can say what is in it.
