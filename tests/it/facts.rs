@@ -118,7 +118,7 @@ fn reports_without_facts_are_empty_and_a_calendar_is_a_file() {
     let run = daybook_in(dir.path(), &["export", "--replay-set", "bt", "--out", "set.jsonl"]);
     run.refused(2, "error[QUERIES-035]: unknown workload `bt`; did you mean `bot`?");
     let run = daybook_in(dir.path(), &["export", "--replay-set", "bot", "--out", "set.jsonl"]);
-    run.refused(2, "error[QUERIES-041]: no prompt of workload `bot` is kept, of 0 conversation turns that succeeded");
+    run.refused(2, "error[QUERIES-042]: no prompt of workload `bot` is kept, of 0 conversation turns that succeeded");
     std::fs::write(dir.path().join("made.jsonl"), "").unwrap();
     let run = daybook_in(dir.path(), &["export", "--replay-set", "bot", "--out", "made.jsonl"]);
     run.refused(2, "error[CLI-032]: made.jsonl is there already");
