@@ -29,7 +29,7 @@ pub(crate) struct EraseArgs {
     /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
     #[arg(short, long, value_name = "URL")]
     ledger: Option<String>,
-    /// Where the certificate goes, a file that does not exist yet [default: ./erasure-<id>.json].
+    /// Where the certificate goes, a file that does not exist yet [default: `./erasure-ID.json`].
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// Say what would be removed, and remove nothing.
