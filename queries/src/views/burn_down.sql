@@ -66,6 +66,18 @@ projected AS (
         (used + greatest((drifting + level) / 2::decimal(1, 0), 0::decimal(38, 12)))::decimal(38, 12) AS middle,
         (used + greatest(greatest(drifting, level) + off, 0::decimal(38, 12)))::decimal(38, 12) AS high
     FROM (SELECT * FROM ways WHERE off IS NOT NULL AND used IS NOT NULL)
+),
+-- Apart, because `greatest` leaves nulls out: without a projection all of these would be 0.
+ended AS (
+    SELECT
+        *,
+        greatest(committed - high, 0)::decimal(38, 12) AS shortfall_low,
+        greatest(committed - middle, 0)::decimal(38, 12) AS shortfall_middle,
+        greatest(committed - low, 0)::decimal(38, 12) AS shortfall_high,
+        greatest(low - committed, 0)::decimal(38, 12) AS overage_low,
+        greatest(middle - committed, 0)::decimal(38, 12) AS overage_middle,
+        greatest(high - committed, 0)::decimal(38, 12) AS overage_high
+    FROM projected
 )
 SELECT
     placed.contract,
@@ -79,16 +91,16 @@ SELECT
     low,
     middle,
     high,
-    greatest(placed.committed - high, 0)::decimal(38, 12) AS shortfall_low,
-    greatest(placed.committed - middle, 0)::decimal(38, 12) AS shortfall_middle,
-    greatest(placed.committed - low, 0)::decimal(38, 12) AS shortfall_high,
-    greatest(low - placed.committed, 0)::decimal(38, 12) AS overage_low,
-    greatest(middle - placed.committed, 0)::decimal(38, 12) AS overage_middle,
-    greatest(high - placed.committed, 0)::decimal(38, 12) AS overage_high,
+    shortfall_low,
+    shortfall_middle,
+    shortfall_high,
+    overage_low,
+    overage_middle,
+    overage_high,
     CASE WHEN placed.used < placed.committed AND middle >= placed.committed THEN
-        (projected.last_day::int + projected.first_ahead - 1
+        (ended.last_day::int + ended.first_ahead - 1
             + ceil((placed.committed - placed.used) * placed.projected_days::decimal(6, 0) / (middle - placed.used))::int)::date
     END AS used_up_on,
     placed.shortfall
 FROM placed
-LEFT JOIN projected ON projected.contract = placed.contract AND projected.commitment = placed.commitment
+LEFT JOIN ended ON ended.contract = placed.contract AND ended.commitment = placed.commitment

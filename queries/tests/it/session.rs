@@ -145,7 +145,7 @@ async fn columns_are_described_in_words() {
     let column = columns.iter().find(|column| column.name == "meters").unwrap();
     assert_eq!(column.data_type, "map(text, decimal(38, 12))");
     let columns = session.describe("coverage_by_day").await.unwrap();
-    assert!(columns[1].meaning.ends_with("(messages that could not become entries)"), "{:?}", columns[1]);
+    assert!(columns[1].meaning.ends_with("(messages that could not become entries yet)"), "{:?}", columns[1]);
     let error = session.describe("usages").await.unwrap_err();
     assert_eq!(error.to_string(), "unknown table `usages`; did you mean `usage`?");
 }
