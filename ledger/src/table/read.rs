@@ -1,0 +1,144 @@
+//! Reading data files: some of their columns, their rows, or their bytes.
+
+use std::sync::Arc;
+
+use arrow::array::{Array as _, AsArray, RecordBatch};
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt as _};
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+#[expect(
+    deprecated,
+    reason = "its successor is a trait for each store to implement; this is that for object_store"
+)]
+use parquet::arrow::async_reader::ParquetObjectReader;
+use parquet::arrow::async_reader::ParquetRecordBatchStream;
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::errors::ParquetError;
+use sha2::{Digest as _, Sha256};
+
+use super::{DataFile, Table, off_the_runtime, store_cause};
+use crate::file::hex;
+use crate::{EntryId, Error, Status};
+
+impl Table {
+    /// The ids of the entries in `file`: one column, read alone.
+    ///
+    /// # Errors
+    /// [`Error::DamagedFile`] if it cannot be read.
+    pub async fn load_entry_ids(&self, file: &DataFile) -> Result<Vec<EntryId>, Error> {
+        let batches = self.read(file, Some(&["entry_id"])).await?;
+        let columns = batches.iter().filter_map(|batch| batch.columns().first()?.as_binary_opt::<i32>());
+        Ok(columns.flatten().flatten().filter_map(EntryId::from_slice).collect())
+    }
+
+    /// The entry of every row of `file`, a file of `usage` or `corrections`, with its
+    /// [`completeness`](crate::Entry::completeness).
+    ///
+    /// # Errors
+    /// [`Error::DamagedFile`] if it cannot be read.
+    pub async fn load_completeness(&self, file: &DataFile) -> Result<Vec<(EntryId, u8)>, Error> {
+        const COLUMNS: [&str; 4] = ["entry_id", "status", "input_tokens", "output_tokens"];
+        let mut entries = Vec::with_capacity(usize::try_from(file.rows).unwrap_or(0).min(1 << 20));
+        for batch in self.read(file, Some(&COLUMNS)).await? {
+            let column = |name| batch.column_by_name(name);
+            let (Some(ids), Some(statuses), Some(input), Some(output)) = (
+                column("entry_id").and_then(|ids| ids.as_binary_opt::<i32>()),
+                column("status").and_then(|words| words.as_string_opt::<i32>()),
+                column("input_tokens"),
+                column("output_tokens"),
+            ) else {
+                let path = format!("{}{}", self.url(), file.path);
+                return Err(Error::DamagedFile { path, reason: "its columns are not those of `usage`".into() });
+            };
+            let rows = ids.iter().zip(statuses).enumerate();
+            entries.extend(rows.filter_map(|(at, (id, word))| {
+                let counted = input.is_valid(at) || output.is_valid(at);
+                let status = word.and_then(Status::named)?;
+                Some((EntryId::from_slice(id?)?, status.completeness(counted)))
+            }));
+        }
+        Ok(entries)
+    }
+
+    /// All rows of `file`, which should be a small one.
+    ///
+    /// # Errors
+    /// [`Error::DamagedFile`] if it cannot be read.
+    pub async fn load_batches(&self, file: &DataFile) -> Result<Vec<RecordBatch>, Error> {
+        self.read(file, None).await
+    }
+
+    /// The rows of `file` with `columns` alone, batch by batch: memory is one row group, whatever the file.
+    ///
+    /// # Errors
+    /// [`Error::DamagedFile`] if it cannot be read; so does each batch that cannot.
+    pub async fn stream_columns(
+        &self,
+        file: &DataFile,
+        columns: &[&str],
+    ) -> Result<impl Stream<Item = Result<RecordBatch, Error>> + use<>, Error> {
+        let damaged = self.damaged_file(file);
+        let stream = self.stream(file, Some(columns)).await.map_err(&damaged)?;
+        Ok(stream.map_err(damaged))
+    }
+
+    async fn read(&self, file: &DataFile, columns: Option<&[&str]>) -> Result<Vec<RecordBatch>, Error> {
+        let damaged = self.damaged_file(file);
+        self.stream(file, columns).await.map_err(&damaged)?.try_collect().await.map_err(damaged)
+    }
+
+    fn damaged_file(&self, file: &DataFile) -> impl Fn(ParquetError) -> Error + use<> {
+        let (path, place) = (format!("{}{}", self.url(), file.path), self.place.clone());
+        move |error| match store_cause(&error) {
+            Some(object_store::Error::NotFound { .. }) => Error::FileGone { path: path.clone() },
+            Some(_) => {
+                Error::StoreUnavailable { place: place.clone(), action: "read a data file", source: error.into() }
+            }
+            None => Error::DamagedFile { path: path.clone(), reason: error.to_string() },
+        }
+    }
+
+    /// The bytes of `file`, which are those its commit describes: length and SHA-256.
+    ///
+    /// Memory: the file.
+    ///
+    /// # Errors
+    /// [`Error::FileGone`], [`Error::DamagedFile`], the store's errors.
+    pub async fn load_whole(&self, file: &DataFile) -> Result<Bytes, Error> {
+        let path = format!("{}{}", self.url(), file.path);
+        let damaged = |reason: String| Error::DamagedFile { path: path.clone(), reason };
+        let found = match self.store.get(&Path::from(file.path.as_str())).await {
+            Err(object_store::Error::NotFound { .. }) => return Err(Error::FileGone { path }),
+            found => found.map_err(|source| self.store_error("read a data file", source))?,
+        };
+        let (committed, stored) = (file.size, found.meta.size);
+        if stored != committed {
+            return Err(damaged(format!("it has {stored} bytes, its commit says {committed}")));
+        }
+        let bytes = found.bytes().await.map_err(|source| self.store_error("read a data file", source))?;
+        let Some(committed) = &file.sha256 else { return Ok(bytes) };
+        let hashed = bytes.clone();
+        let digest = off_the_runtime(move || Ok(hex(&Sha256::digest(&hashed)))).await?;
+        match digest == *committed {
+            true => Ok(bytes),
+            false => Err(damaged(format!("its SHA-256 is {digest}, its commit says {committed}"))),
+        }
+    }
+
+    #[expect(deprecated, reason = "see the import")]
+    async fn stream(
+        &self,
+        file: &DataFile,
+        columns: Option<&[&str]>,
+    ) -> Result<ParquetRecordBatchStream<ParquetObjectReader>, ParquetError> {
+        let path = Path::from(file.path.as_str());
+        let reader = ParquetObjectReader::new(Arc::clone(&self.store), path).with_file_size(file.size);
+        let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
+        let mask = match columns {
+            Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
+            None => ProjectionMask::all(),
+        };
+        builder.with_projection(mask).build()
+    }
+}
