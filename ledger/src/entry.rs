@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
+use crate::file::unhex;
 use crate::words::words;
 use crate::{Instant, Usd};
 
@@ -33,9 +34,7 @@ impl EntryId {
 
     /// From 32 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
-        let byte = |at: usize| u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok();
-        let bytes: Vec<u8> = (0..16).map(byte).collect::<Option<_>>()?;
-        Self::from_slice(&bytes).filter(|_| text.len() == 32)
+        unhex(text).map(Self)
     }
 }
 

@@ -209,6 +209,19 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The bytes of exactly `2 * N` hexadecimal digits.
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    // `from_str_radix` takes a sign too.
+    if text.len() != 2 * N || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use arrow::array::{Array, ArrayRef, Date32Array, StringArray};
@@ -278,5 +291,13 @@ mod tests {
         assert!(day.as_primitive_opt::<Date32Type>().is_some());
         let batch = RecordBatch::try_from_iter([("other", day)]).unwrap();
         assert!(matches!(encode(&QUARANTINE, &batch, &[0]), Err(Error::Internal { .. })));
+    }
+
+    #[test]
+    fn hexadecimal_is_read_back_and_nothing_else_is() {
+        assert_eq!(unhex(&hex(&[0, 0x7f, 0xff])), Some([0, 0x7f, 0xff]));
+        for text in ["", "0", "+f", "0g", "\u{e9}", "0000"] {
+            assert_eq!(unhex::<1>(text), None, "{text}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use super::tile::{Edge, Object, TILE_HEIGHT, TILE_WIDTH, bundle_path, leaves_of,
 use super::tree::{Hash, Subtree, fold, leaf_hash, root_of, subtrees};
 use super::{Error, tree};
 use crate::Ledger;
-use crate::file::hex;
+use crate::file::{hex, unhex};
 
 /// Objects written or read at the same time.
 pub(super) const IN_FLIGHT: usize = 16;
@@ -99,7 +99,7 @@ impl Log {
     /// The store's errors; [`Error::Damaged`] if it is none.
     pub async fn load_secret(&self) -> Result<Option<Secret>, Error> {
         let Some(text) = self.load(&self.seal, &Path::from(SECRET)).await? else { return Ok(None) };
-        let bytes = std::str::from_utf8(&text).ok().and_then(|text| bytes_of(text.trim_end()));
+        let bytes = std::str::from_utf8(&text).ok().and_then(|text| unhex(text.trim_end()));
         match bytes {
             Some(bytes) => Ok(Some(Secret::new(&bytes))),
             None => Err(self.damaged("seal/secret is not 64 hexadecimal digits")),
@@ -384,11 +384,4 @@ fn segment_path(from: u64) -> Path {
 fn width_of(count: u64, index: u64) -> usize {
     let width = count.saturating_sub(index * TILE_WIDTH as u64).min(TILE_WIDTH as u64);
     usize::try_from(width).unwrap_or(TILE_WIDTH)
-}
-
-/// 32 bytes of 64 hexadecimal digits.
-pub(super) fn bytes_of(text: &str) -> Option<[u8; 32]> {
-    let byte = |at: usize| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok();
-    let bytes: Vec<u8> = (0..32).map_while(byte).collect();
-    bytes.try_into().ok().filter(|_| text.len() == 64)
 }

@@ -9,12 +9,12 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::Error;
 use super::leaf::{Opening, Secret, leaf};
-use super::log::{IN_FLIGHT, Log, bytes_of};
+use super::log::{IN_FLIGHT, Log};
 use super::note::{Checkpoint, VerifierKey};
 use super::row::RowTexts;
 use super::tile::TILE_WIDTH;
 use super::tree::{Hash, includes, inclusion_ranges, leaf_hash};
-use crate::file::hex;
+use crate::file::{hex, unhex};
 use crate::schema::USAGE;
 use crate::{Date, EntryId, Ledger};
 
@@ -88,7 +88,7 @@ impl fmt::Display for Proof {
 fn read_opening(extra: &[u8]) -> Option<Opening> {
     let mut lines = extra.splitn(3, |byte| *byte == b'\n');
     let table = std::str::from_utf8(lines.next()?).ok()?.into();
-    let salt = bytes_of(std::str::from_utf8(lines.next()?).ok()?)?;
+    let salt = unhex(std::str::from_utf8(lines.next()?).ok()?)?;
     Some(Opening { table, salt, row: lines.next()?.into() })
 }
 
