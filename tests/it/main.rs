@@ -17,6 +17,7 @@ mod registry;
 mod reports;
 mod round_trip;
 mod seal;
+mod server;
 mod simulate;
 
 use std::path::Path;

@@ -1,61 +1,25 @@
 //! Running it: metrics and health of a worker, the state of a ledger, and what the doctor says.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use daybook_ingest::embedded::EmbeddedKafka;
 
 use crate::daybook_in;
+use crate::server::Server;
 
 /// A running worker that serves metrics.
-struct Worker {
-    process: Child,
-    address: String,
-}
+struct Worker(Server);
 
 impl Worker {
     fn start(dir: &Path, brokers: &str) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_daybook"))
-            .args([
-                "ingest",
-                "--brokers",
-                brokers,
-                "--topic",
-                "calls",
-                "--cluster",
-                "test",
-                "--flush-interval-ms",
-                "100",
-            ])
-            .args(["--metrics-listen", "127.0.0.1:0", "--log-format", "json"])
-            .env_clear()
-            .current_dir(dir)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("\"address\"") {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the worker did not start");
-        }
-        // Whoever logs into a full pipe waits.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        let address = line.split("\"address\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-        Self { process, address }
+        let args = ["ingest", "--brokers", brokers, "--topic", "calls", "--cluster", "test"];
+        let often = ["--flush-interval-ms", "100", "--metrics-listen", "127.0.0.1:0"];
+        Self(Server::start(dir, &[&args[..], &often].concat(), &[]))
     }
 
     fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: worker\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+        self.0.ask("GET", path, "", b"")
     }
 
     /// Scrapes until every one of `lines` is there.
@@ -71,12 +35,6 @@ impl Worker {
             assert!(Instant::now() < patience, "{missing:?} not in\n{text}");
             std::thread::sleep(Duration::from_millis(50));
         }
-    }
-
-    fn stop(mut self) -> Option<i32> {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        self.process.wait().unwrap().code()
     }
 }
 
@@ -130,7 +88,7 @@ fn a_worker_tells_what_it_does_and_how_far_it_is() {
     assert_eq!(worker.get("/healthz/live").0, 200);
     std::fs::rename(dir.path().join("away"), &log).unwrap();
     worker.wait_for(&["daybook_ingest_ready 1"]);
-    assert_eq!(worker.stop(), Some(0));
+    assert_eq!(worker.0.stop().0, Some(0));
 
     let brokers = kafka.brokers();
     let args = ["status", "--brokers", &brokers, "--topic", "calls", "--cluster", "test", "--format", "json"];

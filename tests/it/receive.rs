@@ -1,68 +1,26 @@
 //! Events over HTTP, through Kafka, into a ledger: the receiver and the worker as processes.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use daybook_ingest::embedded::EmbeddedKafka;
 
+use crate::server::Server;
 use crate::{daybook_in, daybook_with};
 
 const TOKEN: &str = "a-token-for-this-test";
 
 /// A running receiver.
-struct Receiver {
-    process: Child,
-    address: String,
-}
+struct Receiver(Server);
 
 impl Receiver {
     fn start(dir: &Path, brokers: &str, topics: &str) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_daybook"))
-            .args(["receive", "--listen", "127.0.0.1:0", "--brokers", brokers, "--log-format", "json"])
-            .env_clear()
-            .envs([("DAYBOOK_RECEIVE_TOKENS", TOKEN), ("DAYBOOK_RECEIVE_TOPICS", topics)])
-            .current_dir(dir)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("\"address\"") {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the receiver did not start");
-        }
-        // Whoever logs into a full pipe waits.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        let address = line.split("\"address\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-        Self { process, address }
+        let env = [("DAYBOOK_RECEIVE_TOKENS", TOKEN), ("DAYBOOK_RECEIVE_TOPICS", topics)];
+        Self(Server::start(dir, &["receive", "--listen", "127.0.0.1:0", "--brokers", brokers], &env))
     }
 
     /// Posts `body`; the answer's status and text.
     fn post(&self, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let length = body.len();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: receiver\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n\
-             content-length: {length}\r\n{headers}\r\n"
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
-    }
-
-    /// SIGTERM; the exit code and stdout.
-    fn stop(self) -> (Option<i32>, String) {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let output = self.process.wait_with_output().unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        self.0.ask("POST", path, &format!("authorization: Bearer {TOKEN}\r\n{headers}"), body)
     }
 }
 
@@ -108,7 +66,7 @@ fn every_protocol_gives_the_entries_that_kafka_gives() {
         assert_eq!(receiver.post("/v1/traces", json, span).0, 200, "OTLP JSON");
     }
     assert_eq!(receiver.post("/v1/events", json, b"{\"a\":").0, 400);
-    let (code, out) = receiver.stop();
+    let (code, out) = receiver.0.stop();
     assert_eq!(code, Some(0));
     let summary: Vec<_> = out.lines().map(|line| line.split_whitespace().last().unwrap()).collect();
     assert_eq!(summary, ["7", "9"], "requests, messages: {out}");
