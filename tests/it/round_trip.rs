@@ -26,6 +26,10 @@ fn the_demo_does_the_whole_job_and_its_counts_add_up() {
     let bodies = "SELECT count(*) > 1400 AS many FROM content";
     assert_eq!(query(dir.path(), bodies), "many\ntrue\n");
 
+    let segments = "SELECT workload, segment FROM lockin WHERE segment = 'locked_in' ORDER BY workload";
+    assert_eq!(query(dir.path(), segments), "workload,segment\ncode-assist,locked_in\nsearch-index,locked_in\n");
+    daybook_in(dir.path(), &["registry", "check", "demo/registry"]).done();
+
     daybook_in(dir.path(), &["verify", "demo/ledger"]).done();
     let window = ["export", "--ledger", "demo/ledger", "--out", "day", "--from", "2026-11-18", "--to", "2026-11-19"];
     daybook_in(dir.path(), &window).done();

@@ -10,6 +10,8 @@ use crate::Error;
 /// Widths need all rows at once, so a table holds them; what does not fit here is counted and left out.
 const TABLE_BYTES_MAX: usize = 64 << 20;
 
+const NULL: &str = "NULL";
+
 pub(super) struct Table {
     schema: SchemaRef,
     rows: Vec<Vec<String>>,
@@ -36,7 +38,7 @@ impl Table {
 impl Encode for Table {
     fn encode(&mut self, batch: &RecordBatch, _: &mut Vec<u8>) -> Result<(), Error> {
         let batch = cells::flat(batch).map_err(not_in(Format::Table))?;
-        let options = FormatOptions::new().with_null("NULL");
+        let options = FormatOptions::new().with_null(NULL);
         let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
         let columns: Vec<_> = columns.collect::<Result<_, _>>().map_err(not_in(Format::Table))?;
         for at in 0..batch.num_rows() {
@@ -59,6 +61,11 @@ impl Encode for Table {
                 .for_each(|text| out.extend_from_slice(format!("{}\n", text.trim_end()).as_bytes()));
             return Ok(self.left_out);
         }
+        for (at, field) in self.schema.fields().iter().enumerate() {
+            if let DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) = field.data_type() {
+                cut_zeros(&mut self.rows, at, usize::try_from(*scale).unwrap_or(0));
+            }
+        }
         let names: Vec<String> = self.schema.fields().iter().map(|field| printable(field.name())).collect();
         let widths = widths(&names, &self.rows);
         let right: Vec<bool> = self.schema.fields().iter().map(|field| is_number(field.data_type())).collect();
@@ -75,6 +82,20 @@ impl Encode for Table {
 
 fn is_number(data_type: &DataType) -> bool {
     data_type.is_numeric()
+}
+
+/// Places that every money amount keeps.
+const PLACES_MIN: usize = 2;
+
+/// Takes from a column of decimals the last places that are zeros in every row. No digit that says something goes, and points
+/// stay below each other.
+fn cut_zeros(rows: &mut [Vec<String>], column: usize, scale: usize) {
+    let cells = rows.iter().filter_map(|row| row.get(column)).filter(|cell| cell.as_str() != NULL);
+    let zeros = cells.map(|cell| cell.len() - cell.trim_end_matches('0').len()).min().unwrap_or(0);
+    let cut = zeros.min(scale.saturating_sub(PLACES_MIN));
+    for cell in rows.iter_mut().filter_map(|row| row.get_mut(column)).filter(|cell| cell.as_str() != NULL) {
+        cell.truncate(cell.len().saturating_sub(cut));
+    }
 }
 
 /// Text of a log may hold sequences that move the cursor or rename the window: they are shown, not obeyed.

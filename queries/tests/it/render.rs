@@ -22,12 +22,24 @@ const CALL: &str =
 async fn a_table_aligns_numbers_and_says_null() {
     let session = fixture::open(&fixture::company().await).await;
     let expected = [
-        " day        | provider   | input_tokens |      list_cost",
-        "------------+------------+--------------+----------------",
-        " 2026-11-19 | openai     |           10 | 0.000010000000",
-        " 2026-11-19 | selfhosted |          700 |           NULL",
+        " day        | provider   | input_tokens | list_cost",
+        "------------+------------+--------------+-----------",
+        " 2026-11-19 | openai     |           10 |   0.00001",
+        " 2026-11-19 | selfhosted |          700 |      NULL",
     ];
     assert_eq!(rendered(&session, Format::Table, SPEND).await.lines().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_table_leaves_out_places_that_are_zero_in_every_row() {
+    let session = fixture::open(&fixture::empty().await).await;
+    let sql = "SELECT CAST(usd AS DECIMAL(38, 12)) AS usd, CAST(n AS DECIMAL(9, 0)) AS n \
+               FROM (VALUES ('100', '100'), ('0.5', '20'), (NULL, NULL)) AS t(usd, n)";
+    let expected = ["    usd |    n", "--------+------", " 100.00 |  100", "   0.50 |   20", "   NULL | NULL"];
+    let text = rendered(&session, Format::Table, sql).await;
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    let csv = rendered(&session, Format::Csv, sql).await;
+    assert!(csv.starts_with("usd,n\n100.000000000000,100\n"), "{csv}");
 }
 
 #[tokio::test]

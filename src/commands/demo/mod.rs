@@ -15,7 +15,8 @@ use daybook_ingest::driver::{self, Control};
 use daybook_ingest::embedded::{EmbeddedKafka, EmbeddedProducer};
 use daybook_ingest::{Capture, FlushLimits, OnGap, Settings, Start, Totals};
 use daybook_ledger::price::Book;
-use daybook_ledger::{Kind, Ledger, SystemClock};
+use daybook_ledger::{Clock as _, Kind, Ledger, SystemClock};
+use daybook_queries::registry::{Imported, Registry};
 use daybook_queries::{Format, Session, SessionOptions, render};
 
 use crate::output;
@@ -52,6 +53,8 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
 
     let (sent, totals) = ingest(&args, ledger.clone()).await?;
     let adds_up = print_counts(sent, &totals)?;
+    let registry = args.dir.join("registry");
+    import_registry(&registry, &ledger).await?;
     for (title, sql) in REPORTS {
         say(&format!("\n{title}\n"))?;
         print_query(&ledger, sql).await?;
@@ -65,7 +68,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
         say(&format!("\n  {difference}"))?;
     }
     say(if report.is_whole() { "nothing differs\n" } else { "\n" })?;
-    print_next(&address, &bundle, began.elapsed())?;
+    print_next(&args.dir, began.elapsed())?;
     match adds_up && report.is_whole() {
         true => Ok(ExitCode::SUCCESS),
         false => Err(Failure::plain("CLI-009", Kind::Bug, "the demo's counts do not add up".into(), None)),
@@ -80,10 +83,17 @@ const REPORTS: &[(&str, &str)] = &[
     ),
     ("What is not known", "SELECT * FROM coverage"),
     (
-        "What ties calls to a vendor",
-        "SELECT provider, feature, sum(calls) AS calls, sum(list_cost) AS list_cost FROM lockin_features \
-         GROUP BY provider, feature ORDER BY calls DESC LIMIT 12",
+        "What ties workloads to their vendors",
+        "SELECT workload, declared_segment AS declared, segment AS shown, because, provider, calls, list_cost, effort_days \
+         FROM lockin ORDER BY list_cost DESC NULLS LAST",
     ),
+    ("By when to decide", "SELECT due_on, contract, what, usd FROM deadlines ORDER BY due_on, contract LIMIT 6"),
+];
+
+/// What the company says about its calls: the registry's files.
+const REGISTRY: [(&str, &str); 2] = [
+    ("workloads.toml", include_str!("registry/workloads.toml")),
+    ("contracts.toml", include_str!("registry/contracts.toml")),
 ];
 
 /// An empty folder, or one an earlier demo made.
@@ -99,6 +109,18 @@ fn prepare(dir: &Path) -> Result<(), Failure> {
     }
     std::fs::create_dir_all(dir).map_err(failed)?;
     std::fs::write(dir.join(MARKER), "made by `daybook demo`, which may replace this folder\n").map_err(failed)
+}
+
+/// Leaves the registry's files in `folder`, to read and to change, and stores them in the ledger.
+async fn import_registry(folder: &Path, ledger: &Ledger) -> Result<(), Failure> {
+    let failed = |error| Failure::new("CLI-010", &format!("{} cannot be written", folder.display()), error);
+    std::fs::create_dir(folder).map_err(failed)?;
+    for (name, text) in REGISTRY {
+        std::fs::write(folder.join(name), text).map_err(failed)?;
+    }
+    let (Imported::New(_) | Imported::Unchanged(_)) =
+        Registry::read_folder(folder)?.store(ledger, SystemClock.now()).await?;
+    Ok(())
 }
 
 /// Produces on one side, ingests on the other, until everything sent is in the ledger.
@@ -189,17 +211,20 @@ async fn print_query(ledger: &Ledger, sql: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_next(ledger: &str, bundle: &Path, took: Duration) -> Result<(), Failure> {
-    let bundle = bundle.display();
+fn print_next(dir: &Path, took: Duration) -> Result<(), Failure> {
+    let dir = dir.display();
     say(&format!(
         "\nDone in {:.1} s. Try next:\n\
-         \n  daybook query --ledger {ledger} -c 'SELECT * FROM spend_by_day LIMIT 10'\
-         \n  daybook query --ledger {ledger} -c 'SELECT error_code, error_message, count(*) FROM quarantine GROUP BY 1, 2'\
-         \n  daybook query --ledger {ledger}\
-         \n  daybook verify {ledger}\
-         \n  daybook export --ledger {ledger} --from 2026-11-18 --to 2026-11-19 --out one-day\
-         \n  (cd {bundle} && sha256sum -c --quiet manifest-sha256.txt)\
-         \n  duckdb -c \"SELECT count(*), sum(list_cost) FROM '{bundle}/data/usage/*.parquet'\"\n\
+         \n  export DAYBOOK_LEDGER={dir}/ledger\
+         \n  daybook status\
+         \n  daybook query -c 'SELECT * FROM spend_by_day LIMIT 10'        # or without -c, for a prompt\
+         \n  daybook report lockin --why support-bot                       # rules are in {dir}/registry\
+         \n  daybook report brief --contract openai-2026 --out brief.html  # to lay on the table\
+         \n  daybook simulate --to mistral/mistral-large-2512\
+         \n  daybook export --from 2026-11-18 --to 2026-11-19 --out one-day\
+         \n  daybook verify {dir}/ledger\
+         \n  (cd {dir}/bundle && sha256sum -c --quiet manifest-sha256.txt)\
+         \n  duckdb -c \"SELECT count(*), sum(list_cost) FROM '{dir}/bundle/data/usage/*.parquet'\"\n\
          \n(`daybook` is target/release/daybook, or `cargo run --release --`.)\n",
         took.as_secs_f64()
     ))
