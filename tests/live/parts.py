@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
 import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,8 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 BROKERS = os.environ["KAFKA_BROKERS"]
 BUCKET = os.environ["DAYBOOK_LIVE_BUCKET"]
 DAYBOOK = os.environ["DAYBOOK_BIN"]
-LOGS = Path(__file__).parent / ".state" / "logs"
+STATE = Path(__file__).parent / ".state"
+LOGS = STATE / "logs"
 
 
 class Checks:
@@ -53,7 +56,7 @@ class Topic:
 
     def __init__(self, name, partitions):
         self.name = name
-        self.admin = AdminClient({"bootstrap.servers": BROKERS})
+        self.admin = AdminClient({"bootstrap.servers": BROKERS, "log_level": 0})
         for created in self.admin.create_topics([NewTopic(name, partitions, 1)]).values():
             created.result()
         self.partitions = [TopicPartition(name, partition) for partition in range(partitions)]
@@ -90,6 +93,7 @@ class DeltaLog:
     """A Delta table as its JSON commits tell it, read without any Delta library."""
 
     live: list = field(default_factory=list)
+    added: list = field(default_factory=list)  # every file that ever was live
     positions: dict = field(default_factory=dict)  # appId -> version
     infos: list = field(default_factory=list)  # commitInfo of every version
     gapless: bool = True
@@ -143,8 +147,46 @@ class Prefix:
             for add in adds:
                 path, tags = urllib.parse.unquote(add["path"]), add.get("tags") or {}
                 live[path] = DataFile(path, add["size"], tags.get("daybook.sha256"), info.get("daybook.batch_id"))
+                log.added.append(live[path])
         log.live = list(live.values())
         return log
+
+
+class Server:
+    """Kafka or the S3 server, as `up` started it: it can be stopped, frozen and started again."""
+
+    def __init__(self, name):
+        self.name = name
+        self.data = (STATE / "data-dir").read_text().strip()
+        self.pid_file = STATE / f"{name}.pid"
+        self.process = None
+
+    def signal(self, signal):
+        os.kill(int(self.pid_file.read_text()), signal)
+
+    def stop(self, signal):
+        """Sends `signal` and waits for the end."""
+        self.signal(signal)
+        command_line = Path(f"/proc/{self.pid_file.read_text().strip()}/cmdline")
+        # Whether a child of ours or of nobody, it may stay as a zombie, which has no command line.
+        while command_line.exists() and command_line.read_bytes():
+            time.sleep(0.05)
+        if self.process:
+            self.process.wait()
+
+    def start(self):
+        with open(LOGS / f"{self.name}.log", "a") as log:
+            self.process = subprocess.Popen([f"{self.data}/{self.name}.start"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True)
+        self.pid_file.write_text(f"{self.process.pid}\n")
+
+
+def kafka_answers():
+    try:
+        socket.create_connection(BROKERS.split(":"), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def storage_options():
@@ -169,6 +211,14 @@ class Worker:
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+    def peak_bytes(self):
+        """The most memory that this process had so far, as the kernel counts; 0 if it is gone."""
+        try:
+            found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text(), re.M)
+        except OSError:
+            found = None
+        return int(found[1]) << 10 if found else 0
 
     def exited(self):
         return self.process.poll() is not None

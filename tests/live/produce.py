@@ -1,6 +1,6 @@
 """Sends seeded AI usage events to a Kafka topic and writes what a ledger of them must hold.
 
-The calls, their tokens and their costs depend on --seed and --events alone; --end moves their times and nothing else.
+The calls, their tokens and their costs depend on --seed, --events and the rates; --end moves their times and nothing else.
 Of the calls nine in ten come as LiteLLM StandardLoggingPayload, the rest as captured OpenAI chat completions (plain and
 streamed) and Anthropic messages. On top come duplicates, half redelivered byte for byte, half sent again by a sender that
 retried (same id, later end), and half of each under another key, so on any partition; and poison: messages that no decoder can
@@ -31,8 +31,6 @@ SENTENCES = [
     "List every clause that mentions notice periods.", "Rewrite this politely.\nKeep the numbers.", "¿Cuántos palés quedan?",
     "Compare the two offers and name the cheaper one.", "Explain the difference between net and gross.", "Yes.", "No, not yet.",
 ]
-DUPLICATE_RATE = 0.02
-POISON_RATE = 0.0002
 WINDOW_S = 3 * 3600
 
 
@@ -170,9 +168,9 @@ def encode(event):
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def messages(seed, events, end, truth):
+def messages(args, truth):
     """Yields (key, value) in the order to send and fills `truth` meanwhile."""
-    rng = random.Random(seed)
+    rng, events = random.Random(args.seed), args.events
     weights = [model[-1] for model in MODELS]
     calls, totals = truth["calls"], truth["totals"]
     later = {}  # index -> what is sent again before that call
@@ -180,7 +178,7 @@ def messages(seed, events, end, truth):
         for message in later.pop(index, []):
             totals["duplicates"] += 1
             yield message
-        started_at = end - WINDOW_S * (1 - index / events) + rng.uniform(-2, 2)
+        started_at = args.end - WINDOW_S * (1 - index / events) + rng.uniform(-2, 2)
         kind, make = rng.random(), litellm
         model = rng.choices(MODELS, weights)[0]
         if kind < 0.10:
@@ -189,13 +187,13 @@ def messages(seed, events, end, truth):
         calls[call] = expected
         value = encode(event)
         yield call.encode(), value
-        if rng.random() < DUPLICATE_RATE:
+        if rng.random() < args.duplicates:
             # Most come soon, as retries do; some so late that other batches and other workers lie between.
             distance = rng.randrange(1, 5_000) if rng.random() < 0.8 else rng.randrange(1, events)
             again = value if rng.random() < 0.5 else encode(retried(event))
             key = call if rng.random() < 0.5 else f"again-{call}"
             later.setdefault(min(index + distance, events), []).append((key.encode(), again))
-        if rng.random() < POISON_RATE:
+        if rng.random() < args.poison:
             totals["poison"] += 1
             yield b"poison-%d" % index, poison(rng, value)
     for message in later.pop(events, []):
@@ -214,6 +212,8 @@ def main():
     parser.add_argument("--topic", required=True, help="must exist")
     parser.add_argument("--truth", required=True, help="file to write, once everything is sent")
     parser.add_argument("--events", type=int, default=200_000, help="calls; duplicates and poison come on top")
+    parser.add_argument("--duplicates", type=float, default=0.02, help="share of the calls that are sent again")
+    parser.add_argument("--poison", type=float, default=0.0002, help="messages that are no event, for each call")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--end", type=float, default=time.time(), help="epoch seconds; the calls started in the 3 hours before")
     parser.add_argument("--rate", type=int, default=0, help="messages per second at most; 0 is as fast as possible")
@@ -226,7 +226,7 @@ def main():
         "on_delivery": lambda error, _: failures.append(error) if error else None})
     truth = {"totals": {"duplicates": 0, "poison": 0}, "calls": {}}
     started = time.monotonic()
-    for sent, (key, value) in enumerate(messages(args.seed, args.events, args.end, truth)):
+    for sent, (key, value) in enumerate(messages(args, truth)):
         while True:
             try:
                 producer.produce(args.topic, key=key, value=value)
