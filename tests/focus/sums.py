@@ -33,7 +33,7 @@ for version in ("1.2", "1.4"):
     none(f"{version}, sums that differ from the ledger", f"""
         WITH billed AS (
             SELECT x_ProviderId AS provider, x_ModelId AS model, ChargePeriodStart::DATE AS day, sum(BilledCost) AS cost
-            FROM '{file}' WHERE CommitmentDiscountStatus IS DISTINCT FROM 'Unused' GROUP BY ALL)
+            FROM '{file}' WHERE CommitmentDiscountStatus IS DISTINCT FROM 'Unused' AND SkuMeter IS DISTINCT FROM 'Provisioned Capacity' GROUP BY ALL)
         FROM billed FULL JOIN '{RECORDED}' AS recorded USING (provider, model, day)
         WHERE coalesce(billed.cost, 0) <> coalesce(recorded.cost, 0)""")
     none(f"{version}, rows of CSV and Parquet that differ", f"""

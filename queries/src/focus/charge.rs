@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use daybook_ledger::Date;
 
+use super::capacity;
 use super::column::{BOTH, Column, Fill, NEW, OLD, may, must, unused};
 use super::drawdown::Applied;
 use super::sum::Place;
@@ -81,7 +82,8 @@ impl Charge {
     }
 
     fn contract_applied(&self) -> Option<String> {
-        let applied = self.applied.as_ref().filter(|_| !self.is_unused)?;
+        // The other dataset has promises to spend only.
+        let applied = self.applied.as_ref().filter(|applied| !self.is_unused && applied.unit_hours.is_none())?;
         let (contract, commitment) =
             (serde_json::Value::from(applied.contract.as_str()), serde_json::Value::from(applied.id()));
         // A number in JSON text, written out so that no reader's float comes in between.
@@ -136,17 +138,35 @@ pub(super) const COLUMNS: &[Column<Charge>] = &[
     must("ChargeFrequency", BOTH, Fill::Text(|c| some(c.frequency))),
     must("ChargePeriodEnd", BOTH, Fill::Instant(|c| next(c.place.day))),
     must("ChargePeriodStart", BOTH, Fill::Instant(|c| start(c.place.day))),
-    may("CommitmentDiscountCategory", BOTH, Fill::Text(|c| c.commitment(|_| "Spend".into()))),
+    may(
+        "CommitmentDiscountCategory",
+        BOTH,
+        Fill::Text(|c| c.commitment(|applied| if applied.unit_hours.is_some() { "Usage" } else { "Spend" }.into())),
+    ),
     may("CommitmentDiscountId", BOTH, Fill::Text(|c| c.commitment(|applied| applied.id().into()))),
     may("CommitmentDiscountName", BOTH, Fill::Text(|c| c.commitment(|applied| applied.commitment.clone().into()))),
-    may("CommitmentDiscountQuantity", BOTH, Fill::Cost(|c| c.applied.as_ref().map(|applied| applied.cost))),
+    may("CommitmentDiscountQuantity", BOTH, Fill::Cost(|c| c.applied.as_ref().map(Applied::quantity))),
     may(
         "CommitmentDiscountStatus",
         BOTH,
         Fill::Text(|c| c.commitment(|_| if c.is_unused { "Unused" } else { "Used" }.into())),
     ),
-    may("CommitmentDiscountType", BOTH, Fill::Text(|c| c.commitment(|_| "Committed Spend".into()))),
-    may("CommitmentDiscountUnit", BOTH, Fill::Text(|c| c.commitment(|_| "USD".into()))),
+    may(
+        "CommitmentDiscountType",
+        BOTH,
+        Fill::Text(|c| {
+            c.commitment(|applied| {
+                if applied.unit_hours.is_some() { capacity::METER } else { "Committed Spend" }.into()
+            })
+        }),
+    ),
+    may(
+        "CommitmentDiscountUnit",
+        BOTH,
+        Fill::Text(|c| {
+            c.commitment(|applied| if applied.unit_hours.is_some() { capacity::UNIT } else { "USD" }.into())
+        }),
+    ),
     unused("CommitmentProgramEligibilityDetails", NEW),
     may("ConsumedQuantity", BOTH, Fill::Quantity(|c| Some(c.sku.as_ref()?.consumed?.0))),
     may("ConsumedUnit", BOTH, Fill::Text(|c| some(c.sku.as_ref()?.consumed?.1))),

@@ -7,6 +7,8 @@ use crate::{Error, Session};
 
 /// 10⁻¹⁸ dollars in 10⁻¹².
 const ATTO_A_PICO: i128 = 1_000_000;
+/// 10⁻¹⁸ in 10⁻⁶.
+const ATTO_A_MICRO: i128 = 1_000_000_000_000;
 
 /// A commitment and what is left of it.
 struct Open<'r> {
@@ -23,12 +25,19 @@ pub(super) struct Applied {
     pub(super) commitment: String,
     /// In 10⁻¹⁸ dollars.
     pub(super) cost: i128,
+    /// Hours of one unit, six places, if it is capacity by the hour and not spend that was promised.
+    pub(super) unit_hours: Option<i128>,
 }
 
 impl Applied {
     /// `contract/commitment`: names are unique within a contract only.
     pub(super) fn id(&self) -> String {
         id(&self.contract, &self.commitment)
+    }
+
+    /// Dollars or hours, 18 places.
+    pub(super) fn quantity(&self) -> i128 {
+        self.unit_hours.map_or(self.cost, |hours| hours * ATTO_A_MICRO)
     }
 }
 
@@ -81,6 +90,7 @@ impl<'r> Drawdown<'r> {
             contract: open.contract.name.clone(),
             commitment: open.commitment.name.clone(),
             cost: taken,
+            unit_hours: None,
         })
     }
 }

@@ -13,9 +13,11 @@
 //! | `sum` | calls to charges |
 //! | `sku` | what is metered, in the spec's words |
 //! | `vendor` | who sells what |
+//! | `capacity` | what contracts pay by the hour |
 //! | `drawdown` | how far commitments are used |
 //! | `metadata` | the object beside the file |
 
+mod capacity;
 mod charge;
 mod column;
 mod commitment;

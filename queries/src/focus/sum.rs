@@ -9,6 +9,7 @@ use daybook_ledger::price::{Book, PastCall, PastCalls};
 use daybook_ledger::{Date, Instant, Usd};
 use serde_json::{Map, Value};
 
+use super::capacity;
 use super::charge::{self, Charge, Sku};
 use super::column;
 use super::drawdown::{self, Applied, Drawdown};
@@ -76,6 +77,26 @@ pub(super) struct Place {
     pub(super) tags: String,
 }
 
+impl Place {
+    /// Of what a contract charges for nobody in particular.
+    pub(super) fn of_contract(contract: &str, model: Model, day: Date) -> Self {
+        Self {
+            day,
+            billed: Month::of(day),
+            is_correction: false,
+            model,
+            region: None,
+            team: None,
+            project: None,
+            environment: None,
+            api_key_alias: None,
+            workload: None,
+            contract: Some(contract.into()),
+            tags: "{}".into(),
+        }
+    }
+}
+
 /// The charges of one place.
 #[derive(Debug)]
 struct Group {
@@ -113,6 +134,7 @@ pub(super) async fn write(
         let unused = drawdown::unused(session, registry, (options.from, options.to), last).await?;
         let charges: Vec<_> = unused.iter().map(rest).collect();
         sum.write(&charges, writer)?;
+        sum.write(&capacity::charges(session, options, last).await?, writer)?;
     }
     Ok(sum.focus)
 }
@@ -298,20 +320,7 @@ fn rest(unused: &drawdown::Unused<'_>) -> Charge {
         calls => format!("; {calls} calls under it have no price and would lessen it"),
     };
     Charge {
-        place: Place {
-            day,
-            billed: Month::of(day),
-            is_correction: false,
-            model: Model { provider: provider.into(), ..Model::default() },
-            region: None,
-            team: None,
-            project: None,
-            environment: None,
-            api_key_alias: None,
-            workload: None,
-            contract: Some(contract.name.clone()),
-            tags: "{}".into(),
-        },
+        place: Place::of_contract(&contract.name, Model { provider: provider.into(), ..Model::default() }, day),
         vendor: Vendor::of(provider),
         category: "Usage",
         frequency: "One-Time",
@@ -338,6 +347,7 @@ fn rest(unused: &drawdown::Unused<'_>) -> Charge {
             contract: contract.name.clone(),
             commitment: commitment.name.clone(),
             cost: unused.cost,
+            unit_hours: None,
         }),
         is_unused: true,
         calls: None,

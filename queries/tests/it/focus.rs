@@ -339,6 +339,62 @@ async fn a_commitment_is_drawn_down_and_its_rest_is_unused() {
     assert_eq!(whole(&rows[0]["CommitmentDiscountQuantity"]), 1_500_000_000_000_000_000);
 }
 
+fn capacity() -> RegistryChoice {
+    let text = r#"
+        [[contract]]
+        name = "openai-2026"
+        vendor = "OpenAI"
+        providers = "openai"
+        starts_on = 2026-01-01
+        ends_on = 2026-12-31
+        [[contract.capacity]]
+        model = "gpt-5.4*"
+        units = 3
+        usd_per_unit_hour = 1.25
+        starts_on = 2026-11-18
+        ends_on = 2026-12-31
+    "#;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("contracts.toml"), text).unwrap();
+    RegistryChoice::Given(Registry::read_folder(Path::new(folder.path())).unwrap().into())
+}
+
+#[tokio::test]
+async fn capacity_is_charged_for_every_hour_and_those_without_a_call_are_unused() {
+    let ledger = empty().await;
+    let book = book(&ledger, SHEET, 1).await;
+    let of = |id: &'static str, model: &'static str, at: &str| {
+        let mut entry = call(id, "openai", model, "t", at, (1_000, 10));
+        entry.features.insert(Feature::ProvisionedCapacity);
+        entry
+    };
+    let calls = [
+        of("a", "gpt-5.4", "2026-11-18T08:00:00Z"),
+        of("b", "gpt-5.4", "2026-11-18T08:59:59Z"),
+        of("c", "gpt-5.4", "2026-11-18T09:00:00Z"),
+        call("d", "openai", "gpt-5.4", "t", "2026-11-19T08:00:00Z", (1_000_000, 0)),
+    ];
+    append_priced(&ledger, "b1", &book, &calls).await;
+    let (rows, focus) = Box::pin(written(&ledger, OPTIONS, capacity())).await;
+    assert_eq!((focus.calls, focus.unpriced.values().sum::<i64>()), (1, 3));
+    let capacity = rows.iter().filter(|row| text(row, "SkuMeter") == "Provisioned Capacity");
+    let shown = capacity.map(|row| {
+        assert_eq!(whole(&row["ListCost"]), whole(&row["ListUnitPrice"]) * whole(&row["PricingQuantity"]));
+        let parts =
+            ["ChargePeriodStart", "CommitmentDiscountStatus", "PricingQuantity", "ConsumedQuantity", "BilledCost"];
+        format!("{} {}", parts.map(|column| text(row, column)).join(" "), row["x_Calls"])
+    });
+    let expected = [
+        "2026-11-18T00:00:00Z Used 6.000000 6.000000 7.500000000000000000 3",
+        "2026-11-18T00:00:00Z Unused 66.000000 - 82.500000000000000000 null",
+        "2026-11-19T00:00:00Z Unused 72.000000 - 90.000000000000000000 null",
+    ];
+    assert_eq!(shown.collect::<Vec<_>>(), expected, "up to the last day of the ledger");
+    let day = FocusOptions { from: Date::parse("2026-11-19"), to: Date::parse("2026-11-20"), ..OPTIONS };
+    let (rows, _) = Box::pin(written(&ledger, day, self::capacity())).await;
+    assert_eq!(rows.iter().filter(|row| text(row, "SkuMeter") == "Provisioned Capacity").count(), 1);
+}
+
 #[tokio::test]
 async fn commitments_are_a_dataset_of_their_own() {
     let options = FocusOptions { dataset: Dataset::ContractCommitment, ..OPTIONS };
