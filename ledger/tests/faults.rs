@@ -60,6 +60,29 @@ async fn appends_under_faults_by_seed_end_exact() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_whose_reading_breaks_off_is_not_called_damaged() {
+    let written = FaultyStore::over(Arc::new(ledger_in_memory().await));
+    append(&written, 1).await;
+    for call in 0.. {
+        let store = FaultyStore::over(Arc::clone(written.inner()));
+        let ledger = Ledger::create_at(store.root()).await.unwrap();
+        store.fail_at(call, Fault::Tear);
+        if let Err(error) = read_position(&ledger).await {
+            assert!(matches!(error, Error::StoreUnavailable { .. }), "{error:?} after {:?}", store.struck());
+        }
+        if store.struck().is_empty() {
+            assert!(call > 3, "{call} calls only");
+            return;
+        }
+    }
+}
+
+async fn read_position(ledger: &Ledger) -> Result<Option<NextOffset>, Error> {
+    let mut snapshot = ledger.quarantine().load(None).await?;
+    ledger.quarantine().load_position(&mut snapshot, APP).await
+}
+
 /// A worker that is started again until the ledger stands where its `batch` ends. Of each process every second is a new
 /// one, with another batch id; the others try the same batch again, as a worker does whose store did not answer.
 async fn append(store: &FaultyStore, batch: i64) {
