@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::missing_panics_doc, reason = "test code")]
 
 mod faulty_store;
+mod turns;
 
 use arrow::array::RecordBatch;
 

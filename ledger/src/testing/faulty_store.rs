@@ -1,6 +1,7 @@
 //! A store that fails as told: at the n-th call, at calls of a kind, or by a seed.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use object_store::{
 };
 use tokio::sync::Barrier;
 
+use super::turns::Turns;
 use crate::Root;
 
 /// Another store, in front of which calls fail as told. Clones share the store, the script and the count of calls.
@@ -23,6 +25,7 @@ use crate::Root;
 pub struct FaultyStore {
     inner: Arc<dyn ObjectStore>,
     script: Arc<Mutex<Script>>,
+    turns: Turns,
 }
 
 /// What goes wrong with a call.
@@ -102,7 +105,7 @@ struct Late {
 impl FaultyStore {
     /// In front of `inner`; without faults so far.
     pub fn over(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, script: Arc::default() }
+        Self { inner, script: Arc::default(), turns: Turns::default() }
     }
 
     /// In front of an empty store in memory.
@@ -160,6 +163,12 @@ impl FaultyStore {
         script.seeded = None;
     }
 
+    /// Lets `operation` make `calls` calls, in which a delay takes no time; its output, or `None` if it waits for its next
+    /// turn. What it does on other threads it does to the end.
+    pub async fn advance<F: Future + Unpin>(&self, operation: &mut F, calls: u64) -> Option<F::Output> {
+        self.turns.advance(operation, calls).await
+    }
+
     /// Returns when the process has died by [`Fault::Die`] or [`Fault::DieAfter`].
     pub async fn death(&self) {
         while !self.script().dead {
@@ -183,13 +192,16 @@ impl FaultyStore {
 
     /// Counts a call, lets puts arrive that are due, and answers with the fault that meets the call.
     async fn strike(&self, call: Call, path: &Path) -> Option<Fault> {
+        let in_turn = self.turns.take().await;
         let (fault, due) = self.script().strike(call, path);
         for put in due {
             // A late put may find its place taken, as any other.
             self.inner.put_opts(&put.path, put.payload, put.options).await.ok();
         }
         if let Some(Fault::Delay(pause)) = fault {
-            tokio::time::sleep(pause).await;
+            if !in_turn {
+                tokio::time::sleep(pause).await;
+            }
             return None;
         }
         fault

@@ -1,0 +1,122 @@
+//! What holds after every schedule.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use daybook_ledger::{Ledger, Table};
+use futures::TryStreamExt as _;
+
+use crate::sent::{Sent, file, is_poison};
+
+/// Every call once, with its body and what its richest event tells; every message accounted for once; every message that
+/// cannot be read in quarantine once, and those that can resolved once; every live file whole.
+pub(crate) async fn check(ledger: &Ledger, sent: &Sent) {
+    let usage = rows(ledger.usage()).await;
+    let ids = texts(&usage, "event_id");
+    assert_eq!(as_set(&ids), sent.calls.keys().cloned().collect::<BTreeSet<_>>(), "a call is lost or invented");
+    assert_eq!(ids.len(), sent.calls.len(), "a call is doubled");
+    check_usage(&usage, &rows(ledger.corrections()).await, sent);
+
+    let (entries, bodies) = (texts(&usage, "entry_id"), texts(&rows(ledger.content()).await, "entry_id"));
+    assert_eq!(as_set(&bodies), as_set(&entries), "a body is lost");
+    assert_eq!(bodies.len(), entries.len(), "a body is doubled");
+
+    let aside = places(&rows(ledger.quarantine()).await);
+    assert_eq!(aside, sent.aside.iter().cloned().collect::<Vec<_>>(), "quarantine");
+    let readable = sent.aside.iter().filter(|place| !is_poison(sent.value(place)));
+    let resolved = places(&rows(ledger.resolutions()).await);
+    assert_eq!(resolved, readable.cloned().collect::<Vec<_>>(), "resolutions");
+    check_log(ledger.usage(), sent).await;
+}
+
+fn check_usage(usage: &[RecordBatch], corrections: &[RecordBatch], sent: &Sent) {
+    let known = tokens(usage);
+    let corrected = tokens(corrections);
+    let rows: usize = corrections.iter().map(RecordBatch::num_rows).sum();
+    assert_eq!(corrected.len(), rows, "a correction is doubled or tells nothing");
+    assert!(corrected.keys().all(|id| !known.contains_key(id)), "a complete entry was corrected");
+    let told: BTreeMap<String, i64> = known.into_iter().chain(corrected).collect();
+    let sums = sent.calls.iter().filter_map(|(id, tokens)| Some((id.clone(), (*tokens)?)));
+    assert_eq!(told, sums.collect::<BTreeMap<_, _>>(), "what the richest events tell");
+}
+
+/// Positions only grow, end where the partitions end, and the batches account for each message once.
+async fn check_log(table: &Table, sent: &Sent) {
+    let mut snapshot = table.load(None).await.unwrap();
+    let mut at: BTreeMap<String, i64> = BTreeMap::new();
+    let mut messages = 0;
+    let mut entries = table.log_entries(0..=snapshot.version().0);
+    while let Some(entry) = entries.try_next().await.unwrap() {
+        let replayed = entry.positions.iter().any(|(id, _)| id.starts_with("ledger/quarantine/"));
+        let from_file = entry.positions.iter().any(|(id, _)| id.starts_with("ledger/files/"));
+        let count = entry.info.get("daybook.messages").and_then(serde_json::Value::as_u64);
+        // A file may be read again from its start.
+        messages += count.filter(|_| !replayed && !from_file).unwrap_or(0);
+        let stands = entry.positions.iter().filter(|(id, _)| id.ends_with(|last: char| last.is_ascii_digit()));
+        for (app_id, position) in stands {
+            let before = at.insert(app_id.clone(), position.0);
+            let grew = before < Some(position.0) || (from_file && before == Some(position.0));
+            assert!(grew, "{app_id} went from {before:?} to {position:?}");
+        }
+    }
+    let sent_messages: usize = sent.logs.values().map(Vec::len).sum();
+    assert_eq!(messages, sent_messages as u64, "messages accounted for");
+    for (partition, log) in &sent.logs {
+        let end = log.last().map(|(offset, _)| offset + 1);
+        let position = table.load_position(&mut snapshot, &partition.app_id("sim")).await.unwrap();
+        assert_eq!(position.map(|position| position.0), end, "the position of {partition}");
+    }
+    let position = table.load_position(&mut snapshot, &file().app_id("files")).await.unwrap();
+    assert_eq!(position.map_or(0, |position| position.0), sent.file.len() as i64, "the position of the file");
+}
+
+/// The rows of all live files, whose bytes are those of their commits.
+async fn rows(table: &Table) -> Vec<RecordBatch> {
+    let mut batches = Vec::new();
+    for file in table.load(None).await.unwrap().files() {
+        table.load_whole(&file).await.unwrap();
+        batches.extend(table.load_batches(&file).await.unwrap());
+    }
+    batches
+}
+
+/// The input tokens of the calls that know them.
+fn tokens(batches: &[RecordBatch]) -> BTreeMap<String, i64> {
+    let column =
+        |batch: &RecordBatch| batch.column_by_name("input_tokens").unwrap().as_primitive::<Int64Type>().clone();
+    let tokens: Vec<_> = batches.iter().flat_map(|batch| column(batch).iter().collect::<Vec<_>>()).collect();
+    texts(batches, "event_id").into_iter().zip(tokens).filter_map(|(id, tokens)| Some((id, tokens?))).collect()
+}
+
+/// Topic, partition and offset of messages, in order.
+fn places(batches: &[RecordBatch]) -> Vec<(String, i32, i64)> {
+    let topics = texts(batches, "topic");
+    let numbers = batches.iter().flat_map(|batch| {
+        let partitions = batch.column_by_name("kafka_partition").unwrap().as_primitive::<Int32Type>().values();
+        let offsets = batch.column_by_name("kafka_offset").unwrap().as_primitive::<Int64Type>().values();
+        partitions.iter().copied().zip(offsets.iter().copied())
+    });
+    let mut places: Vec<_> = topics.into_iter().zip(numbers).map(|(topic, (p, offset))| (topic, p, offset)).collect();
+    places.sort_unstable();
+    places
+}
+
+/// A column as text, bytes as hexadecimal.
+fn texts(batches: &[RecordBatch], name: &str) -> Vec<String> {
+    let column = |batch: &RecordBatch| -> Vec<String> {
+        let column = batch.column_by_name(name).unwrap();
+        if name == "entry_id" {
+            let bytes = cast(column, &DataType::Binary).unwrap();
+            return bytes.as_binary::<i32>().iter().map(|id| daybook_ledger::file::hex(id.unwrap())).collect();
+        }
+        let text = cast(column, &DataType::Utf8).unwrap();
+        text.as_string::<i32>().iter().map(|text| text.unwrap().to_owned()).collect()
+    };
+    batches.iter().flat_map(column).collect()
+}
+
+fn as_set(texts: &[String]) -> BTreeSet<String> {
+    texts.iter().cloned().collect()
+}
