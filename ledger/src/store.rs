@@ -108,9 +108,11 @@ impl Root {
         if builder.get_config_value(&AmazonS3ConfigKey::Region).is_none() {
             builder = builder.with_region("us-east-1");
         }
-        let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
-        if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
-            builder = builder.with_allow_http(true);
+        if let Some(endpoint) = builder.get_config_value(&AmazonS3ConfigKey::Endpoint) {
+            check_endpoint(address, &endpoint)?;
+            if endpoint.starts_with("http://") {
+                builder = builder.with_allow_http(true);
+            }
         }
         let store = builder.build().map_err(|error| address_error(address, &error.to_string()))?;
         let prefix = Path::from_url_path(url.path()).map_err(|error| address_error(address, &error.to_string()))?;
@@ -185,6 +187,18 @@ impl Root {
         }
         self.store.delete(&path).await.map_err(|source| Error::store(place.clone(), "delete an object", source))?;
         if winners > 1 { Err(Error::NotAtomic { place, winners, racers }) } else { Ok(()) }
+    }
+}
+
+/// The client takes any text and panics at the first request.
+fn check_endpoint(address: &str, endpoint: &str) -> Result<(), Error> {
+    match Url::parse(endpoint) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(()),
+        _ => {
+            let reason =
+                format!("AWS_ENDPOINT_URL is `{endpoint}`, not the URL of a server, such as `https://host:port`");
+            Err(address_error(address, &reason))
+        }
     }
 }
 
@@ -379,6 +393,17 @@ mod tests {
         assert_eq!(root.remove_leftovers("content", Duration::from_secs(3600)).unwrap(), 0, "it may be in the making");
         assert_eq!(root.remove_leftovers("content", Duration::ZERO).unwrap(), 1);
         assert_eq!(std::fs::read_dir(&day).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn an_endpoint_is_the_url_of_a_server() {
+        for endpoint in ["http://127.0.0.1:9000", "https://s3.example.com/"] {
+            check_endpoint("s3://b", endpoint).unwrap();
+        }
+        for endpoint in ["", "localhost:9000", "s3.example.com", "ftp://s3.example.com", "/s3"] {
+            let error = check_endpoint("s3://b", endpoint).unwrap_err();
+            assert!(error.to_string().contains(&format!("AWS_ENDPOINT_URL is `{endpoint}`,")), "{error}");
+        }
     }
 
     #[test]
