@@ -20,6 +20,9 @@ use super::{ATTEMPTS_MAX, Run, pause};
 use crate::table::{COLLECTED, Maintenance, MaintenanceOutcome};
 use crate::{Error, Instant, Snapshot, Table};
 
+/// How the objects begin by which a store is asked for its time. A run that dies leaves one.
+const PROBE: &str = "_time-";
+
 /// How long files are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
@@ -44,14 +47,15 @@ pub(super) enum Named {
     RemovedAt(Option<Instant>),
 }
 
-/// The data files in the store that `snapshot` does not name.
+/// The data files in the store that `snapshot` does not name, and what earlier runs left.
 pub(super) async fn list_not_live(table: &Table, snapshot: &Snapshot) -> Result<Vec<ObjectMeta>, Error> {
     let live: HashSet<String> = snapshot.files().into_iter().map(|file| file.path).collect();
     let failed = |source| Error::store(table.url().to_string(), "list the data files", source);
     let objects = table.store().list(None).map_err(failed);
     let is_dead = |object: &ObjectMeta| {
         let path = object.location.as_ref();
-        path.ends_with(".parquet") && !path.starts_with("_delta_log/") && !live.contains(path)
+        let is_data = path.ends_with(".parquet") && !path.starts_with("_delta_log/");
+        (is_data || path.starts_with(PROBE)) && !live.contains(path)
     };
     objects.try_filter(|object| std::future::ready(is_dead(object))).try_collect().await
 }
@@ -105,7 +109,7 @@ async fn earlier_of_clocks(table: &Table, run: &Run<'_>) -> Result<Instant, Erro
         return Ok(now);
     }
     let failed = |source| Error::store(table.url().to_string(), "ask the store for the time", source);
-    let probe = Path::from(format!("_time-{}", run.id));
+    let probe = Path::from(format!("{PROBE}{}", run.id));
     table.store().put(&probe, PutPayload::new()).await.map_err(failed)?;
     let stored = table.store().head(&probe).await.map_err(failed)?;
     table.store().delete(&probe).await.map_err(failed)?;
