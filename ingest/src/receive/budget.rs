@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::refusal::Refusal;
@@ -20,35 +20,56 @@ const UNIT: usize = 1024;
 /// The one budget of a receiver.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
-    free: Arc<Semaphore>,
+    pool: Arc<Pool>,
     units: usize,
+}
+
+#[derive(Debug)]
+struct Pool {
+    free: Arc<Semaphore>,
+    /// Told whenever something was given back.
+    freed: Notify,
+    /// Requests are let in in the order in which they came.
+    queue: Mutex<()>,
 }
 
 /// What a request holds of the budget, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
-    free: Arc<Semaphore>,
+    pool: Arc<Pool>,
     permit: OwnedSemaphorePermit,
 }
 
 impl Budget {
     pub(super) fn new(bytes: usize) -> Self {
         let units = units(bytes).min(Semaphore::MAX_PERMITS);
-        Self { free: Arc::new(Semaphore::new(units)), units }
+        let pool = Pool { free: Arc::new(Semaphore::new(units)), freed: Notify::new(), queue: Mutex::new(()) };
+        Self { pool: Arc::new(pool), units }
     }
 
     /// Bytes held at the moment, whole units.
     pub(super) fn held_bytes(&self) -> usize {
-        (self.units - self.free.available_permits().min(self.units)) * UNIT
+        (self.units - self.pool.free.available_permits().min(self.units)) * UNIT
     }
 
     /// Lets a request in with `bytes`.
     pub(super) async fn admit(&self, bytes: usize) -> Result<Held, Refusal> {
         let wanted = u32::try_from(units(bytes)).map_err(|_| Refusal::Busy)?;
-        let waiting = timeout(ADMISSION_WAIT, Arc::clone(&self.free).acquire_many_owned(wanted));
-        match waiting.await {
-            Ok(Ok(permit)) => Ok(Held { free: Arc::clone(&self.free), permit }),
-            Ok(Err(_)) | Err(_) => Err(Refusal::Busy),
+        let permit = timeout(ADMISSION_WAIT, self.pool.wait_for(wanted)).await.map_err(|_| Refusal::Busy)?;
+        Ok(Held { pool: Arc::clone(&self.pool), permit })
+    }
+}
+
+impl Pool {
+    /// Takes all or, as yet, nothing: a semaphore's own queue would keep what becomes free from requests that are in and
+    /// have to grow.
+    async fn wait_for(&self, wanted: u32) -> OwnedSemaphorePermit {
+        let _turn = self.queue.lock().await;
+        loop {
+            match Arc::clone(&self.free).try_acquire_many_owned(wanted) {
+                Ok(permit) => return permit,
+                Err(_) => self.freed.notified().await,
+            }
         }
     }
 }
@@ -61,7 +82,7 @@ impl Held {
             return Ok(());
         }
         let missing = u32::try_from(missing).map_err(|_| Refusal::Busy)?;
-        let more = Arc::clone(&self.free).try_acquire_many_owned(missing).map_err(|_| Refusal::Busy)?;
+        let more = Arc::clone(&self.pool.free).try_acquire_many_owned(missing).map_err(|_| Refusal::Busy)?;
         self.permit.merge(more);
         Ok(())
     }
@@ -69,7 +90,18 @@ impl Held {
     /// Gives back what is beyond `bytes`.
     pub(super) fn shrink_to(&mut self, bytes: usize) {
         let beyond = self.permit.num_permits().saturating_sub(units(bytes));
-        drop(self.permit.split(beyond));
+        self.give_back(beyond);
+    }
+
+    fn give_back(&mut self, units: usize) {
+        drop(self.permit.split(units));
+        self.pool.freed.notify_one();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.give_back(self.permit.num_permits());
     }
 }
 
@@ -95,6 +127,21 @@ mod tests {
         one.shrink_to(1);
         assert_eq!(budget.held_bytes(), UNIT);
         drop(one);
+        assert_eq!(budget.held_bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_takes_nothing_from_one_that_is_in() {
+        let budget = Budget::new(10 * UNIT);
+        let mut one = budget.admit(4 * UNIT).await.unwrap();
+        let mut waiting = std::pin::pin!(budget.admit(8 * UNIT));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        one.grow_to(10 * UNIT).unwrap();
+        one.shrink_to(3 * UNIT);
+        assert!(futures::poll!(&mut waiting).is_pending());
+        one.grow_to(9 * UNIT).unwrap();
+        drop(one);
+        assert_eq!(waiting.await.unwrap().permit.num_permits(), 8);
         assert_eq!(budget.held_bytes(), 0);
     }
 
