@@ -1,4 +1,5 @@
-//! How fast does an event become an entry? One answer per format, with and without prompt and answer.
+//! How fast does an event become an entry? One answer per format, with and without prompt and answer, and beside them what
+//! reading the same events into `serde_json::Value` takes, before anything is done with it.
 //!
 //! The events are the fixtures of `tests/fixtures/events`, minified as senders write them, their longest text drawn out
 //! until an event has the 2 KB of a usual call, and held in memory: no broker, no disk, no pricing. One thread:
@@ -31,6 +32,18 @@ fn usage(bencher: Bencher<'_, '_>, format: &Format) {
 #[divan::bench(args = Format::ALL)]
 fn bodies(bencher: Bencher<'_, '_>, format: &Format) {
     decode_fixtures(bencher, *format, DecodeOptions { bodies: true });
+}
+
+/// The peer: where a decoder over values would begin.
+#[divan::bench(args = Format::ALL)]
+fn value(bencher: Bencher<'_, '_>, format: &Format) {
+    let events = fixtures(*format);
+    let bytes: usize = events.iter().map(Vec::len).sum();
+    bencher.counter(BytesCount::new(bytes)).counter(ItemsCount::new(events.len())).bench_local(|| {
+        for event in &events {
+            black_box_drop(serde_json::from_slice::<Value>(black_box(event)).unwrap());
+        }
+    });
 }
 
 /// Both throughputs from one run: bytes tell how close to the parser we are, events what a worker can take.
