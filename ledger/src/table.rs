@@ -450,7 +450,7 @@ impl Table {
     /// Stores `file` durably under a name that carries the batch; no reader sees it before a commit names it.
     ///
     /// # Errors
-    /// The store's errors.
+    /// The store's errors; [`Error::FileGone`] if it was collected before it could be looked at: store it anew.
     pub async fn store_file(&self, file: &EncodedFile, batch_id: &str, index: usize) -> Result<StoredFile, Error> {
         let name = format!("{PARTITION}={}/{batch_id}-{index:04}.parquet", file.date);
         let path = Path::from(name.as_str());
@@ -463,7 +463,13 @@ impl Table {
         } else {
             self.store.put(&path, PutPayload::from_bytes(file.bytes.clone())).await.map_err(failed)?;
         }
-        let stored = self.store.head(&path).await.map_err(failed)?.size;
+        let stored = match self.store.head(&path).await {
+            // Its writer slept for so long that it was collected.
+            Err(object_store::Error::NotFound { .. }) => {
+                return Err(Error::FileGone { path: format!("{}{name}", self.url()) });
+            }
+            found => found.map_err(failed)?.size,
+        };
         if stored != file.bytes.len() as u64 {
             let reason = format!("{} bytes were sent, {stored} arrived", file.bytes.len());
             return Err(Error::DamagedFile { path: name, reason });

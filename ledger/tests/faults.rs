@@ -83,6 +83,18 @@ async fn read_position(ledger: &Ledger) -> Result<Option<NextOffset>, Error> {
     ledger.quarantine().load_position(&mut snapshot, APP).await
 }
 
+#[tokio::test]
+async fn a_file_that_is_collected_while_its_writer_sleeps_is_to_be_stored_anew() {
+    let store = FaultyStore::over(Arc::new(ledger_in_memory().await));
+    let ledger = Ledger::create_at(store.root()).await.unwrap();
+    let files = encoded(0);
+    let mut storing = Box::pin(ledger.quarantine().store_file(files.first().unwrap(), "b", 0));
+    assert!(store.advance(&mut storing, 1).await.is_none(), "it is put and not looked at");
+    store.inner().delete(&Path::from("ledger/quarantine/event_date=2024-10-04/b-0000.parquet")).await.unwrap();
+    let stored = store.advance(&mut storing, 1).await.unwrap();
+    assert!(matches!(stored, Err(Error::FileGone { .. })), "{stored:?}");
+}
+
 /// A worker that is started again until the ledger stands where its `batch` ends. Of each process every second is a new
 /// one, with another batch id; the others try the same batch again, as a worker does whose store did not answer.
 async fn append(store: &FaultyStore, batch: i64) {
