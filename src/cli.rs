@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    config, decode, demo, doctor, erase, evidence, export, gate, import, ingest, keys, maintain, prices, prove,
+    config, decode, demo, diff, doctor, erase, evidence, export, gate, import, ingest, keys, maintain, prices, prove,
     quarantine, query, receive, registry, report, reprice, seal, simulate, status, verify,
 };
 
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Query(query::QueryArgs),
     /// Write everything of a time window into a bundle.
     Export(export::ExportArgs),
+    /// Compare two ledgers row by row.
+    Diff(diff::DiffArgs),
     /// Check a bundle, a ledger or a proof.
     Verify(verify::VerifyArgs),
     /// Seal a ledger: make it evident if anything in it is altered.

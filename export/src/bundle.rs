@@ -1,24 +1,28 @@
 //! Writes a bundle.
 //!
 //! The order of effects, and what a crash after each leaves:
-//! 1. `<out>.partial` with `bagit.txt`: a leftover, known as one by that file; the next run removes it;
-//! 2. the rows under `data/`, then what describes them, then the tag files, the manifests last: the same leftover;
-//! 3. everything synced, then renamed to `<out>`: the whole bundle.
+//! 1. `<out>.partial` with `bagit.txt`: a leftover, known as one by that file; the next run takes it over;
+//! 2. the rows under `data/`, a line in the journal for each data file that is full: the next run goes on after those;
+//! 3. what describes them, then the tag files, the manifests last: the same leftover;
+//! 4. everything synced, then renamed to `<out>`: the whole bundle.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 use daybook_ledger::{Date, Instant, Ledger, TableVersion};
 use serde_json::json;
 
 use crate::describe::{self, Description};
-use crate::folder::{BAGIT, DigestWriter, PartialFolder, Written};
+use crate::folder::{BAGIT, DigestWriter, PartialFolder, Written, refuse_if_taken};
 use crate::format::{Lane, Shard, Target};
+use crate::journal::{Finished, Journal};
 use crate::manifest::{self, Algorithm};
+use crate::scope::Providers;
 use crate::select::{DayEntries, Window};
 use crate::source::{Plan, Rows, Step};
 use crate::totals::Totals;
-use crate::{Error, Format, Part, Progress};
+use crate::{Error, Format, Part, Progress, Scope};
 
 /// What goes into a bundle, and where it goes.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ pub struct Request {
     pub from: Option<Instant>,
     /// First instant that is no longer in; `None`: after the latest entry.
     pub to: Option<Instant>,
+    /// Whose entries go in.
+    pub scope: Scope,
     /// Version of `usage` to read; `None`: the newest.
     pub as_of: Option<TableVersion>,
     /// At least one; order and repetition do not matter.
@@ -44,7 +50,15 @@ impl Request {
     /// Everything in the newest version of a ledger, in every format.
     pub fn new(out: impl Into<PathBuf>) -> Self {
         let formats = Format::ALL.into();
-        Self { out: out.into(), from: None, to: None, as_of: None, formats, shard_bytes: Self::SHARD_BYTES }
+        Self {
+            out: out.into(),
+            from: None,
+            to: None,
+            scope: Scope::default(),
+            as_of: None,
+            formats,
+            shard_bytes: Self::SHARD_BYTES,
+        }
     }
 
     fn checked_formats(&self) -> Result<Vec<Format>, Error> {
@@ -65,14 +79,30 @@ impl Request {
 pub struct Summary {
     /// Where it is.
     pub out: PathBuf,
-    /// Files in it, tag files included.
-    pub files: u64,
-    /// Bytes of all files.
-    pub bytes: u64,
+    /// Every file of it, tag files included, by path.
+    pub files: Vec<File>,
     /// Rows by table.
     pub rows: Vec<(Part, u64)>,
     /// Versions read, by table.
     pub versions: Vec<(Part, TableVersion)>,
+}
+
+/// A file of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Path below the bundle.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Rows in it, if it is a data file.
+    pub rows: Option<u64>,
+}
+
+impl Summary {
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
 }
 
 /// Writes the bundle `request` asks for: whole, or nothing under its name.
@@ -84,23 +114,58 @@ pub struct Summary {
 /// [`Error::OutTaken`], [`Error::OutBusy`], [`Error::EmptyWindow`], [`Error::NoFormat`], [`Error::Folder`], and the
 /// ledger's: `DamagedFile` for a source file that is not what its commit says.
 pub async fn write(ledger: &Ledger, request: &Request, progress: &mut dyn Progress) -> Result<Summary, Error> {
-    let formats = request.checked_formats()?;
-    let window = Window { from: request.from, to: request.to };
-    let plan = Plan::load(ledger, request.as_of, &window).await?;
-    let folder = PartialFolder::claim(&request.out, progress)?;
-    let bagit = DigestWriter::write_whole(folder.path(), BAGIT, describe::BAGIT_TEXT.as_bytes())?;
-    progress.start(plan.bytes());
-    let copy = Copy::start(&folder, window, &formats, request.shard_bytes)?;
-    let copy = copy_rows(ledger, copy, &plan.steps, progress).await?;
-    let finish = move || finish(folder, &plan, window, formats, copy, bagit);
-    let (files, rows, plan) = tokio::task::spawn_blocking(finish).await.map_err(Error::panicked)??;
-    Ok(Summary {
-        out: request.out.clone(),
-        files: files.len() as u64,
-        bytes: files.iter().map(|file| file.bytes).sum(),
-        rows,
-        versions: plan,
-    })
+    let order = Order::load(ledger, request).await?;
+    let (folder, finished) = PartialFolder::claim(&request.out, &order.identity(), progress)?;
+    order.run(ledger, Some(folder), finished, progress).await
+}
+
+/// Goes the whole way of [`write()`] without writing anything: what the bundle would hold, file by file, to the byte.
+///
+/// # Errors
+/// As [`write()`].
+pub async fn preview(ledger: &Ledger, request: &Request, progress: &mut dyn Progress) -> Result<Summary, Error> {
+    let order = Order::load(ledger, request).await?;
+    refuse_if_taken(&request.out)?;
+    order.run(ledger, None, Finished::new(), progress).await
+}
+
+/// A request with everything that settles its bytes.
+#[derive(Debug)]
+struct Order {
+    request: Request,
+    formats: Vec<Format>,
+    window: Window,
+    plan: Plan,
+}
+
+impl Order {
+    async fn load(ledger: &Ledger, request: &Request) -> Result<Self, Error> {
+        let formats = request.checked_formats()?;
+        let window = Window { from: request.from, to: request.to };
+        let plan = Plan::load(ledger, request.as_of, &window, &request.scope).await?;
+        Ok(Self { request: request.clone(), formats, window, plan })
+    }
+
+    /// One line that is the same for runs that give the same bytes.
+    fn identity(&self) -> String {
+        let mut identity = describe::summary(&self.plan, self.window, &self.request.scope, &self.formats);
+        identity.insert("shard_bytes".into(), self.request.shard_bytes.into());
+        serde_json::Value::from(identity).to_string()
+    }
+
+    async fn run(
+        self,
+        ledger: &Ledger,
+        folder: Option<PartialFolder>,
+        finished: Finished,
+        progress: &mut dyn Progress,
+    ) -> Result<Summary, Error> {
+        progress.start(self.plan.bytes());
+        let copy = Copy::start(folder.as_ref(), &self, finished)?;
+        let copy = copy_rows(ledger, copy, &self.plan.steps, progress).await?;
+        let finish = move || finish(folder, &self, copy);
+        tokio::task::spawn_blocking(finish).await.map_err(Error::panicked)?
+    }
 }
 
 /// Reads the next file while the rows of the last one are written.
@@ -138,9 +203,11 @@ async fn copy_rows(
 #[derive(Debug)]
 struct Copy {
     window: Window,
+    scope: Scope,
     tables: Vec<PartCopy>,
     day: Option<Date>,
     entries: DayEntries,
+    providers: Providers,
     without_body: u64,
 }
 
@@ -152,36 +219,49 @@ struct PartCopy {
 }
 
 impl Copy {
-    fn start(folder: &PartialFolder, window: Window, formats: &[Format], shard_bytes: u64) -> Result<Self, Error> {
+    fn start(folder: Option<&PartialFolder>, order: &Order, mut finished: Finished) -> Result<Self, Error> {
         let mut tables = Vec::new();
         for part in Part::ALL {
-            folder.make_dir(&format!("data/{}", part.name()))?;
+            if let Some(folder) = folder {
+                folder.make_dir(&format!("data/{}", part.name()))?;
+            }
             let lane = |format: &Format| {
-                let target = Target { root: folder.path().into(), part, format: *format, shard_bytes };
+                let target = Target {
+                    root: folder.map(|folder| folder.path().into()),
+                    part,
+                    format: *format,
+                    shard_bytes: order.request.shard_bytes,
+                    finished: finished.remove(&(part, *format)).unwrap_or_default(),
+                    journal: folder.map_or_else(Journal::default, |folder| folder.journal().clone()),
+                };
                 (*format, Lane::start(target))
             };
-            tables.push(PartCopy { part, totals: Totals::new(part), lanes: formats.iter().map(lane).collect() });
+            let lanes = order.formats.iter().map(lane).collect();
+            tables.push(PartCopy { part, totals: Totals::new(part), lanes });
         }
-        Ok(Self { window, tables, day: None, entries: DayEntries::default(), without_body: 0 })
+        Ok(Self {
+            window: order.window,
+            scope: order.request.scope.clone(),
+            tables,
+            day: None,
+            entries: DayEntries::default(),
+            providers: Providers::default(),
+            without_body: 0,
+        })
     }
 
     fn take_file(mut self, step: Step, bytes: Bytes) -> Result<Self, Error> {
-        let (part, day) = (step.part, step.file.date);
+        let (part, day, is_look_ahead) = (step.part, step.file.date, step.is_look_ahead);
         if self.day.replace(day) != Some(day) {
             self.end_day();
         }
         let mut rows = Rows::open(step, bytes)?;
         while let Some(batch) = rows.next()? {
-            let batch = match part {
-                Part::Usage => {
-                    let batch = self.window.select(&batch, day, &["started_at"])?;
-                    self.entries.add(&batch)?;
-                    batch
-                }
-                Part::Corrections => self.window.select(&batch, day, &["started_at"])?,
-                Part::Content => self.entries.select(&batch)?,
-                Part::Quarantine => self.window.select(&batch, day, &["kafka_timestamp", "quarantined_at"])?,
-            };
+            if is_look_ahead {
+                self.entries.add_corrected(&batch, &self.scope.holds(&batch)?)?;
+                continue;
+            }
+            let batch = self.select(part, day, &batch)?;
             if batch.num_rows() == 0 {
                 continue;
             }
@@ -193,23 +273,41 @@ impl Copy {
         Ok(self)
     }
 
+    /// The rows of a batch, all of one day, that go in.
+    fn select(&mut self, part: Part, day: Date, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        let is_scoped = !self.scope.is_everything();
+        match part {
+            Part::Usage => {
+                let mut batch = self.window.select(batch, day, &["started_at"])?;
+                if is_scoped {
+                    batch = self.entries.with_corrected(&batch, &self.scope.holds(&batch)?)?;
+                    self.providers.add(&batch)?;
+                }
+                self.entries.add(&batch)?;
+                Ok(batch)
+            }
+            Part::Content => self.entries.select(batch),
+            Part::Valuations => self.entries.rows_of(batch),
+            Part::Corrections if is_scoped => self.entries.rows_of(batch),
+            Part::Corrections => self.window.select(batch, day, &["started_at"]),
+            Part::Quarantine => self.window.select(batch, day, &["kafka_timestamp", "quarantined_at"]),
+            Part::Resolutions => self.window.select(batch, day, &[]),
+            Part::Billing => self.scope.rows_by_name(&self.window.select(batch, day, &["period_start"])?),
+            Part::Evidence => self.scope.rows_by_name(&self.window.select(batch, day, &[])?),
+            Part::Prices if is_scoped => self.providers.rows_of(batch),
+            Part::Prices | Part::Registry => Ok(batch.clone()),
+        }
+    }
+
     fn end_day(&mut self) {
         self.without_body += std::mem::take(&mut self.entries).without_body();
     }
 }
 
-/// What is counted when a bundle is whole.
-type Finished = (Vec<Written>, Vec<(Part, u64)>, Vec<(Part, TableVersion)>);
-
 /// Ends every file, describes them, seals the bag and gives it its name.
-fn finish(
-    folder: PartialFolder,
-    plan: &Plan,
-    window: Window,
-    formats: Vec<Format>,
-    mut copy: Copy,
-    bagit: Written,
-) -> Result<Finished, Error> {
+fn finish(folder: Option<PartialFolder>, order: &Order, mut copy: Copy) -> Result<Summary, Error> {
+    let Order { request, formats, window, plan } = order;
+    let root = folder.as_ref().map(PartialFolder::path);
     copy.end_day();
     let mut shards: Vec<(Part, Format, Shard)> = Vec::new();
     for table in &mut copy.tables {
@@ -217,41 +315,48 @@ fn finish(
             shards.extend(lane.finish()?.into_iter().map(|shard| (table.part, *format, shard)));
         }
     }
-    let totals: Vec<_> = copy.tables.iter().map(|table| (table.part, &table.totals)).collect();
-    let rows: Vec<_> = totals.iter().map(|(part, totals)| (*part, totals.rows())).collect();
-    let summary = {
-        let mut summary = describe::summary(plan, window, &formats);
-        for (part, totals) in &totals {
-            let mut totals = totals.to_json();
-            if *part == Part::Content
-                && let Some(totals) = totals.as_object_mut()
-            {
-                totals.insert("entries_without_body".into(), json!(copy.without_body));
-            }
-            summary.insert(part.name().into(), totals);
+    let rows: Vec<_> = copy.tables.iter().map(|table| (table.part, table.totals.rows())).collect();
+    let mut summary = describe::summary(plan, *window, &request.scope, formats);
+    for table in &copy.tables {
+        let mut totals = table.totals.to_json();
+        if table.part == Part::Content
+            && let Some(totals) = totals.as_object_mut()
+        {
+            totals.insert("entries_without_body".into(), json!(copy.without_body));
         }
-        summary
-    };
-    let description = Description { plan, window, shards: &shards, rows: &rows };
+        summary.insert(table.part.name().into(), totals);
+    }
+    let description = Description { plan, window: *window, scope: &request.scope, shards: &shards, rows: &rows };
     let mut payload: Vec<Written> = shards.iter().map(|(_, _, shard)| shard.file.clone()).collect();
     for (name, text) in [
         (describe::SUMMARY, describe::pretty(&summary.into())),
         (describe::SCHEMA, describe::schema()),
-        (describe::README, description.readme(&formats)),
+        (describe::README, description.readme(formats)),
         (describe::DESCRIPTOR, describe::pretty(&description.data_package())),
     ] {
-        payload.push(DigestWriter::write_whole(folder.path(), name, text.as_bytes())?);
+        payload.push(DigestWriter::write_whole(root, name, text.as_bytes())?);
     }
-    let tags = seal(&folder, &description.bag_info(&payload), &payload, bagit)?;
-    folder.publish()?;
+    let tags = seal(root, &description.bag_info(&payload), &payload)?;
+    folder.map_or(Ok(()), PartialFolder::publish)?;
     payload.extend(tags);
-    let versions = plan.pins.iter().map(|pin| (pin.part, pin.version)).collect();
-    Ok((payload, rows, versions))
+    Ok(Summary {
+        out: request.out.clone(),
+        files: payload.into_iter().map(|file| listed(file, &shards)).collect(),
+        rows,
+        versions: plan.pins.iter().map(|pin| (pin.part, pin.version)).collect(),
+    })
+}
+
+fn listed(file: Written, shards: &[(Part, Format, Shard)]) -> File {
+    let shard = shards.iter().find(|(_, _, shard)| shard.file.path == file.path);
+    File { path: file.path, bytes: file.bytes, rows: shard.map(|(_, _, shard)| shard.rows) }
 }
 
 /// Writes `bag-info.txt` and the manifests, last of all; answers the tag files.
-fn seal(folder: &PartialFolder, info: &str, payload: &[Written], bagit: Written) -> Result<Vec<Written>, Error> {
-    let write = |name: &str, text: &str| DigestWriter::write_whole(folder.path(), name, text.as_bytes());
+fn seal(root: Option<&Path>, info: &str, payload: &[Written]) -> Result<Vec<Written>, Error> {
+    let write = |name: &str, text: &str| DigestWriter::write_whole(root, name, text.as_bytes());
+    // It is there since the folder is, to mark it.
+    let bagit = DigestWriter::write_whole(None, BAGIT, describe::BAGIT_TEXT.as_bytes())?;
     let mut tags = vec![bagit, write(describe::BAG_INFO, info)?];
     for algorithm in Algorithm::ALL {
         tags.push(write(algorithm.payload_manifest(), &manifest::text(algorithm, payload))?);

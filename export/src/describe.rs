@@ -10,7 +10,7 @@ use crate::folder::Written;
 use crate::format::{HEX_COLUMNS, Shard, TextColumn, text_columns};
 use crate::select::Window;
 use crate::source::{Pin, Plan};
-use crate::{Format, Part};
+use crate::{Format, Part, Scope};
 
 pub(crate) const BAGIT_TEXT: &str = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n";
 pub(crate) const BAG_INFO: &str = "bag-info.txt";
@@ -19,7 +19,7 @@ pub(crate) const README: &str = "data/README.md";
 pub(crate) const SCHEMA: &str = "data/schema.md";
 pub(crate) const SUMMARY: &str = "data/summary.json";
 /// The form of `summary.json` and of the folders; a reader refuses what it does not know.
-pub(crate) const LAYOUT: &str = "daybook-bundle/1";
+pub(crate) const LAYOUT: &str = "daybook-bundle/2";
 pub(crate) const PAYLOAD_OXUM: &str = "Payload-Oxum";
 const SOFTWARE: &str = concat!("daybook ", env!("CARGO_PKG_VERSION"));
 
@@ -28,12 +28,13 @@ const SOFTWARE: &str = concat!("daybook ", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Description<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) window: Window,
+    pub(crate) scope: &'a Scope,
     pub(crate) shards: &'a [(Part, Format, Shard)],
     pub(crate) rows: &'a [(Part, u64)],
 }
 
 /// `summary.json` without the totals of the tables.
-pub(crate) fn summary(plan: &Plan, window: Window, formats: &[Format]) -> Map<String, Value> {
+pub(crate) fn summary(plan: &Plan, window: Window, scope: &Scope, formats: &[Format]) -> Map<String, Value> {
     let version = |pin: &Pin| {
         let value = json!({"version": pin.version.0, "committed_at": pin.committed_at.to_string()});
         (pin.part.name().to_owned(), value)
@@ -48,6 +49,8 @@ pub(crate) fn summary(plan: &Plan, window: Window, formats: &[Format]) -> Map<St
             "from": window.from.map(|from| from.to_string()),
             "before": window.to.map(|to| to.to_string()),
         },
+        "scope": scope.to_json(),
+        "categories": categories(scope),
         "formats": formats.iter().map(|format| format.as_str()).collect::<Vec<_>>(),
     });
     match fields {
@@ -55,6 +58,24 @@ pub(crate) fn summary(plan: &Plan, window: Window, formats: &[Format]) -> Map<St
         _ => Map::new(),
     }
 }
+
+/// What there is to port, and what of it is in the bundle (Regulation (EU) 2023/2854, article 25).
+fn categories(scope: &Scope) -> Vec<Value> {
+    let of_part = |part: Part| match scope.exemption(part) {
+        None => json!({"category": part.name(), "what": part.meaning(), "exported": true}),
+        Some(reason) => json!({"category": part.name(), "what": part.meaning(), "exported": false, "why_not": reason}),
+    };
+    let others =
+        BESIDE_THE_TABLES.map(|(category, reason)| json!({"category": category, "exported": false, "why_not": reason}));
+    Part::ALL.into_iter().map(of_part).chain(others).collect()
+}
+
+/// What a ledger has beside its tables, or a company beside its ledger.
+const BESIDE_THE_TABLES: [(&str, &str); 3] = [
+    ("reading positions", "where this installation stands in Kafka; each row has its own topic, partition and offset"),
+    ("seals", "proofs about the ledger stay with it; `daybook prove` gives one for any entry"),
+    ("models, training sets, embeddings", "the ledger does not hold them"),
+];
 
 pub(crate) fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
@@ -80,7 +101,7 @@ impl Description<'_> {
             "name": "daybook-bundle",
             "id": self.identifier(),
             "title": "AI usage from a Daybook ledger",
-            "description": "Entries of AI calls, what was said in them, and messages that could not become entries. README.md says how to check and read it, summary.json has counts and sums.",
+            "description": "Entries of AI calls, what was said in them, and what explains them. README.md says how to check and read it, summary.json has counts and sums.",
             "created": self.usage_pin().map(|pin| pin.committed_at.to_string()),
             "resources": resources,
         })
@@ -88,7 +109,11 @@ impl Description<'_> {
 
     fn identifier(&self) -> String {
         let version = self.usage_pin().map_or(0, |pin| pin.version.0);
-        format!("daybook:{}:usage@{version}:{}", self.plan.ledger_id, self.window_text())
+        let scope = match self.scope.is_everything() {
+            true => String::new(),
+            false => format!(":{}", self.scope.to_json()),
+        };
+        format!("daybook:{}:usage@{version}:{}{scope}", self.plan.ledger_id, self.window_text())
     }
 
     /// The bagging date is that of the version, so that the same version gives the same bytes.
@@ -107,13 +132,8 @@ impl Description<'_> {
         label(PAYLOAD_OXUM, &format_args!("{bytes}.{}", payload.len()));
         label("Daybook-Ledger-Id", &self.plan.ledger_id);
         for pin in &self.plan.pins {
-            let part = match pin.part {
-                Part::Usage => "Usage",
-                Part::Corrections => "Corrections",
-                Part::Content => "Content",
-                Part::Quarantine => "Quarantine",
-            };
-            label(&format!("Daybook-{part}-Version"), &pin.version);
+            let (first, rest) = pin.part.name().split_at(1);
+            label(&format!("Daybook-{}{rest}-Version", first.to_uppercase()), &pin.version);
         }
         label("Daybook-Window", &self.window_text());
         text
@@ -125,21 +145,18 @@ impl Description<'_> {
         let mut text = format!(
             "# A bundle of AI usage\n\n\
              Written by {SOFTWARE} from version {version} of the ledger {}.\n\
-             Window on `started_at`, half-open (first instant in / first instant out, `..` is open): {}\n\n\
+             Window on `started_at`, half-open (first instant in / first instant out, `..` is open): {}\n{}\n\
              | table | what a row is | rows |\n| --- | --- | --- |\n",
             self.plan.ledger_id,
             self.window_text(),
+            match self.scope.is_everything() {
+                true => String::new(),
+                false => format!("Only entries whose {}.\n", self.scope),
+            },
         );
         for (part, rows) in self.rows {
-            let meaning = match part {
-                Part::Usage => "one AI call: who, which model, tokens, cost, outcome; never a word of what was said",
-                Part::Corrections => {
-                    "what a later event of a call tells, whole: it holds in place of the row of `usage` with its `entry_id`"
-                }
-                Part::Content => "what was said in one call of `usage`, by `entry_id`, whole",
-                Part::Quarantine => "one message that could not become an entry, whole, with the reason",
-            };
-            writeln!(text, "| `{}` | {meaning} | {rows} |", part.name()).ok();
+            let rows = self.scope.exemption(*part).map_or_else(|| rows.to_string(), |why| format!("left out: {why}"));
+            writeln!(text, "| `{}` | {} | {rows} |", part.name(), part.meaning()).ok();
         }
         let names: Vec<_> = formats.iter().map(|format| format.as_str()).collect();
         write!(

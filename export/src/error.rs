@@ -26,6 +26,15 @@ pub enum Error {
     /// The folder to verify is no bundle.
     #[error("{} is not a bundle: {reason}", path.display())]
     NotABundle { path: PathBuf, reason: String },
+    /// The bundle to restore is not what it says.
+    #[error("{} is not what it says, {differences} differences; the first: {first}", path.display())]
+    Differs { path: PathBuf, differences: u64, first: String },
+    /// Only Parquet has every value in the ledger's own types.
+    #[error("{} has no Parquet files", path.display())]
+    WithoutParquet { path: PathBuf },
+    /// A bundle is restored into an empty ledger only.
+    #[error("`{table}` of the ledger {place} has rows already")]
+    LedgerTaken { place: String, table: &'static str },
     /// The ledger could not be read.
     #[error(transparent)]
     Ledger(#[from] daybook_ledger::Error),
@@ -39,8 +48,18 @@ pub enum Error {
 
 impl Error {
     /// Every code of this crate, for the check that `docs/errors.md` describes it.
-    pub const CODES: &'static [&'static str] =
-        &["EXPORT-001", "EXPORT-002", "EXPORT-003", "EXPORT-004", "EXPORT-005", "EXPORT-006", "EXPORT-099"];
+    pub const CODES: &'static [&'static str] = &[
+        "EXPORT-001",
+        "EXPORT-002",
+        "EXPORT-003",
+        "EXPORT-004",
+        "EXPORT-005",
+        "EXPORT-006",
+        "EXPORT-007",
+        "EXPORT-008",
+        "EXPORT-009",
+        "EXPORT-099",
+    ];
 
     pub(crate) fn folder(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Folder { path: path.into(), action, source }
@@ -64,6 +83,9 @@ impl Report for Error {
             Self::NoFormat => "EXPORT-004",
             Self::Folder { .. } => "EXPORT-005",
             Self::NotABundle { .. } => "EXPORT-006",
+            Self::Differs { .. } => "EXPORT-007",
+            Self::WithoutParquet { .. } => "EXPORT-008",
+            Self::LedgerTaken { .. } => "EXPORT-009",
             Self::Ledger(error) => error.code(),
             Self::Seal(error) => error.code(),
             Self::Internal { .. } => "EXPORT-099",
@@ -73,8 +95,13 @@ impl Report for Error {
     fn kind(&self) -> Kind {
         use std::io::ErrorKind as Io;
         match self {
-            Self::OutTaken { .. } | Self::EmptyWindow { .. } | Self::NoFormat | Self::NotABundle { .. } => Kind::Usage,
-            Self::OutBusy { .. } => Kind::Conflict,
+            Self::OutTaken { .. }
+            | Self::EmptyWindow { .. }
+            | Self::NoFormat
+            | Self::NotABundle { .. }
+            | Self::WithoutParquet { .. }
+            | Self::LedgerTaken { .. } => Kind::Usage,
+            Self::OutBusy { .. } | Self::Differs { .. } => Kind::Conflict,
             Self::Folder { source, .. } => match source.kind() {
                 Io::NotFound | Io::PermissionDenied | Io::NotADirectory | Io::ReadOnlyFilesystem => Kind::Usage,
                 _ => Kind::Unavailable,
@@ -92,9 +119,16 @@ impl Report for Error {
             Self::EmptyWindow { .. } => "the window is half-open: `--to` is the first instant left out".into(),
             Self::NoFormat => "name at least one of jsonl, csv, parquet".into(),
             Self::Folder { .. } => {
-                "check the path, its permissions and the free space; no bundle was left under its name".into()
+                "check the path, its permissions and the free space; no bundle was left under its name, and the same command goes on \
+                 from the data files that are finished"
+                    .into()
             }
             Self::NotABundle { .. } => "name a folder that `daybook export` wrote, or a ledger".into(),
+            Self::Differs { .. } => {
+                "nothing was read into a ledger: `daybook verify` lists every difference; get the bundle again".into()
+            }
+            Self::WithoutParquet { .. } => "export with `--formats parquet`, alone or among others".into(),
+            Self::LedgerTaken { .. } => "name a ledger that does not exist yet; a bundle is never mixed with other rows".into(),
             Self::Ledger(error) => return error.hint(),
             Self::Seal(error) => return error.hint(),
             Self::Internal { .. } => "this is a bug of Daybook: please report it with this message".into(),

@@ -1,5 +1,6 @@
 //! A folder that appears whole or not at all, and files whose digests are taken while they are written.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use std::thread::JoinHandle;
 use daybook_ledger::file::hex;
 use sha2::{Digest, Sha256, Sha512};
 
+use crate::describe::BAGIT_TEXT;
+use crate::journal::{self, Finished, JOURNAL, Journal};
 use crate::{Error, Progress};
 
 /// The first file written: what marks a leftover as ours.
@@ -18,19 +21,21 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 /// `<out>.partial`, locked, until [`PartialFolder::publish`] gives it its name; dropped before that, it is removed.
 ///
-/// A crash at any point before leaves `<out>.partial` and nothing under `<out>`; the next run removes it.
+/// A crash at any point before leaves `<out>.partial` and nothing under `<out>`; the next run goes on from the data files
+/// that are finished. So does the next run after an error, if there are any.
 #[derive(Debug)]
 pub(crate) struct PartialFolder {
     out: PathBuf,
     path: PathBuf,
+    journal: Journal,
     is_published: bool,
     /// Held as long as this is.
     _lock: File,
 }
 
 impl PartialFolder {
-    /// Makes the folder, after removing what an interrupted run left there.
-    pub(crate) fn claim(out: &Path, progress: &mut dyn Progress) -> Result<Self, Error> {
+    /// Makes the folder, or takes over what an interrupted run to the same end left there; answers the files it finished.
+    pub(crate) fn claim(out: &Path, identity: &str, progress: &mut dyn Progress) -> Result<(Self, Finished), Error> {
         refuse_if_taken(out)?;
         let Some(name) = out.file_name() else { return Err(Error::OutTaken { path: out.into() }) };
         let mut partial = name.to_owned();
@@ -42,20 +47,41 @@ impl PartialFolder {
         match fs::create_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let lock = lock(&path)?;
-                clear_leftover(&path)?;
-                progress.notice(&format!("removed {}, left by an interrupted export", path.display()));
-                Ok(Self { out: out.into(), path, is_published: false, _lock: lock })
+                let finished = journal::finished(&path, identity);
+                clear_leftover(&path, &finished)?;
+                let place = path.display();
+                progress.notice(&match finished.values().map(Vec::len).sum() {
+                    0_usize => format!("removed {place}, left by an interrupted export"),
+                    files => format!("going on from {place}: {files} data files of an interrupted export are finished"),
+                });
+                Ok((Self::start(out, path, lock, identity, &finished)?, finished))
             }
             Err(error) => Err(Error::folder(&path, "make the folder")(error)),
             Ok(()) => {
                 let lock = lock(&path)?;
-                Ok(Self { out: out.into(), path, is_published: false, _lock: lock })
+                let finished = Finished::new();
+                Ok((Self::start(out, path, lock, identity, &finished)?, finished))
             }
         }
     }
 
+    /// `bagit.txt` first: it marks the folder as ours.
+    fn start(out: &Path, path: PathBuf, lock: File, identity: &str, finished: &Finished) -> Result<Self, Error> {
+        let mut folder = Self { out: out.into(), path, journal: Journal::default(), is_published: false, _lock: lock };
+        let mark = folder.path.join(BAGIT);
+        let mut file = File::create(&mark).map_err(Error::folder(&mark, "create"))?;
+        let written = file.write_all(BAGIT_TEXT.as_bytes()).and_then(|()| file.sync_all());
+        written.map_err(Error::folder(&mark, "write"))?;
+        folder.journal = Journal::start(&folder.path, identity, finished)?;
+        Ok(folder)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     pub(crate) fn make_dir(&self, name: &str) -> Result<(), Error> {
@@ -65,6 +91,8 @@ impl PartialFolder {
 
     /// Everything is on the disk before the name is, so whoever sees the name sees the whole.
     pub(crate) fn publish(mut self) -> Result<(), Error> {
+        let journal = self.path.join(JOURNAL);
+        fs::remove_file(&journal).map_err(Error::folder(&journal, "remove"))?;
         sync_dirs(&self.path)?;
         refuse_if_taken(&self.out)?;
         fs::rename(&self.path, &self.out).map_err(Error::folder(&self.out, "rename the finished bundle to"))?;
@@ -76,7 +104,7 @@ impl PartialFolder {
 
 impl Drop for PartialFolder {
     fn drop(&mut self) {
-        if !self.is_published {
+        if !self.is_published && !self.journal.has_finished() {
             // Best effort: the next run removes what is left.
             fs::remove_dir_all(&self.path).ok();
         }
@@ -84,7 +112,7 @@ impl Drop for PartialFolder {
 }
 
 /// An empty folder may stand there already; anything else may not.
-fn refuse_if_taken(out: &Path) -> Result<(), Error> {
+pub(crate) fn refuse_if_taken(out: &Path) -> Result<(), Error> {
     let taken = || Err(Error::OutTaken { path: out.into() });
     match fs::symlink_metadata(out) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -106,22 +134,35 @@ fn lock(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// Empties a leftover, and nothing that is not one: an export's first file is `bagit.txt`.
-fn clear_leftover(path: &Path) -> Result<(), Error> {
+/// Empties a leftover but for `finished` files, and nothing that is not one: an export's first file is `bagit.txt`.
+fn clear_leftover(path: &Path, finished: &Finished) -> Result<(), Error> {
     let failed = || Error::folder(path, "look into");
     let names: Vec<_> =
         fs::read_dir(path).and_then(|entries| entries.collect::<io::Result<Vec<_>>>()).map_err(failed())?;
     if !names.is_empty() && !names.iter().any(|entry| entry.file_name() == BAGIT) {
         return Err(Error::OutTaken { path: path.into() });
     }
-    // The mark goes last, so that a crash in here leaves a leftover that is still known as one.
-    let (marks, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|entry| entry.file_name() == BAGIT);
-    for entry in others.into_iter().chain(marks) {
-        let is_dir = entry.file_type().map_err(failed())?.is_dir();
-        let removed = if is_dir { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
-        removed.map_err(Error::folder(&entry.path(), "remove"))?;
+    // The mark stays, so that a crash in here leaves a leftover that is still known as one.
+    let kept: BTreeSet<PathBuf> = finished.values().flatten().map(|shard| path.join(&shard.file.path)).collect();
+    names.iter().filter(|entry| entry.file_name() != BAGIT).try_for_each(|entry| remove(&entry.path(), &kept))
+}
+
+/// Removes what is at `path`, but for the files `kept` names and the folders they are in.
+fn remove(path: &Path, kept: &BTreeSet<PathBuf>) -> Result<(), Error> {
+    let failed = || Error::folder(path, "remove");
+    if kept.contains(path) {
+        return Ok(());
     }
-    Ok(())
+    if !fs::symlink_metadata(path).map_err(failed())?.is_dir() {
+        return fs::remove_file(path).map_err(failed());
+    }
+    for entry in fs::read_dir(path).map_err(failed())? {
+        remove(&entry.map_err(failed())?.path(), kept)?;
+    }
+    match kept.iter().any(|file| file.starts_with(path)) {
+        true => Ok(()),
+        false => fs::remove_dir(path).map_err(failed()),
+    }
 }
 
 fn sync_dirs(path: &Path) -> Result<(), Error> {
@@ -139,7 +180,7 @@ fn sync_dir(path: &Path) -> Result<(), Error> {
 }
 
 /// A file of the bundle as its manifests name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Written {
     /// Path below the bundle, with `/`.
     pub(crate) path: String,
@@ -180,26 +221,31 @@ pub(crate) struct DigestWriter {
 }
 
 impl DigestWriter {
-    /// Creates `name` below `root`.
-    pub(crate) fn create(root: &Path, name: &str) -> Result<Self, Error> {
-        let path = root.join(name);
-        let mut file = File::create_new(&path).map_err(Error::folder(&path, "create"))?;
+    /// Creates `name` below `root`; without a root its bytes are counted and go nowhere.
+    pub(crate) fn create(root: Option<&Path>, name: &str) -> Result<Self, Error> {
+        let path = root.map_or_else(|| name.into(), |root| root.join(name));
+        let create = || File::create_new(&path).map_err(Error::folder(&path, "create"));
+        let mut file = root.map(|_| create()).transpose()?;
         let (chunks, received) = sync_channel::<Vec<u8>>(1);
         let name = name.to_owned();
         let thread = std::thread::spawn(move || {
             let mut digests = Digests::default();
             for chunk in received {
                 digests.update(&chunk);
-                file.write_all(&chunk)?;
+                if let Some(file) = &mut file {
+                    file.write_all(&chunk)?;
+                }
             }
-            file.sync_all()?;
+            if let Some(file) = file {
+                file.sync_all()?;
+            }
             Ok(digests.finish(name))
         });
         Ok(Self { path, chunk: Vec::with_capacity(CHUNK_BYTES), chunks: Some(chunks), thread: Some(thread) })
     }
 
     /// Writes `bytes` as the whole file `name`.
-    pub(crate) fn write_whole(root: &Path, name: &str, bytes: &[u8]) -> Result<Written, Error> {
+    pub(crate) fn write_whole(root: Option<&Path>, name: &str, bytes: &[u8]) -> Result<Written, Error> {
         let mut file = Self::create(root, name)?;
         let path = file.path.clone();
         file.write_all(bytes).map_err(Error::folder(&path, "write"))?;
@@ -262,7 +308,7 @@ mod tests {
     fn digests_are_those_of_the_bytes_on_the_disk() {
         let dir = tempfile::tempdir().unwrap();
         let bytes = vec![b'x'; CHUNK_BYTES * 2 + 17];
-        let mut file = DigestWriter::create(dir.path(), "a").unwrap();
+        let mut file = DigestWriter::create(Some(dir.path()), "a").unwrap();
         for part in bytes.chunks(1_000_003) {
             file.write_all(part).unwrap();
         }
@@ -277,7 +323,7 @@ mod tests {
     fn a_folder_with_something_in_it_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("mine"), "x").unwrap();
-        let claim = |out: &Path| PartialFolder::claim(out, &mut Silent);
+        let claim = |out: &Path| PartialFolder::claim(out, "{}", &mut Silent);
         assert!(matches!(claim(dir.path()), Err(Error::OutTaken { .. })));
         assert!(matches!(claim(&dir.path().join("mine")), Err(Error::OutTaken { .. })));
 
@@ -291,8 +337,8 @@ mod tests {
     fn two_exports_to_one_place_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
-        let first = PartialFolder::claim(&out, &mut Silent).unwrap();
-        assert!(matches!(PartialFolder::claim(&out, &mut Silent), Err(Error::OutBusy { .. })));
+        let (first, _) = PartialFolder::claim(&out, "{}", &mut Silent).unwrap();
+        assert!(matches!(PartialFolder::claim(&out, "{}", &mut Silent), Err(Error::OutBusy { .. })));
         first.publish().unwrap();
         assert!(out.is_dir());
     }

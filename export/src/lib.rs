@@ -10,29 +10,38 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `bundle` | the request, the order of effects |
-//! | `source` | which versions and files are read, and in what order |
-//! | `select` | which rows of them |
+//! | `part`, `source` | the tables; which versions and files are read, and in what order |
+//! | `scope`, `select` | which rows of them |
 //! | `format` | rows as JSONL, CSV and Parquet |
-//! | `folder` | files with their digests, whole or not at all |
+//! | `folder`, `journal` | files with their digests, whole or not at all; which are finished |
 //! | `totals` | counts and sums, the same for writing and verifying |
 //! | `describe` | `datapackage.json`, `README.md`, `schema.md`, tag files |
 //! | [`verify`] | differences, by name |
+//! | `restore`, `diff` | a bundle as a ledger again; two ledgers row by row |
 #![deny(clippy::float_arithmetic)]
 
 mod bundle;
 mod describe;
+mod diff;
 mod error;
 mod folder;
 mod format;
+mod journal;
 mod manifest;
+mod part;
 mod progress;
+mod restore;
+mod scope;
 mod select;
 mod source;
 mod totals;
 pub mod verify;
 
-pub use bundle::{Request, Summary, write};
+pub use bundle::{File, Request, Summary, preview, write};
+pub use diff::diff;
 pub use error::Error;
 pub use format::Format;
+pub use part::Part;
 pub use progress::{Progress, Silent};
-pub use source::Part;
+pub use restore::{Restored, restore};
+pub use scope::{Axis, Condition, Scope};

@@ -1,5 +1,7 @@
 //! Which rows go into a bundle.
 
+use std::collections::HashSet;
+
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
@@ -67,6 +69,8 @@ pub(crate) struct DayEntries {
     /// Whether the entry at the same place has a body in the bundle.
     has_body: Vec<bool>,
     with_digest: u64,
+    /// Entries that are in because a correction of theirs is.
+    corrected: HashSet<[u8; 16]>,
 }
 
 impl DayEntries {
@@ -79,13 +83,40 @@ impl DayEntries {
         Ok(())
     }
 
-    /// The rows of `content` that belong to them.
-    pub(crate) fn select(&mut self, content: &RecordBatch) -> Result<RecordBatch, Error> {
+    /// Notes the entries of corrections that are in; rows of `usage` come after them.
+    pub(crate) fn add_corrected(&mut self, corrections: &RecordBatch, is_in: &BooleanArray) -> Result<(), Error> {
+        let chosen = ids(corrections)?.zip(is_in).filter(|(_, is_in)| *is_in == Some(true));
+        self.corrected.extend(chosen.filter_map(|(id, _)| id));
+        Ok(())
+    }
+
+    /// The rows of `usage` that `is_in` names, and those a correction brings in.
+    pub(crate) fn with_corrected(&self, usage: &RecordBatch, is_in: &BooleanArray) -> Result<RecordBatch, Error> {
+        let is_corrected = |id: Option<[u8; 16]>| id.is_some_and(|id| self.corrected.contains(&id));
+        let mask: BooleanArray =
+            ids(usage)?.zip(is_in).map(|(id, is_in)| Some(is_in == Some(true) || is_corrected(id))).collect();
+        filter_record_batch(usage, &mask).map_err(Error::arrow)
+    }
+
+    fn sort(&mut self) {
         if !self.is_sorted {
             self.ids.sort_unstable();
             self.has_body = vec![false; self.ids.len()];
             self.is_sorted = true;
         }
+    }
+
+    /// The rows of a table that belong to them, by `entry_id`.
+    pub(crate) fn rows_of(&mut self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        self.sort();
+        let is_in = |id: Option<[u8; 16]>| Some(id.is_some_and(|id| self.ids.binary_search(&id).is_ok()));
+        let mask: BooleanArray = ids(batch)?.map(is_in).collect();
+        filter_record_batch(batch, &mask).map_err(Error::arrow)
+    }
+
+    /// The rows of `content` that belong to them.
+    pub(crate) fn select(&mut self, content: &RecordBatch) -> Result<RecordBatch, Error> {
+        self.sort();
         let mut mask = Vec::with_capacity(content.num_rows());
         for id in ids(content)? {
             let found = id.and_then(|id| self.ids.binary_search(&id).ok());

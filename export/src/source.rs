@@ -6,62 +6,20 @@ use arrow::array::{ArrayRef, Date32Array, RecordBatch};
 use arrow::datatypes::Field;
 use bytes::Bytes;
 use daybook_ledger::file;
-use daybook_ledger::schema::{self, CONTENT, CORRECTIONS, PARTITION, QUARANTINE, USAGE};
+use daybook_ledger::schema::PARTITION;
 use daybook_ledger::{DataFile, Error as LedgerError, Instant, Ledger, Snapshot, Table, TableVersion};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use crate::Error;
 use crate::select::Window;
+use crate::{Error, Part, Scope};
 
 /// Log entries read at the same time.
 const LOG_READS: usize = 16;
 /// Clocks of writers differ: a version is as late as the latest of this many before it.
 const SKEWED_VERSIONS: u64 = 64;
-
-/// A table that goes into a bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Part {
-    /// One row per call.
-    Usage,
-    /// What was said in the calls of [`Part::Usage`].
-    Content,
-    /// Messages that could not become entries.
-    Quarantine,
-    /// What later events of a call tell beyond its row in [`Part::Usage`].
-    Corrections,
-}
-
-impl Part {
-    /// Every part, in the order they are read within a day: bodies after the entries they belong to.
-    pub const ALL: [Self; 4] = [Self::Usage, Self::Content, Self::Quarantine, Self::Corrections];
-
-    /// The name of the table, and of its folder in a bundle.
-    pub const fn name(self) -> &'static str {
-        self.spec().name
-    }
-
-    /// Its columns.
-    pub const fn spec(self) -> &'static schema::Table {
-        match self {
-            Self::Usage => &USAGE,
-            Self::Corrections => &CORRECTIONS,
-            Self::Content => &CONTENT,
-            Self::Quarantine => &QUARANTINE,
-        }
-    }
-
-    pub(crate) fn table(self, ledger: &Ledger) -> &Table {
-        match self {
-            Self::Usage => ledger.usage(),
-            Self::Corrections => ledger.corrections(),
-            Self::Content => ledger.content(),
-            Self::Quarantine => ledger.quarantine(),
-        }
-    }
-}
 
 /// A version of a table that a bundle is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +35,8 @@ pub(crate) struct Pin {
 pub(crate) struct Step {
     pub(crate) part: Part,
     pub(crate) file: DataFile,
+    /// Read ahead of the entries of its day, only to see which of them a correction brings into the scope.
+    pub(crate) is_look_ahead: bool,
 }
 
 /// Everything to read, in the order it goes into a bundle.
@@ -90,11 +50,17 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Pins `usage` at `as_of` or its newest version, and the other tables at the last version committed no later.
+    /// Pins `usage` at `as_of` or its newest version, and the other tables at the last version committed no later; without
+    /// `as_of`, tables that other commands write at their newest.
     ///
-    /// `content` commits before `usage`, so every visible entry has its body; and both depend on the log alone, so the
+    /// `content` commits before `usage`, so every visible entry has its body; and all depend on the log alone, so the
     /// same `as_of` gives the same plan whenever it is asked for.
-    pub(crate) async fn load(ledger: &Ledger, as_of: Option<TableVersion>, window: &Window) -> Result<Self, Error> {
+    pub(crate) async fn load(
+        ledger: &Ledger,
+        as_of: Option<TableVersion>,
+        window: &Window,
+        scope: &Scope,
+    ) -> Result<Self, Error> {
         let usage = ledger.usage().load(as_of).await?;
         let version = usage.version();
         let commits = committed_at(ledger.usage(), version.0.saturating_sub(SKEWED_VERSIONS)..=version.0).await?;
@@ -106,15 +72,27 @@ impl Plan {
             let (snapshot, at) = match part {
                 Part::Usage => (usage.clone(), own),
                 // A ledger of an earlier version has none.
-                Part::Corrections if !ledger.corrections().exists().await? => continue,
+                _ if !part.table(ledger).exists().await? => continue,
+                _ if as_of.is_none() && !part.comes_with_usage() => load_as_of(part.table(ledger), i64::MAX).await?,
                 _ => load_as_of(part.table(ledger), latest).await?,
             };
             let committed_at = Instant::from_millis(at).unwrap_or(Instant::from_micros(0));
             pins.push(Pin { part, version: snapshot.version(), committed_at });
-            let files = snapshot.files().into_iter().filter(|file| window.touches(file.date));
-            steps.extend(files.map(|file| Step { part, file }));
+            if scope.exemption(part).is_some() {
+                continue;
+            }
+            let looks_ahead = part == Part::Corrections && !scope.is_everything();
+            let files = snapshot.files().into_iter().filter(|file| part.is_timeless() || window.touches(file.date));
+            for file in files {
+                if looks_ahead {
+                    steps.push(Step { part, file: file.clone(), is_look_ahead: true });
+                }
+                steps.push(Step { part, file, is_look_ahead: false });
+            }
         }
-        let order = |step: &Step| (step.file.date, step.part, step.file.path.clone());
+        let order = |step: &Step| {
+            (step.part.is_timeless(), step.file.date, !step.is_look_ahead, step.part, step.file.path.clone())
+        };
         steps.sort_by_cached_key(order);
         Ok(Self { ledger_id: table_id(ledger.usage()).await?, pins, steps })
     }

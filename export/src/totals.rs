@@ -67,8 +67,8 @@ impl Totals {
         ];
         match part {
             Part::Usage | Part::Corrections => token_columns().chain(OTHERS).collect(),
-            Part::Content => Vec::new(),
             Part::Quarantine => vec!["error_code"],
+            _ => Vec::new(),
         }
     }
 
@@ -77,13 +77,13 @@ impl Totals {
         self.rows += batch.num_rows() as u64;
         match self.part {
             Part::Usage | Part::Corrections => self.usage.add(batch),
-            Part::Content => Ok(()),
             Part::Quarantine => {
                 for code in words(batch, "error_code")?.iter() {
                     *self.error_codes.entry(code.map(String::from)).or_default() += 1;
                 }
                 Ok(())
             }
+            _ => Ok(()),
         }
     }
 
@@ -100,12 +100,12 @@ impl Totals {
     pub(crate) fn to_json(&self) -> Value {
         match self.part {
             Part::Usage | Part::Corrections => self.usage.to_json(self.rows),
-            Part::Content => json!({"rows": self.rows}),
             Part::Quarantine => {
                 let codes: Vec<_> =
                     self.error_codes.iter().map(|(code, rows)| json!({"error_code": code, "rows": rows})).collect();
                 json!({"rows": self.rows, "error_codes": codes})
             }
+            _ => json!({"rows": self.rows}),
         }
     }
 }
@@ -241,7 +241,7 @@ fn primitive<'a, T: arrow::datatypes::ArrowPrimitiveType>(
 }
 
 /// A column of words as plain text.
-fn words(batch: &RecordBatch, name: &str) -> Result<arrow::array::StringArray, Error> {
+pub(crate) fn words(batch: &RecordBatch, name: &str) -> Result<arrow::array::StringArray, Error> {
     let column = batch.column_by_name(name).ok_or_else(|| missing(name))?;
     let text = cast(column, &DataType::Utf8).map_err(Error::arrow)?;
     text.as_string_opt().cloned().ok_or_else(|| missing(name))

@@ -22,7 +22,7 @@
 //!
 //! `session` opens and runs, `catalog` and `statistics` choose files, `statement` keeps out what writes, `as_of` finds
 //! states, `limits` bounds memory, `render` writes rows, [`report`] holds questions with a fixed form, [`focus`] writes bills,
-//! [`mod@simulate`] replays calls at other prices, `prices` prices in SQL, `replay` draws prompts, `names` and `error` say what
+//! [`mod@simulate`] replays calls at other prices, `prices` prices in SQL, `membership` tells whose a row is, `replay` draws prompts, `names` and `error` say what
 //! was meant.
 #![deny(clippy::float_arithmetic)]
 
@@ -32,6 +32,7 @@ mod describe;
 mod error;
 pub mod focus;
 mod limits;
+mod membership;
 mod names;
 mod prices;
 pub mod registry;
@@ -49,6 +50,7 @@ pub use catalog::{FILES_PRUNED_BY_PARTITION, FILES_PRUNED_BY_STATISTICS};
 pub use describe::ColumnDescription;
 pub use error::{Error, Position};
 pub use limits::parse_bytes;
+pub use membership::Membership;
 pub use render::{Format, NotAFormat, Rendered, render};
 pub use replay::{ReplayOptions, Replayed, replay_set};
 pub use session::{RegistryChoice, Rows, Session, SessionOptions};

@@ -11,10 +11,13 @@ use daybook_ledger::{Date, Instant, Ledger, TableVersion};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::replay::{self, ReplayArgs};
+use super::scope::ScopeArgs;
 use crate::config::Layers;
 use crate::report::Failure;
 
 /// Write a bundle: every entry of a window with its body, in open formats, checkable without Daybook.
+///
+/// An export that was interrupted goes on when the same command is given again.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ExportArgs {
     /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
@@ -39,6 +42,11 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1 << 20..),
           default_value_t = Request::SHARD_BYTES)]
     shard_bytes: u64,
+    /// List every file that would be written, to the byte, and write nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    #[command(flatten)]
+    scope: ScopeArgs,
     #[command(flatten)]
     replay: ReplayArgs,
 }
@@ -59,14 +67,22 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
     if let Some(workload) = &args.replay.replay_set {
         return replay::run(&ledger, workload, &args.replay, &args.out).await;
     }
+    let as_of = args.as_of.map(TableVersion);
     let request = Request {
         out: args.out.clone(),
         from: args.from,
         to: args.to,
-        as_of: args.as_of.map(TableVersion),
+        scope: args.scope.load(&ledger, as_of).await?,
+        as_of,
         formats: args.formats.clone(),
         shard_bytes: args.shard_bytes,
     };
+    if args.dry_run {
+        let began = Moment::now();
+        let summary = daybook_export::preview(&ledger, &request, progress("export", quiet).as_mut()).await?;
+        print_preview(&summary, began.elapsed(), &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let summary = daybook_export::write(&ledger, &request, progress("export", quiet).as_mut()).await?;
     print(&args, &summary, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
     Ok(ExitCode::SUCCESS)
@@ -76,9 +92,12 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
 fn print(args: &ExportArgs, summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
     let place = summary.out.display();
     writeln!(out, "bundle      {place}")?;
-    writeln!(out, "files       {}, {}", summary.files, bytes_text(summary.bytes))?;
-    for ((part, rows), (_, version)) in summary.rows.iter().zip(&summary.versions) {
-        writeln!(out, "{:11} {rows} rows, table version {version}", part.name())?;
+    writeln!(out, "files       {}, {}", summary.files.len(), bytes_text(summary.bytes()))?;
+    for (part, rows) in &summary.rows {
+        match summary.versions.iter().find(|(read, _)| read == part) {
+            Some((_, version)) => writeln!(out, "{:11} {rows} rows, table version {version}", part.name())?,
+            None => writeln!(out, "{:11} {rows} rows, the ledger has no such table", part.name())?,
+        }
     }
     let scan = match Format::ALL.iter().rev().find(|format| args.formats.contains(format)) {
         Some(Format::Csv) => format!("read_csv('{place}/data/usage/*.csv')"),
@@ -92,6 +111,17 @@ fn print(args: &ExportArgs, summary: &Summary, out: &mut dyn Write) -> std::io::
     writeln!(out, "    frictionless validate {place}/data/datapackage.json")?;
     let sql = format!("select count(*), sum(input_tokens), sum(list_cost::decimal(38,12)) from {scan}");
     writeln!(out, "    python3 -c \"import duckdb; duckdb.sql(\\\"{sql}\\\").show()\"")
+}
+
+/// A line for each file, then the sums; `took` is what reading and encoding took, all of a run but for its writes.
+fn print_preview(summary: &Summary, took: Duration, out: &mut dyn Write) -> std::io::Result<()> {
+    for file in &summary.files {
+        let rows = file.rows.map(|rows| format!("  {rows} rows")).unwrap_or_default();
+        writeln!(out, "{:>14}  {}{rows}", file.bytes, file.path)?;
+    }
+    let (files, bytes) = (summary.files.len(), summary.bytes());
+    writeln!(out, "{files} files, {bytes} bytes; reading and encoding took {} s", took.as_secs())?;
+    writeln!(out, "nothing was written; an export takes as long, and what the disk needs for {}", bytes_text(bytes))
 }
 
 /// A bar on a terminal, a line now and then elsewhere, nothing if `quiet`.

@@ -1,11 +1,13 @@
 //! `daybook import`: read files into a ledger.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
 use daybook_export::Progress;
+use daybook_export::verify::looks_like_a_bundle;
 use daybook_ingest::billing::Imported;
 use daybook_ingest::decode::Format;
 use daybook_ingest::driver::Control;
@@ -24,6 +26,7 @@ use crate::report::Failure;
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ImportArgs {
     /// Files, folders, quoted patterns (`'logs/**/*.jsonl.gz'`) or `s3://bucket/prefix`: JSON, JSONL, CSV, Parquet; gzip, zstd.
+    /// Or the folder of one bundle, to rebuild the ledger it was made from.
     #[arg(value_name = "PATH|URL", required = true)]
     addresses: Vec<String>,
     /// Where the ledger is, a folder or `s3://bucket/prefix`; made if absent [default: ./ledger] [env: DAYBOOK_LEDGER].
@@ -51,6 +54,9 @@ pub(crate) struct ImportArgs {
 
 pub(crate) async fn run(args: ImportArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     let address = layers.ledger(args.ledger.clone());
+    if args.addresses.iter().any(|address| looks_like_a_bundle(Path::new(address))) {
+        return restore(&args, &address, quiet).await;
+    }
     let (limits, capture) = layers.import(args.capture.clone())?;
     let settings = args.settings(limits, capture);
     let control = Control::default();
@@ -74,6 +80,37 @@ pub(crate) async fn run(args: ImportArgs, layers: &mut Layers, quiet: bool) -> R
         }
     };
     Ok(exit_code(summary))
+}
+
+/// Rebuilds a ledger from a bundle.
+async fn restore(args: &ImportArgs, ledger: &str, quiet: bool) -> Result<ExitCode, Failure> {
+    let alone = args.format.is_none() && args.capture.is_none() && !args.from_start && !args.dry_run;
+    let [bundle] = args.addresses.as_slice() else { return Err(not_alone()) };
+    if !alone || args.account.is_some() {
+        return Err(not_alone());
+    }
+    let restored = daybook_export::restore(Path::new(bundle), ledger, progress("import", quiet).as_mut()).await?;
+    let mut out = std::io::stdout().lock();
+    let mut tell = || -> std::io::Result<()> {
+        writeln!(out, "ledger      {ledger}")?;
+        for (part, rows) in &restored.rows {
+            let already = if restored.already.contains(part) { ", there already" } else { "" };
+            writeln!(out, "{:11} {rows} rows{already}", part.name())?;
+        }
+        Ok(())
+    };
+    tell().map_err(Failure::unprintable)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn not_alone() -> Failure {
+    let hint = "name the bundle alone, with `--ledger`: every row comes back as it was".into();
+    Failure::plain(
+        "CLI-034",
+        Kind::Usage,
+        "a bundle is imported whole, by itself and without settings".into(),
+        Some(hint),
+    )
 }
 
 impl ImportArgs {

@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod decode;
 pub(crate) mod demo;
+pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod erase;
 pub(crate) mod evidence;
@@ -22,6 +23,7 @@ pub(crate) mod registry;
 mod replay;
 pub(crate) mod report;
 pub(crate) mod reprice;
+mod scope;
 pub(crate) mod seal;
 mod signals;
 pub(crate) mod simulate;
@@ -46,6 +48,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::run(args, &mut layers).await,
         Command::Quarantine(command) => quarantine::run(command, &mut layers, quiet).await,
         Command::Receive(args) => receive::run(&args, &mut layers).await,
+        Command::Diff(args) => diff::run(args, quiet).await,
         Command::Decode(args) => decode::run(&args),
         Command::Query(args) => query::run(args, &mut layers, quiet).await,
         Command::Export(args) => export::run(args, &mut layers, quiet).await,

@@ -39,7 +39,7 @@ pub(crate) struct VerifyArgs {
 
 /// How the outcome is printed.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Output {
+pub(super) enum Output {
     /// A line for each difference and a last line.
     Text,
     /// One JSON object.
@@ -79,7 +79,7 @@ async fn check_target(target: &str, keys: Vec<VerifierKey>, quiet: bool) -> Resu
     Ok(verify::ledger(&Ledger::open(target).await?, &trust, progress.as_mut()).await?)
 }
 
-fn print(format: Output, verdict: &Verdict, out: &mut dyn Write) -> std::io::Result<()> {
+pub(super) fn print(format: Output, verdict: &Verdict, out: &mut dyn Write) -> std::io::Result<()> {
     match format {
         Output::Text => print_text(verdict, out),
         Output::Json => {

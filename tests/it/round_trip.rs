@@ -43,9 +43,38 @@ fn the_demo_does_the_whole_job_and_its_counts_add_up() {
     let expected = "SELECT count(*) AS n FROM usage WHERE started_at >= '2026-11-18T00:00:00Z' AND started_at < '2026-11-19T00:00:00Z'";
     assert_eq!(query(dir.path(), expected), format!("n\n{lines}\n"));
 
+    leave_and_come_back(dir.path());
     let again = daybook_in(dir.path(), &window);
     assert_eq!(again.code, 2, "an existing bundle is never overwritten: {}", again.stderr);
     assert_damage_is_found(dir.path());
+}
+
+/// The bundle becomes an equal ledger; a workload leaves alone; what would be written is told beforehand.
+fn leave_and_come_back(dir: &Path) {
+    daybook_in(dir, &["import", "demo/bundle", "--ledger", "rebuilt"]).done();
+    let diff = daybook_in(dir, &["diff", "demo/ledger", "rebuilt"]);
+    assert!(diff.done().contains("nothing differs") && diff.stdout.contains("1500 usage"), "{}", diff.stdout);
+    daybook_in(dir, &["import", "demo/bundle", "--ledger", "demo/ledger"])
+        .refused(2, "error[EXPORT-009]: `usage` of the ledger demo/ledger has rows already");
+
+    let of_workload = ["export", "--ledger", "demo/ledger", "--out", "claims", "--workload", "claims-triage"];
+    let told = daybook_in(dir, &[of_workload.as_slice(), &["--dry-run"]].concat());
+    assert!(told.done().contains("manifest-sha512.txt") && !dir.join("claims").exists(), "{}", told.stdout);
+    daybook_in(dir, &of_workload).done();
+    let expected = query(dir, "SELECT count(*) AS n FROM calls WHERE workload = 'claims-triage'");
+    let rows = std::fs::read_to_string(dir.join("claims/data/usage/usage-00000.jsonl")).unwrap().lines().count();
+    assert!(rows > 0);
+    assert_eq!(expected, format!("n\n{rows}\n"));
+    daybook_in(dir, &["import", "claims", "--ledger", "claims-ledger"]).done();
+    let diff = daybook_in(dir, &["diff", "demo/ledger", "claims-ledger"]);
+    assert_eq!(diff.code, 1, "{}", diff.stderr);
+    assert!(diff.stdout.contains("only in the first"), "{}", diff.stdout);
+
+    let of_contract = ["export", "--ledger", "demo/ledger", "--out", "openai", "--contract", "openai-2026"];
+    daybook_in(dir, &of_contract).done();
+    let unknown = ["export", "--ledger", "demo/ledger", "--out", "x", "--contract", "openai-2025"];
+    assert_eq!(daybook_in(dir, &unknown).code, 2);
+    assert!(!dir.join("x").exists());
 }
 
 fn assert_damage_is_found(dir: &Path) {

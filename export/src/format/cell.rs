@@ -16,7 +16,7 @@ use super::text::{DayText, Dialect, Json, base64, push_decimal, push_instant, pu
 use crate::Error;
 
 /// Bytes that identify something; all other bytes are what somebody sent.
-pub(crate) const HEX_COLUMNS: [&str; 2] = ["entry_id", "content_sha256"];
+pub(crate) const HEX_COLUMNS: [&str; 4] = ["entry_id", "content_sha256", "line_id", "supersedes"];
 /// Ends the name of the column that says how sent bytes became text.
 const ENCODING_SUFFIX: &str = "_encoding";
 

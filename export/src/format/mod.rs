@@ -12,7 +12,9 @@ use std::thread::JoinHandle;
 use arrow::array::RecordBatch;
 
 pub(crate) use self::cell::{HEX_COLUMNS, TextColumn, text_columns};
-pub(crate) use self::shards::Shard;
+pub(crate) use self::shards::{Shard, file_name};
+pub(crate) use self::text::json_rows;
+use crate::journal::Journal;
 use crate::{Error, Part};
 
 /// An open format rows are written in.
@@ -56,12 +58,34 @@ impl Format {
 /// What a lane writes and where.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// The bundle.
-    pub(crate) root: PathBuf,
+    /// The bundle; `None` writes nothing and counts.
+    pub(crate) root: Option<PathBuf>,
     pub(crate) part: Part,
     pub(crate) format: Format,
     /// A file that has reached this many bytes is followed by the next.
     pub(crate) shard_bytes: u64,
+    /// Files that an interrupted run finished: their rows are passed over.
+    pub(crate) finished: Vec<Shard>,
+    /// Where finished files are noted.
+    pub(crate) journal: Journal,
+}
+
+impl Target {
+    fn file_name(&self, index: usize) -> String {
+        file_name(self.part, self.format, index)
+    }
+
+    /// Notes a file that is full. The last one of a table is not: after an error it ends early.
+    fn note(&self, full: Option<&Shard>) -> Result<(), Error> {
+        full.map_or(Ok(()), |shard| self.journal.note(self.part, self.format, shard))
+    }
+}
+
+/// How many of the next `rows` rows are in finished files, of which `left` rows are still to come.
+fn pass_over(left: &mut u64, rows: usize) -> usize {
+    let passed = (*left).min(rows as u64);
+    *left -= passed;
+    usize::try_from(passed).unwrap_or(rows)
 }
 
 /// Writes the rows of one table in one format. At most two batches are in it.

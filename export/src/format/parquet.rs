@@ -11,8 +11,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::shards::{Shard, file_name};
-use super::{HEX_COLUMNS, Target};
+use super::{HEX_COLUMNS, Shard, Target, pass_over};
 use crate::folder::DigestWriter;
 use crate::{Error, Part};
 
@@ -21,16 +20,25 @@ const ROW_GROUP_BYTES: usize = 64 << 20;
 
 /// Writes every batch; a file ends with the batch that fills it.
 pub(crate) fn write(target: Target, batches: Receiver<RecordBatch>) -> Result<Vec<Shard>, Error> {
-    let mut done = Vec::new();
+    let mut done = target.finished.clone();
+    let mut left = target.rows_finished();
     let mut open: Option<Open> = None;
     for batch in batches {
+        let passed = pass_over(&mut left, batch.num_rows());
+        if passed == batch.num_rows() {
+            continue;
+        }
+        let batch = batch.slice(passed, batch.num_rows() - passed);
         let mut file = match open.take() {
             Some(file) => file,
             None => Open::create(&target, done.len())?,
         };
         file.write(&batch)?;
         match file.bytes() >= target.shard_bytes {
-            true => done.push(file.close()?),
+            true => {
+                done.push(file.close()?);
+                target.note(done.last())?;
+            }
             false => open = Some(file),
         }
     }
@@ -51,7 +59,7 @@ struct Open {
 
 impl Open {
     fn create(target: &Target, index: usize) -> Result<Self, Error> {
-        let file = DigestWriter::create(&target.root, &file_name(target, index))?;
+        let file = DigestWriter::create(target.root.as_deref(), &target.file_name(index))?;
         // Without the Arrow schema readers see plain text where a batch has dictionaries.
         let options = ArrowWriterOptions::new().with_properties(properties(target.part)).with_skip_arrow_metadata(true);
         let schema = target.part.spec().building_schema();

@@ -3,11 +3,11 @@
 use std::io::Write as _;
 
 use super::Target;
-use crate::Error;
 use crate::folder::{DigestWriter, Written};
+use crate::{Error, Format, Part};
 
 /// A finished data file of the bundle.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Shard {
     pub(crate) file: Written,
     pub(crate) rows: u64,
@@ -32,7 +32,8 @@ struct Open {
 
 impl Shards {
     pub(crate) fn new(target: Target, prologue: Vec<u8>) -> Self {
-        Self { target, prologue, open: None, done: Vec::new() }
+        let done = target.finished.clone();
+        Self { target, prologue, open: None, done }
     }
 
     pub(crate) fn write_row(&mut self, row: &[u8]) -> Result<(), Error> {
@@ -43,7 +44,10 @@ impl Shards {
         open.write(row)?;
         open.rows += 1;
         match open.bytes >= self.target.shard_bytes {
-            true => self.close(open)?,
+            true => {
+                self.close(open)?;
+                self.target.note(self.done.last())?;
+            }
             false => self.open = Some(open),
         }
         Ok(())
@@ -62,7 +66,7 @@ impl Shards {
     }
 
     fn open_next(&self) -> Result<Open, Error> {
-        let file = DigestWriter::create(&self.target.root, &file_name(&self.target, self.done.len()))?;
+        let file = DigestWriter::create(self.target.root.as_deref(), &self.target.file_name(self.done.len()))?;
         let mut open = Open { file, bytes: 0, rows: 0 };
         open.write(&self.prologue)?;
         Ok(open)
@@ -85,7 +89,7 @@ impl Open {
 }
 
 /// `data/usage/usage-00000.jsonl`: names sort in the order of rows.
-pub(crate) fn file_name(target: &Target, index: usize) -> String {
-    let name = target.part.name();
-    format!("data/{name}/{name}-{index:05}.{}", target.format.as_str())
+pub(crate) fn file_name(part: Part, format: Format, index: usize) -> String {
+    let name = part.name();
+    format!("data/{name}/{name}-{index:05}.{}", format.as_str())
 }

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::sync::mpsc::Receiver;
 
 use arrow::array::RecordBatch;
+use daybook_ledger::schema::Table;
 use serde_json::ser::{CompactFormatter, Formatter as _};
 
-use super::Target;
 use super::cell::{Cell, TextColumn, cells, text_columns};
 use super::shards::{Shard, Shards};
+use super::{Target, pass_over};
 use crate::Error;
 
 /// How a line and its values are put together.
@@ -122,19 +123,36 @@ pub(crate) fn write(
 ) -> Result<Vec<Shard>, Error> {
     let spec = target.part.spec();
     let columns = text_columns(spec);
-    let before: Vec<Vec<u8>> =
-        columns.iter().enumerate().map(|(index, column)| dialect.before(column, index)).collect();
+    let before = befores(dialect, &columns);
+    let mut left = target.rows_finished();
     let mut shards = Shards::new(target, dialect.header(&columns));
     let mut row_text = Vec::new();
     for batch in batches {
         let mut cells = cells(spec, &batch, dialect)?;
-        for row in 0..batch.num_rows() {
+        for row in pass_over(&mut left, batch.num_rows())..batch.num_rows() {
             row_text.clear();
             push_row(dialect, &mut row_text, &before, &mut cells, row);
             shards.write_row(&row_text)?;
         }
     }
     shards.finish()
+}
+
+fn befores(dialect: &impl Dialect, columns: &[TextColumn]) -> Vec<Vec<u8>> {
+    columns.iter().enumerate().map(|(index, column)| dialect.before(column, index)).collect()
+}
+
+/// Hands each row of `batch` to `take` as the line it is in JSONL.
+pub(crate) fn json_rows(table: &'static Table, batch: &RecordBatch, mut take: impl FnMut(&[u8])) -> Result<(), Error> {
+    let before = befores(&Json, &text_columns(table));
+    let mut cells = cells(table, batch, &Json)?;
+    let mut text = Vec::new();
+    for row in 0..batch.num_rows() {
+        text.clear();
+        push_row(&Json, &mut text, &before, &mut cells, row);
+        take(&text);
+    }
+    Ok(())
 }
 
 fn push_row(dialect: &impl Dialect, out: &mut Vec<u8>, before: &[Vec<u8>], cells: &mut [Cell<'_>], row: usize) {

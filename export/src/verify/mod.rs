@@ -17,7 +17,7 @@ pub use self::seal::SealCheck;
 use crate::folder::BAGIT;
 
 /// Differences listed one by one; what is beyond is counted.
-const DIFFERENCES_MAX: usize = 1_000;
+pub(crate) const DIFFERENCES_MAX: usize = 1_000;
 
 /// Something that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -69,7 +69,7 @@ impl Verdict {
         self.differences_count == 0
     }
 
-    fn differs(&mut self, place: impl Into<String>, found: impl Into<String>) {
+    pub(crate) fn differs(&mut self, place: impl Into<String>, found: impl Into<String>) {
         self.differences_count += 1;
         if self.differences.len() < DIFFERENCES_MAX {
             self.differences.push(Difference { place: place.into(), found: found.into() });

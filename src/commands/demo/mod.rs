@@ -63,7 +63,12 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     let bundle = args.dir.join("bundle");
     let summary = daybook_export::write(&ledger, &Request::new(bundle.clone()), &mut Silent).await?;
     let report = daybook_export::verify::bundle(&bundle, &mut Silent)?;
-    say(&format!("\nBundle {}: {} files, {} bytes; verified: ", bundle.display(), summary.files, summary.bytes))?;
+    say(&format!(
+        "\nBundle {}: {} files, {} bytes; verified: ",
+        bundle.display(),
+        summary.files.len(),
+        summary.bytes()
+    ))?;
     for difference in &report.differences {
         say(&format!("\n  {difference}"))?;
     }

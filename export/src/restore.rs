@@ -1,0 +1,150 @@
+//! A bundle as a ledger again: every row of every table, in columns and types as they were.
+//!
+//! The order of effects, and what a crash after each leaves:
+//! 1. the bundle is verified: nothing;
+//! 2. the data files of a table are stored: files that no commit names, written over by the next run;
+//! 3. one commit makes them visible, `usage` last of all: the next run passes over the tables that have theirs.
+
+use std::fs::File;
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use daybook_ledger::{Commit, CommitOutcome, Ledger, Table, file};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use sha2::{Digest as _, Sha256};
+
+use crate::verify;
+use crate::{Error, Format, Part, Progress};
+
+/// What the rows of one data file of the ledger may take in memory before they are written.
+const FLUSH_BYTES: usize = 128 << 20;
+const BATCH_ROWS: usize = 1_024;
+
+/// What was restored.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// Rows by table.
+    pub rows: Vec<(Part, u64)>,
+    /// Tables an interrupted run had finished.
+    pub already: Vec<Part>,
+}
+
+/// Fills the ledger at `address`, which must be new or empty, with the rows of the bundle at `path`.
+///
+/// The bundle is verified first, and read from its Parquet files.
+///
+/// # Errors
+/// [`Error::Differs`] if the bundle is not what it says, [`Error::WithoutParquet`], [`Error::LedgerTaken`], and the ledger's.
+pub async fn restore(path: &Path, address: &str, progress: &mut dyn Progress) -> Result<Restored, Error> {
+    let verdict = verify::bundle(path, progress)?;
+    if let Some(first) = verdict.differences.first() {
+        let (path, first) = (path.into(), first.to_string());
+        return Err(Error::Differs { path, differences: verdict.differences_count, first });
+    }
+    if !path.join(format!("data/usage/usage-00000.{}", Format::Parquet.as_str())).is_file() {
+        return Err(Error::WithoutParquet { path: path.into() });
+    }
+    let batch_id = batch_id(path)?;
+    let ledger = Ledger::open_or_create(address).await?;
+    let mut already = Vec::new();
+    for part in Part::ALL {
+        let files = part.table(&ledger).load(None).await?.files();
+        match files.iter().all(|file| file.batch_id.as_deref() == Some(&batch_id)) {
+            true if files.is_empty() => {}
+            true => already.push(part),
+            false => return Err(Error::LedgerTaken { place: address.into(), table: part.name() }),
+        }
+    }
+    let mut rows = Vec::new();
+    // `usage` is the first of the parts, and is committed last, as by every writer.
+    for part in Part::ALL.into_iter().rev() {
+        let declared = verdict.rows.iter().find(|table| table.table == part.name()).map_or(0, |table| table.rows);
+        if declared > 0 && !already.contains(&part) {
+            Filling::new(part.table(&ledger), &batch_id).fill(path, part).await?;
+        }
+        rows.push((part, declared));
+    }
+    rows.reverse();
+    Ok(Restored { rows, already })
+}
+
+/// The same for the same bundle, so that a run after a crash knows its own work.
+fn batch_id(path: &Path) -> Result<String, Error> {
+    let manifest = path.join("tagmanifest-sha256.txt");
+    let bytes = std::fs::read(&manifest).map_err(Error::folder(&manifest, "read"))?;
+    let digest = file::hex(&Sha256::digest(bytes));
+    Ok(format!("bundle-{}", digest.chars().take(32).collect::<String>()))
+}
+
+/// The names of a table's Parquet files in order.
+fn shards(path: &Path, part: Part) -> impl Iterator<Item = std::path::PathBuf> {
+    let name = move |index: usize| path.join(crate::format::file_name(part, Format::Parquet, index));
+    (0..).map(name).take_while(|path| path.is_file())
+}
+
+/// One table on its way into the ledger.
+struct Filling<'a> {
+    table: &'a Table,
+    commit: Commit,
+    batches: Vec<RecordBatch>,
+    bytes: usize,
+}
+
+impl<'a> Filling<'a> {
+    fn new(table: &'a Table, batch_id: &str) -> Self {
+        let commit = Commit { batch_id: batch_id.into(), files: Vec::new(), positions: Vec::new(), counts: Vec::new() };
+        Self { table, commit, batches: Vec::new(), bytes: 0 }
+    }
+
+    async fn fill(mut self, path: &Path, part: Part) -> Result<(), Error> {
+        for shard in shards(path, part) {
+            let failed = |reason: &dyn std::fmt::Display| Error::Differs {
+                path: shard.clone(),
+                differences: 1,
+                first: reason.to_string(),
+            };
+            let file = File::open(&shard).map_err(Error::folder(&shard, "open"))?;
+            let options = ArrowReaderOptions::new().with_schema(part.spec().building_schema());
+            let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
+                .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
+                .map_err(|error| failed(&error))?;
+            for batch in reader {
+                self.take(batch.map_err(|error| failed(&error))?).await?;
+            }
+        }
+        self.flush().await?;
+        let mut snapshot = self.table.load(None).await?;
+        match self.table.try_commit(&mut snapshot, &self.commit).await? {
+            CommitOutcome::Committed { .. } => Ok(()),
+            CommitOutcome::Lost | CommitOutcome::Fenced { .. } => {
+                Err(Error::LedgerTaken { place: self.table.url().to_string(), table: self.table.spec().name })
+            }
+        }
+    }
+
+    async fn take(&mut self, batch: RecordBatch) -> Result<(), Error> {
+        self.bytes += batch.get_array_memory_size();
+        self.batches.push(batch);
+        if self.bytes >= FLUSH_BYTES { self.flush().await } else { Ok(()) }
+    }
+
+    /// Writes the rows at hand: a data file for each of their days.
+    async fn flush(&mut self) -> Result<(), Error> {
+        let (spec, batches) = (self.table.spec(), std::mem::take(&mut self.batches));
+        self.bytes = 0;
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let encode = move || {
+            let batch = concat_batches(&spec.building_schema(), &batches).map_err(Error::arrow)?;
+            let keep: Vec<u32> = (0..).take(batch.num_rows()).collect();
+            Ok::<_, Error>(file::encode(spec, &batch, &keep)?)
+        };
+        for file in tokio::task::spawn_blocking(encode).await.map_err(Error::panicked)?? {
+            let index = self.commit.files.len();
+            self.commit.files.push(self.table.store_file(&file, &self.commit.batch_id, index).await?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,376 @@
+//! What leaving promises: a scope holds nothing of others, a killed export goes on to the same bytes, a bundle becomes the
+//! ledger it was made from, and none that was made to harm is read.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::large_futures, reason = "test code")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use daybook_export::{Axis, Part, Progress, Request, Scope, Silent, diff, preview, restore, write};
+use daybook_ledger::testing::{append, call, correct, quarantine};
+use daybook_ledger::{Body, Entry, Feature, Ledger, Report as _, TableVersion, Usd};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+fn said<'a>(id: &'a str, person: &'a str, team: &'a str, at: &str) -> Entry<'a> {
+    let mut entry = call(id, "anthropic", "model-l", team, at, (100, 10));
+    entry.end_user = Some(person.into());
+    entry.body = Some(Body { input_messages: Some(format!("marker-of-{person}").into()), ..Body::default() });
+    entry
+}
+
+/// Two people and two teams over two days; the person of one call comes with a correction; one message in quarantine.
+async fn ledger(dir: &Path) -> Ledger {
+    let ledger = Ledger::open_or_create(dir.to_str().unwrap()).await.unwrap();
+    let cost = Usd::parse("0.5").ok();
+    let mut pending = said("late", "nobody", "search", "2026-11-20T09:00:00Z");
+    pending.end_user = None;
+    pending.body = None;
+    let first = [
+        (said("call-of-ann-1", "ann", "search", "2026-11-19T10:00:00Z"), cost),
+        (said("call-of-bob-1", "bob", "chat", "2026-11-19T11:00:00Z"), cost),
+    ];
+    append(&ledger, "batch-1", &first).await;
+    quarantine(&ledger, "batch-1", 7, b"{\"user\":\"bob\", marker-of-bob").await;
+    let second = [
+        (said("call-of-ann-2", "ann", "chat", "2026-11-20T10:00:00Z"), None),
+        (said("call-of-bob-2", "bob", "search", "2026-11-20T11:00:00Z"), cost),
+        (pending, None),
+    ];
+    append(&ledger, "batch-2", &second).await;
+    let whole = said("late", "ann", "search", "2026-11-20T09:00:00Z");
+    correct(&ledger, "batch-3", &[(whole, cost)]).await;
+    append(&ledger, "batch-3", &[]).await;
+    ledger
+}
+
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn address(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+}
+
+fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => {
+                    let name = entry.path().strip_prefix(path).unwrap().to_str().unwrap().to_owned();
+                    found.insert(name, fs::read(entry.path()).unwrap());
+                }
+            }
+        }
+    }
+    found
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[tokio::test]
+async fn a_persons_export_has_all_of_theirs_and_nothing_of_another() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let out = place.path("ann");
+    let scope = Scope::default().only(Axis::Subject, "ann");
+    let summary = write(&ledger, &Request { scope, ..Request::new(&out) }, &mut Silent).await.unwrap();
+    let rows: BTreeMap<_, _> = summary.rows.into_iter().collect();
+    assert_eq!((rows[&Part::Usage], rows[&Part::Content], rows[&Part::Corrections]), (3, 2, 1), "{rows:?}");
+    assert_eq!(rows[&Part::Quarantine], 0);
+    assert!(daybook_export::verify::bundle(&out, &mut Silent).unwrap().is_whole());
+
+    let files = files(&out);
+    let text = &files["data/content/content-00000.jsonl"];
+    assert_eq!(std::str::from_utf8(text).unwrap().matches("marker-of-ann").count(), 2);
+    for (name, bytes) in &files {
+        assert!(!holds(bytes, "bob"), "{name} names another person");
+    }
+    // Parquet is compressed: its rows are looked at too.
+    for part in ["usage", "content", "corrections"] {
+        let file = fs::File::open(out.join(format!("data/{part}/{part}-00000.parquet"))).unwrap();
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        for batch in reader.build().unwrap() {
+            assert!(!format!("{:?}", batch.unwrap()).contains("bob"), "{part}");
+        }
+    }
+    assert!(holds(&files["data/summary.json"], "messages that could not be read do not say whose they are"));
+    assert!(holds(&files["data/README.md"], "subject is \"ann\""));
+}
+
+#[tokio::test]
+async fn terms_of_a_scope_hold_together() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let count = async |name: &str, scope: Scope| {
+        let request = Request { scope, ..Request::new(place.path(name)) };
+        write(&ledger, &request, &mut Silent).await.unwrap().rows[0].1
+    };
+    let team = || Scope::default().only(Axis::Team, "search");
+    assert_eq!(count("team", team()).await, 3);
+    assert_eq!(count("both", team().only(Axis::Subject, "bob")).await, 1);
+    assert_eq!(count("provider", Scope::default().only(Axis::Provider, "anthropic")).await, 5);
+    assert_eq!(count("none", Scope::default().only(Axis::Provider, "openai")).await, 0);
+}
+
+#[tokio::test]
+async fn a_dry_run_lists_what_is_then_written_and_writes_nothing() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let request = Request::new(place.path("out"));
+    let told = preview(&ledger, &request, &mut Silent).await.unwrap();
+    assert!(!place.path("out").exists() && !place.path("out.partial").exists());
+    let written = write(&ledger, &request, &mut Silent).await.unwrap();
+    assert_eq!(told.files, written.files);
+    assert_eq!(preview(&ledger, &request, &mut Silent).await.unwrap_err().code(), "EXPORT-001");
+}
+
+/// Gives up after so many files of the source.
+struct Stops(u32);
+
+impl Progress for Stops {
+    fn start(&mut self, _: u64) {}
+    fn advance(&mut self, _: u64) {
+        assert_ne!(self.0, 0, "killed");
+        self.0 -= 1;
+    }
+    fn notice(&mut self, _: &str) {}
+}
+
+#[derive(Default)]
+struct Notices(Vec<String>);
+
+impl Progress for Notices {
+    fn start(&mut self, _: u64) {}
+    fn advance(&mut self, _: u64) {}
+    fn notice(&mut self, text: &str) {
+        self.0.push(text.into());
+    }
+}
+
+#[tokio::test]
+async fn an_export_that_was_stopped_anywhere_goes_on_to_the_same_bytes() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let request = |name: &str| Request { shard_bytes: 1, ..Request::new(place.path(name)) };
+    write(&ledger, &request("whole"), &mut Silent).await.unwrap();
+    let whole = files(&place.path("whole"));
+    let mut kept = 0;
+    for stop in 0..6 {
+        let name = format!("stopped-{stop}");
+        let (stopped, request) = (ledger.clone(), request(&name));
+        let again = request.clone();
+        let run = tokio::spawn(async move { write(&stopped, &request, &mut Stops(stop)).await });
+        assert!(run.await.is_err_and(|error| error.is_panic()));
+        assert!(!place.path(&name).exists());
+        // A kill in the middle of a file and of a line of the journal.
+        let partial = place.path(&format!("{name}.partial"));
+        if partial.exists() {
+            fs::write(partial.join("data/usage/usage-00099.csv"), "half a row").unwrap();
+            let journal = partial.join("finished.jsonl");
+            let cut = [fs::read(&journal).unwrap(), b"{\"table\":\"usa".to_vec()].concat();
+            fs::write(&journal, cut).unwrap();
+        }
+        let mut notices = Notices::default();
+        write(&ledger, &again, &mut notices).await.unwrap();
+        kept += notices.0.iter().filter(|text| text.starts_with("going on from")).count();
+        assert!(files(&place.path(&name)) == whole, "stopped after {stop}");
+    }
+    assert!(kept > 0, "no run went on from another");
+}
+
+#[tokio::test]
+async fn what_another_request_left_is_not_gone_on_from() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let request = Request { shard_bytes: 1, ..Request::new(place.path("out")) };
+    let stopped = (ledger.clone(), request.clone());
+    let run = tokio::spawn(async move { write(&stopped.0, &stopped.1, &mut Stops(4)).await });
+    assert!(run.await.is_err());
+    assert!(place.path("out.partial/finished.jsonl").exists());
+    let other = Request { as_of: Some(TableVersion(1)), ..request };
+    let mut notices = Notices::default();
+    write(&ledger, &other, &mut notices).await.unwrap();
+    assert!(notices.0[0].starts_with("removed "), "{:?}", notices.0);
+    assert!(daybook_export::verify::bundle(&place.path("out"), &mut Silent).unwrap().is_whole());
+}
+
+async fn assert_round_trip(place: &Place, ledger: &Ledger) {
+    write(ledger, &Request { shard_bytes: 1 << 12, ..Request::new(place.path("bundle")) }, &mut Silent).await.unwrap();
+    restore(&place.path("bundle"), &place.address("new"), &mut Silent).await.unwrap();
+    let rebuilt = Ledger::open(&place.address("new")).await.unwrap();
+    let verdict = diff(ledger, &rebuilt, &mut Silent).await.unwrap();
+    assert_eq!(verdict.differences, []);
+    let trust = daybook_export::verify::Trust::default();
+    assert!(daybook_export::verify::ledger(&rebuilt, &trust, &mut Silent).await.unwrap().is_whole());
+}
+
+#[tokio::test]
+async fn a_bundle_becomes_the_ledger_it_was_made_from() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    assert_round_trip(&place, &ledger).await;
+
+    // A second run finds its own work, and no ledger is mixed with a bundle.
+    let again = restore(&place.path("bundle"), &place.address("new"), &mut Silent).await.unwrap();
+    assert_eq!(again.already, [Part::Usage, Part::Content, Part::Quarantine, Part::Corrections]);
+    let taken = restore(&place.path("bundle"), &place.address("ledger"), &mut Silent).await.unwrap_err();
+    assert_eq!(taken.code(), "EXPORT-009");
+}
+
+#[tokio::test]
+async fn every_difference_of_two_ledgers_is_named() {
+    let place = Place::new();
+    let one = ledger(&place.path("one")).await;
+    let two = ledger(&place.path("two")).await;
+    assert!(diff(&one, &two, &mut Silent).await.unwrap().is_whole());
+
+    append(&one, "batch-9", &[(said("same", "ann", "search", "2026-11-21T10:00:00Z"), None)]).await;
+    append(&two, "batch-9", &[(said("same", "ann", "chat", "2026-11-21T10:00:00Z"), None)]).await;
+    append(&two, "batch-10", &[(said("more", "ann", "chat", "2026-11-21T10:00:00Z"), None)]).await;
+    let verdict = diff(&one, &two, &mut Silent).await.unwrap();
+    let found: Vec<String> = verdict.differences.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 3, "{found:?}");
+    let changed = "team is \"search\" in the first, \"chat\" in the second";
+    assert!(
+        found.iter().any(|text| text.starts_with("usage 2026-11-21: entry ") && text.ends_with(changed)),
+        "{found:?}"
+    );
+    assert_eq!(found.iter().filter(|text| text.ends_with(": only in the second")).count(), 2, "{found:?}");
+    assert_eq!(diff(&two, &one, &mut Silent).await.unwrap().differences_count, 3);
+}
+
+/// A call with anything in it.
+fn any_call() -> impl Strategy<Value = (Entry<'static>, Option<Usd>)> {
+    let text = || prop_oneof![Just(String::new()), "\\PC{0,12}", Just("\u{0}\u{202e}\u{1f600}\r\n\",".to_owned())];
+    let body = prop_oneof![9 => text().boxed(), 1 => Just("x".repeat(300_000)).boxed()];
+    let parts = (
+        proptest::option::of(text()),
+        proptest::option::of(body),
+        proptest::option::of((0_i64..1 << 40, 0_i64..1 << 40)),
+        proptest::collection::vec((text(), text()), 0..3),
+        proptest::option::of(0_i128..10_i128.pow(20)),
+        proptest::collection::vec(any::<u8>(), 0..20),
+        0_u32..4,
+        any::<u64>(),
+    );
+    parts.prop_map(|(team, body, tokens, tags, cost, raw, day, id)| {
+        let (raw, id): (&'static [u8], &'static str) = (raw.leak(), id.to_string().leak());
+        let started_at = format!("2026-11-{:02}T23:59:59.999999Z", 18 + day);
+        let mut entry = call(id, "p", "m", "t", &started_at, (0, 0));
+        entry.raw = raw;
+        entry.team = team.map(Into::into);
+        entry.provider = None;
+        entry.request_model = None;
+        entry.body = body.map(|text| Body { output_messages: Some(text.into()), ..Body::default() });
+        (entry.tokens.input, entry.tokens.output) = tokens.unzip();
+        entry.tags = tags.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        entry.features.insert(Feature::ToolCalling);
+        (entry, cost.map(Usd::from_pico))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_ledger_comes_back_from_its_bundle(calls in proptest::collection::vec(any_call(), 0..12), message in any::<Vec<u8>>()) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let place = Place::new();
+            let ledger = Ledger::open_or_create(&place.address("ledger")).await.unwrap();
+            append(&ledger, "batch-1", &calls).await;
+            quarantine(&ledger, "batch-1", 1, &message).await;
+            assert_round_trip(&place, &ledger).await;
+        });
+    }
+}
+
+#[tokio::test]
+async fn no_hostile_bundle_is_read_into_a_ledger() {
+    type Harm = fn(&Path);
+    fn append_to(bundle: &Path, name: &str, text: &str) {
+        let whole = [fs::read(bundle.join(name)).unwrap(), text.as_bytes().to_vec()].concat();
+        fs::write(bundle.join(name), whole).unwrap();
+    }
+    let corpus: [(&str, Harm); 11] = [
+        ("a path out of the bundle", |bundle| {
+            append_to(bundle, "manifest-sha256.txt", &format!("{}  data/../../escaped\n", "a".repeat(64)));
+        }),
+        ("an absolute path", |bundle| {
+            append_to(bundle, "manifest-sha256.txt", &format!("{}  /etc/passwd\n", "a".repeat(64)));
+        }),
+        ("a link to a file", |bundle| {
+            fs::remove_file(bundle.join("data/usage/usage-00000.parquet")).unwrap();
+            std::os::unix::fs::symlink("/etc/passwd", bundle.join("data/usage/usage-00000.parquet")).unwrap();
+        }),
+        ("a link to a folder", |bundle| std::os::unix::fs::symlink("/", bundle.join("data/root")).unwrap()),
+        ("a loop of links", |bundle| std::os::unix::fs::symlink(".", bundle.join("data/again")).unwrap()),
+        ("an absurd count", |bundle| {
+            let text = fs::read_to_string(bundle.join("data/datapackage.json")).unwrap();
+            let absurd = text.replace("\"rowCount\": 5", "\"rowCount\": 18446744073709551615");
+            assert_ne!(text, absurd);
+            fs::write(bundle.join("data/datapackage.json"), absurd).unwrap();
+        }),
+        ("a number past every type", |bundle| {
+            fs::write(bundle.join("data/datapackage.json"), "{\"resources\":[{\"bytes\":1e999}]}").unwrap();
+        }),
+        ("JSON as deep as it goes", |bundle| fs::write(bundle.join("data/summary.json"), "[".repeat(4 << 20)).unwrap()),
+        ("one name in two spellings", |bundle| {
+            fs::write(bundle.join("data/caf\u{e9}"), "x").unwrap();
+            fs::write(bundle.join("data/cafe\u{301}"), "y").unwrap();
+        }),
+        ("a file listed twice", |bundle| {
+            let text = fs::read_to_string(bundle.join("manifest-sha512.txt")).unwrap();
+            append_to(bundle, "manifest-sha512.txt", text.lines().next().unwrap());
+        }),
+        ("folders without end", |bundle| {
+            fs::create_dir_all(bundle.join("data").join("a/".repeat(200))).unwrap();
+        }),
+    ];
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    for (number, (what, harm)) in corpus.into_iter().enumerate() {
+        let bundle = place.path(&number.to_string());
+        write(&ledger, &Request::new(&bundle), &mut Silent).await.unwrap();
+        harm(&bundle);
+        let error = restore(&bundle, &place.address("new"), &mut Silent).await.unwrap_err();
+        assert_eq!(error.code(), "EXPORT-007", "{what}: {error}");
+        assert!(!place.path("new").exists(), "{what}");
+    }
+    assert!(!place.path("escaped").exists());
+}
+
+#[tokio::test]
+async fn a_bundle_without_parquet_is_refused_with_a_reason() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let request = Request { formats: vec![daybook_export::Format::Csv], ..Request::new(place.path("out")) };
+    write(&ledger, &request, &mut Silent).await.unwrap();
+    let error = restore(&place.path("out"), &place.address("new"), &mut Silent).await.unwrap_err();
+    assert_eq!(error.code(), "EXPORT-008");
+    assert!(!place.path("new").exists());
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_written_is_named_and_left_as_it_was() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    fs::write(place.path("file"), "mine").unwrap();
+    let error = write(&ledger, &Request::new(place.path("file/out")), &mut Silent).await.unwrap_err();
+    assert_eq!(error.code(), "EXPORT-005", "{error}");
+    assert_eq!(fs::read(place.path("file")).unwrap(), b"mine");
+}
