@@ -10,11 +10,12 @@ use daybook_ledger::schema::USAGE;
 
 use crate::{Error, Session};
 
-/// The workload of a row of `usage`, as the view `calls` has it.
+/// The workload of a row of `usage`, as the view `calls` has it. Without `coalesce`, which runs only after an optimizer.
 const WORKLOAD: &str = "workload(team, project, api_key_alias, workload_hint, environment, operation, provider, \
-                        coalesce(response_model, request_model), tags)";
+                        CASE WHEN response_model IS NULL THEN request_model ELSE response_model END, tags)";
 /// Its contract, likewise.
-const CONTRACT: &str = "contract(provider, coalesce(response_model, request_model), event_date)";
+const CONTRACT: &str =
+    "contract(provider, CASE WHEN response_model IS NULL THEN request_model ELSE response_model END, event_date)";
 
 /// Tells rows of `usage` that belong to one workload or contract.
 #[derive(Clone, Debug)]
