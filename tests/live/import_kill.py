@@ -105,17 +105,17 @@ class Run:
                                         env=os.environ | {"DAYBOOK_FLUSH_BYTES_MAX": str(args.flush_bytes)})
 
     def kill_after(self, ledger, commits):
-        """SIGKILL as soon as `commits` more commits are there, plus a moment; False if the run ended before."""
+        """SIGKILL as soon as `commits` more commits are there, plus a moment, unless the run ended before."""
         log = ledger / "usage" / "_delta_log"
         count = lambda: len(list(log.glob("*.json")))
         until = count() + commits
         while count() < until:
-            if self.process.poll() is not None:
-                return False
+            # Looked at and left: `wait` asks for what it used.
+            if os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                return
             time.sleep(0.005)
         time.sleep(random.random() * 0.3)
-        self.process.send_signal(signal.SIGKILL)
-        return True
+        os.kill(self.process.pid, signal.SIGKILL)
 
     def wait(self):
         """Exit code, peak memory in bytes, and what was printed."""
@@ -150,7 +150,7 @@ def main():
     parser.add_argument("--size", type=bytes_of, default=bytes_of("200M"))
     parser.add_argument("--binary", default=os.environ.get("DAYBOOK_BIN", "target/release/daybook"), type=os.path.abspath)
     parser.add_argument("--kills", type=int, default=2)
-    parser.add_argument("--flush-bytes", type=int, default=128 << 20)
+    parser.add_argument("--flush-bytes", type=int, default=16 << 20)
     parser.add_argument("--memory-max", type=bytes_of, default=1 << 30)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     args = parser.parse_args()
@@ -167,8 +167,10 @@ def main():
         peaks, killed = [], 0
         for _ in range(args.kills):
             run = Run(args, ledger, ["files"], scratch)
-            killed += run.kill_after(ledger, 1 + rng.randrange(2))
-            peaks.append(run.wait()[1])
+            run.kill_after(ledger, 1 + rng.randrange(2))
+            code, peak, _ = run.wait()
+            killed += code == -signal.SIGKILL
+            peaks.append(peak)
         began = time.monotonic()
         code, peak, said = Run(args, ledger, ["files"], scratch).wait()
         seconds = time.monotonic() - began
