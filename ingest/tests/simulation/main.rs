@@ -31,7 +31,7 @@ use crate::check::check;
 use crate::world::{Base, World};
 
 /// What a run of all tests has time for.
-const SCHEDULES: u64 = 6;
+const SCHEDULES: u64 = 24;
 
 /// With the feature `canary` a worker takes a fenced batch for written: a schedule has to find that.
 #[test]
