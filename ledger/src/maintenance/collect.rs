@@ -110,9 +110,18 @@ async fn earlier_of_clocks(table: &Table, run: &Run<'_>) -> Result<Instant, Erro
     }
     let failed = |source| Error::store(table.url().to_string(), "ask the store for the time", source);
     let probe = Path::from(format!("{PROBE}{}", run.id));
-    table.store().put(&probe, PutPayload::new()).await.map_err(failed)?;
-    let stored = table.store().head(&probe).await.map_err(failed)?;
-    table.store().delete(&probe).await.map_err(failed)?;
+    let stored = loop {
+        table.store().put(&probe, PutPayload::new()).await.map_err(failed)?;
+        match table.store().head(&probe).await {
+            // A run whose clock is ahead took it for one that was left behind.
+            Err(object_store::Error::NotFound { .. }) => {}
+            found => break found.map_err(failed)?,
+        }
+    };
+    match table.store().delete(&probe).await {
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+        Err(source) => return Err(failed(source)),
+    }
     Ok(now.min(Instant::from_micros(stored.last_modified.timestamp_micros())))
 }
 
