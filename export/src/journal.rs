@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,6 +35,7 @@ pub(crate) struct Journal(Option<Arc<Open>>);
 
 #[derive(Debug)]
 struct Open {
+    path: PathBuf,
     file: Mutex<File>,
     has_finished: AtomicBool,
 }
@@ -45,7 +46,8 @@ impl Journal {
         let path = root.join(JOURNAL);
         let mut file = File::create(&path).map_err(Error::folder(&path, "create"))?;
         writeln!(file, "{identity}").map_err(Error::folder(&path, "write"))?;
-        let journal = Self(Some(Arc::new(Open { file: Mutex::new(file), has_finished: AtomicBool::new(false) })));
+        let open = Open { path, file: Mutex::new(file), has_finished: AtomicBool::new(false) };
+        let journal = Self(Some(Arc::new(open)));
         for ((part, format), shards) in finished {
             shards.iter().try_for_each(|shard| journal.note(*part, *format, shard))?;
         }
@@ -63,7 +65,7 @@ impl Journal {
         let mut file = open.file.lock().unwrap_or_else(PoisonError::into_inner);
         let written = writeln!(file, "{line}").and_then(|()| file.sync_data());
         open.has_finished.store(true, Ordering::Relaxed);
-        written.map_err(Error::folder(Path::new(JOURNAL), "write"))
+        written.map_err(Error::folder(&open.path, "write"))
     }
 
     /// Whether there is something to go on from.

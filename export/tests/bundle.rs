@@ -1,7 +1,8 @@
 //! What a bundle promises: whole, the same bytes every time, checkable, and nothing tampered with goes unnamed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::large_futures, reason = "test code")]
 
-use std::collections::BTreeMap;
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,8 @@ use daybook_ledger::testing::{append, call, correct, quarantine};
 use daybook_ledger::{Body, Entry, Feature, Instant, Ledger, Report as _, TableVersion, Usd};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use common::files;
 
 fn usd(text: &str) -> Option<Usd> {
     Some(Usd::parse(text).unwrap())
@@ -84,24 +87,6 @@ fn verify(path: &Path) -> Verdict {
 
 fn differences(path: &Path) -> Vec<String> {
     verify(path).differences.iter().map(ToString::to_string).collect()
-}
-
-/// Every file below `path` with its bytes.
-fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![path.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            match entry.file_type().unwrap().is_dir() {
-                true => folders.push(entry.path()),
-                false => {
-                    let name = entry.path().strip_prefix(path).unwrap().to_str().unwrap().to_owned();
-                    found.insert(name, fs::read(entry.path()).unwrap());
-                }
-            }
-        }
-    }
-    found
 }
 
 fn copy(from: &Path, to: &Path) {

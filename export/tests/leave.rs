@@ -2,6 +2,8 @@
 //! ledger it was made from, and none that was made to harm is read.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::large_futures, reason = "test code")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use daybook_ledger::testing::{append, call, correct, quarantine};
 use daybook_ledger::{Body, Entry, Feature, Ledger, Report as _, TableVersion, Usd};
 use proptest::prelude::*;
 use tempfile::TempDir;
+
+use common::files;
 
 fn said<'a>(id: &'a str, person: &'a str, team: &'a str, at: &str) -> Entry<'a> {
     let mut entry = call(id, "anthropic", "model-l", team, at, (100, 10));
@@ -58,23 +62,6 @@ impl Place {
     fn address(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
-}
-
-fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![path.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            match entry.file_type().unwrap().is_dir() {
-                true => folders.push(entry.path()),
-                false => {
-                    let name = entry.path().strip_prefix(path).unwrap().to_str().unwrap().to_owned();
-                    found.insert(name, fs::read(entry.path()).unwrap());
-                }
-            }
-        }
-    }
-    found
 }
 
 fn holds(bytes: &[u8], text: &str) -> bool {

@@ -23,6 +23,7 @@ use daybook_ledger::{
 };
 use futures::TryStreamExt as _;
 use object_store::memory::InMemory;
+use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -44,6 +45,22 @@ const FAULTS: [Fault; 7] = [
     Fault::Die,
     Fault::DieAfter,
 ];
+
+#[tokio::test]
+async fn a_question_for_the_time_that_another_run_collected_is_asked_again() {
+    let (base, _) = in_memory().await;
+    let store = FaultyStore::over(Arc::clone(&base) as Arc<dyn ObjectStore>);
+    let ledger = Ledger::create_at(store.root()).await.unwrap();
+    append(&ledger, 0..12).await;
+    let (clock, question) = (clock(), Path::from("ledger/usage/_time-a"));
+    let run = Run::new("a", &clock, false);
+    let mut running = Box::pin(maintain(&ledger, &["usage"], &AT_ONCE, &run));
+    while base.head(&question).await.is_err() {
+        assert!(store.advance(&mut running, 1).await.is_none(), "it never asks");
+    }
+    base.delete(&question).await.unwrap();
+    store.advance(&mut running, u64::MAX).await.unwrap().unwrap();
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn compaction_keeps_every_row_and_position() {
@@ -258,7 +275,7 @@ async fn a_damaged_file_is_not_compacted() {
     append(&ledger, 0..4).await;
     let table = ledger.usage();
     let file = table.load(None).await.unwrap().files().remove(0);
-    let path = object_store::path::Path::from(file.path.as_str());
+    let path = Path::from(file.path.as_str());
     let mut bytes = table.store().get(&path).await.unwrap().bytes().await.unwrap().to_vec();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -14,8 +14,9 @@ use crate::report::Failure;
 pub(super) struct ReplayArgs {
     /// Writes prompts of this workload to a file instead of a bundle, in neutral words, to run on another provider
     /// (docs/evidence.md).
-    #[arg(long, value_name = "WORKLOAD", conflicts_with_all = ["from", "to", "as_of", "formats", "shard_bytes", "dry_run", "contract", "provider", "workload",
-                                "team", "subject"])]
+    #[arg(long, value_name = "WORKLOAD", conflicts_with_all = [
+        "from", "to", "as_of", "formats", "shard_bytes", "dry_run", "contract", "provider", "workload", "team", "subject",
+    ])]
     pub(super) replay_set: Option<String>,
     /// The most prompts of a replay set
     #[arg(long, value_name = "N", default_value_t = 200, requires = "replay_set",

@@ -110,11 +110,12 @@ async fn earlier_of_clocks(table: &Table, run: &Run<'_>) -> Result<Instant, Erro
     }
     let failed = |source| Error::store(table.url().to_string(), "ask the store for the time", source);
     let probe = Path::from(format!("{PROBE}{}", run.id));
+    let mut attempts = 0..ATTEMPTS_MAX;
     let stored = loop {
         table.store().put(&probe, PutPayload::new()).await.map_err(failed)?;
         match table.store().head(&probe).await {
             // A run whose clock is ahead took it for one that was left behind.
-            Err(object_store::Error::NotFound { .. }) => {}
+            Err(object_store::Error::NotFound { .. }) if attempts.next().is_some() => {}
             found => break found.map_err(failed)?,
         }
     };

@@ -1,7 +1,6 @@
 //! The ledger as a bill.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use daybook_ledger::price::{Book, Sheet};
 use daybook_ledger::testing::{append, append_priced, call, correct_priced};
@@ -275,8 +274,16 @@ async fn a_correction_after_the_end_of_its_month_leaves_that_month_as_it_was() {
     assert_eq!(shown, expected);
 }
 
+/// A registry that has these contracts and nothing else.
+fn registry(contracts: &str) -> RegistryChoice {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("contracts.toml"), contracts).unwrap();
+    RegistryChoice::Given(Registry::read_folder(folder.path()).unwrap().into())
+}
+
 fn contracts() -> RegistryChoice {
-    let text = r#"
+    registry(
+        r#"
         [[contract]]
         name = "openai-2026"
         vendor = "OpenAI"
@@ -295,10 +302,8 @@ fn contracts() -> RegistryChoice {
         starts_on = 2026-11-01
         ends_on = 2026-11-19
         shortfall = "billed"
-    "#;
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("contracts.toml"), text).unwrap();
-    RegistryChoice::Given(Registry::read_folder(Path::new(folder.path())).unwrap().into())
+    "#,
+    )
 }
 
 #[tokio::test]
@@ -340,7 +345,8 @@ async fn a_commitment_is_drawn_down_and_its_rest_is_unused() {
 }
 
 fn capacity() -> RegistryChoice {
-    let text = r#"
+    registry(
+        r#"
         [[contract]]
         name = "openai-2026"
         vendor = "OpenAI"
@@ -353,10 +359,8 @@ fn capacity() -> RegistryChoice {
         usd_per_unit_hour = 1.25
         starts_on = 2026-11-18
         ends_on = 2026-12-31
-    "#;
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("contracts.toml"), text).unwrap();
-    RegistryChoice::Given(Registry::read_folder(Path::new(folder.path())).unwrap().into())
+    "#,
+    )
 }
 
 #[tokio::test]
