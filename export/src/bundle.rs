@@ -6,18 +6,20 @@
 //! 3. what describes them, then the tag files, the manifests last: the same leftover;
 //! 4. everything synced, then renamed to `<out>`: the whole bundle.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use daybook_ledger::{Date, Instant, Ledger, TableVersion};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::describe::{self, Description};
 use crate::folder::{BAGIT, DigestWriter, PartialFolder, Written, refuse_if_taken};
 use crate::format::{Lane, Shard, Target};
 use crate::journal::{Finished, Journal};
 use crate::manifest::{self, Algorithm};
+use crate::pace::Pace;
 use crate::scope::Providers;
 use crate::select::{DayEntries, Window};
 use crate::source::{Plan, Rows, Step};
@@ -41,6 +43,8 @@ pub struct Request {
     pub formats: Vec<Format>,
     /// A data file that has reached this many bytes is followed by the next.
     pub shard_bytes: u64,
+    /// At most so many bytes a second are read from the ledger, and as many written to the bundle.
+    pub rate_limit: Option<NonZeroU64>,
 }
 
 impl Request {
@@ -58,6 +62,7 @@ impl Request {
             as_of: None,
             formats,
             shard_bytes: Self::SHARD_BYTES,
+            rate_limit: None,
         }
     }
 
@@ -85,6 +90,8 @@ pub struct Summary {
     pub rows: Vec<(Part, u64)>,
     /// Versions read, by table.
     pub versions: Vec<(Part, TableVersion)>,
+    /// SHA-256 of `tagmanifest-sha256.txt`, hexadecimal: it stands for every byte of the bundle.
+    pub sha256: String,
 }
 
 /// A file of a bundle.
@@ -115,8 +122,7 @@ impl Summary {
 /// ledger's: `DamagedFile` for a source file that is not what its commit says.
 pub async fn write(ledger: &Ledger, request: &Request, progress: &mut dyn Progress) -> Result<Summary, Error> {
     let order = Order::load(ledger, request).await?;
-    let (folder, finished) = PartialFolder::claim(&request.out, &order.identity(), progress)?;
-    order.run(ledger, Some(folder), finished, progress).await
+    order.write(ledger, progress).await
 }
 
 /// Goes the whole way of [`write()`] without writing anything: what the bundle would hold, file by file, to the byte.
@@ -131,26 +137,36 @@ pub async fn preview(ledger: &Ledger, request: &Request, progress: &mut dyn Prog
 
 /// A request with everything that settles its bytes.
 #[derive(Debug)]
-struct Order {
-    request: Request,
+pub(crate) struct Order {
+    pub(crate) request: Request,
     formats: Vec<Format>,
     window: Window,
-    plan: Plan,
+    pub(crate) plan: Plan,
 }
 
 impl Order {
-    async fn load(ledger: &Ledger, request: &Request) -> Result<Self, Error> {
+    pub(crate) async fn load(ledger: &Ledger, request: &Request) -> Result<Self, Error> {
         let formats = request.checked_formats()?;
         let window = Window { from: request.from, to: request.to };
         let plan = Plan::load(ledger, request.as_of, &window, &request.scope).await?;
         Ok(Self { request: request.clone(), formats, window, plan })
     }
 
+    pub(crate) async fn write(self, ledger: &Ledger, progress: &mut dyn Progress) -> Result<Summary, Error> {
+        let (folder, finished) = PartialFolder::claim(&self.request.out, &self.identity(), progress)?;
+        self.run(ledger, Some(folder), finished, progress).await
+    }
+
     /// One line that is the same for runs that give the same bytes.
     fn identity(&self) -> String {
-        let mut identity = describe::summary(&self.plan, self.window, &self.request.scope, &self.formats);
+        let mut identity = self.summary();
         identity.insert("shard_bytes".into(), self.request.shard_bytes.into());
-        serde_json::Value::from(identity).to_string()
+        Value::from(identity).to_string()
+    }
+
+    /// `summary.json` without what only reading tells.
+    pub(crate) fn summary(&self) -> Map<String, Value> {
+        describe::summary(&self.plan, self.window, &self.request.scope, &self.formats)
     }
 
     async fn run(
@@ -162,7 +178,8 @@ impl Order {
     ) -> Result<Summary, Error> {
         progress.start(self.plan.bytes());
         let copy = Copy::start(folder.as_ref(), &self, finished)?;
-        let copy = copy_rows(ledger, copy, &self.plan.steps, progress).await?;
+        let pace = Pace::new(self.request.rate_limit);
+        let copy = copy_rows(ledger, copy, &self.plan.steps, &pace, progress).await?;
         let finish = move || finish(folder, &self, copy);
         tokio::task::spawn_blocking(finish).await.map_err(Error::panicked)?
     }
@@ -173,9 +190,13 @@ async fn copy_rows(
     ledger: &Ledger,
     mut copy: Copy,
     steps: &[Step],
+    pace: &Pace,
     progress: &mut dyn Progress,
 ) -> Result<Copy, Error> {
-    let load = async |step: &Step| step.part.table(ledger).load_whole(&step.file).await;
+    let load = async |step: &Step| {
+        pace.wait(step.file.size).await;
+        step.part.table(ledger).load_whole(&step.file).await
+    };
     let mut ahead = match steps.first() {
         Some(step) => Some((step, load(step).await?)),
         None => None,
@@ -221,6 +242,7 @@ struct PartCopy {
 impl Copy {
     fn start(folder: Option<&PartialFolder>, order: &Order, mut finished: Finished) -> Result<Self, Error> {
         let mut tables = Vec::new();
+        let pace = Pace::new(order.request.rate_limit);
         for part in Part::ALL {
             if let Some(folder) = folder {
                 folder.make_dir(&format!("data/{}", part.name()))?;
@@ -233,6 +255,7 @@ impl Copy {
                     shard_bytes: order.request.shard_bytes,
                     finished: finished.remove(&(part, *format)).unwrap_or_default(),
                     journal: folder.map_or_else(Journal::default, |folder| folder.journal().clone()),
+                    pace: pace.clone(),
                 };
                 (*format, Lane::start(target))
             };
@@ -316,7 +339,7 @@ fn finish(folder: Option<PartialFolder>, order: &Order, mut copy: Copy) -> Resul
         }
     }
     let rows: Vec<_> = copy.tables.iter().map(|table| (table.part, table.totals.rows())).collect();
-    let mut summary = describe::summary(plan, *window, &request.scope, formats);
+    let mut summary = order.summary();
     for table in &copy.tables {
         let mut totals = table.totals.to_json();
         if table.part == Part::Content
@@ -338,12 +361,15 @@ fn finish(folder: Option<PartialFolder>, order: &Order, mut copy: Copy) -> Resul
     }
     let tags = seal(root, &description.bag_info(&payload), &payload)?;
     folder.map_or(Ok(()), PartialFolder::publish)?;
+    let sha256 = tags.iter().find(|tag| tag.path == Algorithm::Sha256.tag_manifest());
+    let sha256 = sha256.map(|tag| tag.sha256.clone()).unwrap_or_default();
     payload.extend(tags);
     Ok(Summary {
         out: request.out.clone(),
         files: payload.into_iter().map(|file| listed(file, &shards)).collect(),
         rows,
         versions: plan.pins.iter().map(|pin| (pin.part, pin.version)).collect(),
+        sha256,
     })
 }
 

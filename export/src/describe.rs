@@ -53,10 +53,14 @@ pub(crate) fn summary(plan: &Plan, window: Window, scope: &Scope, formats: &[For
         "categories": categories(scope),
         "formats": formats.iter().map(|format| format.as_str()).collect::<Vec<_>>(),
     });
-    match fields {
+    let mut fields = match fields {
         Value::Object(fields) => fields,
         _ => Map::new(),
+    };
+    if let Some(sample) = &plan.sample {
+        fields.insert("rehearsal".into(), json!({"percent": sample.percent, "at": sample.at.to_string()}));
     }
+    fields
 }
 
 /// What there is to port, and what of it is in the bundle (Regulation (EU) 2023/2854, article 25).

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 use crate::describe::BAGIT_TEXT;
 use crate::journal::{self, Finished, JOURNAL, Journal};
+use crate::pace::Pace;
 use crate::{Error, Progress};
 
 /// The first file written: what marks a leftover as ours.
@@ -218,6 +219,7 @@ pub(crate) struct DigestWriter {
     chunk: Vec<u8>,
     chunks: Option<SyncSender<Vec<u8>>>,
     thread: Option<JoinHandle<io::Result<Written>>>,
+    pace: Pace,
 }
 
 impl DigestWriter {
@@ -241,7 +243,18 @@ impl DigestWriter {
             }
             Ok(digests.finish(name))
         });
-        Ok(Self { path, chunk: Vec::with_capacity(CHUNK_BYTES), chunks: Some(chunks), thread: Some(thread) })
+        Ok(Self {
+            path,
+            chunk: Vec::with_capacity(CHUNK_BYTES),
+            chunks: Some(chunks),
+            thread: Some(thread),
+            pace: Pace::default(),
+        })
+    }
+
+    /// The same, written no faster than `pace`.
+    pub(crate) fn paced(self, pace: &Pace) -> Self {
+        Self { pace: pace.clone(), ..self }
     }
 
     /// Writes `bytes` as the whole file `name`.
@@ -253,6 +266,7 @@ impl DigestWriter {
     }
 
     fn hand_over(&mut self) -> io::Result<()> {
+        self.pace.block(self.chunk.len() as u64);
         let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK_BYTES));
         match self.chunks.as_ref().map(|chunks| chunks.send(chunk)) {
             Some(Ok(())) => Ok(()),

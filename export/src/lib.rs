@@ -10,6 +10,8 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `bundle` | the request, the order of effects |
+//! | `delivered` | a bundle that stands already |
+//! | `rehearse`, `pace` | a part of an export, to know how long the whole takes; how fast bytes may move |
 //! | `part`, `source` | the tables; which versions and files are read, and in what order |
 //! | `scope`, `select` | which rows of them |
 //! | `format` | rows as JSONL, CSV and Parquet |
@@ -21,6 +23,7 @@
 #![deny(clippy::float_arithmetic)]
 
 mod bundle;
+mod delivered;
 mod describe;
 mod diff;
 mod error;
@@ -28,8 +31,10 @@ mod folder;
 mod format;
 mod journal;
 mod manifest;
+mod pace;
 mod part;
 mod progress;
+mod rehearse;
 mod restore;
 mod scope;
 mod select;
@@ -38,10 +43,12 @@ mod totals;
 pub mod verify;
 
 pub use bundle::{File, Request, Summary, preview, write};
+pub use delivered::{Delivered, delivered};
 pub use diff::diff;
 pub use error::Error;
 pub use format::Format;
 pub use part::Part;
 pub use progress::{Progress, Silent};
+pub use rehearse::{Prediction, Rehearsal, rehearse};
 pub use restore::{Restored, restore};
 pub use scope::{Axis, Condition, Scope};

@@ -1,5 +1,6 @@
 //! What is read: pinned versions of the tables, their data files in order, each checked against its commit.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch};
@@ -7,7 +8,7 @@ use arrow::datatypes::Field;
 use bytes::Bytes;
 use daybook_ledger::file;
 use daybook_ledger::schema::PARTITION;
-use daybook_ledger::{DataFile, Error as LedgerError, Instant, Ledger, Snapshot, Table, TableVersion};
+use daybook_ledger::{DataFile, Date, Error as LedgerError, Instant, Ledger, Snapshot, Table, TableVersion};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
@@ -47,6 +48,24 @@ pub(crate) struct Plan {
     /// One per [`Part`] the ledger has.
     pub(crate) pins: Vec<Pin>,
     pub(crate) steps: Vec<Step>,
+    /// Set if not all of it is read.
+    pub(crate) sample: Option<Sample>,
+}
+
+/// What makes a plan a rehearsal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    /// Of the bytes to read.
+    pub(crate) percent: u8,
+    /// When it was asked for: no two rehearsals are one, so none goes on from what another left.
+    pub(crate) at: Instant,
+}
+
+/// What data files hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Holding {
+    pub(crate) bytes: u64,
+    pub(crate) rows: u64,
 }
 
 impl Plan {
@@ -94,12 +113,47 @@ impl Plan {
             (step.part.is_timeless(), step.file.date, !step.is_look_ahead, step.part, step.file.path.clone())
         };
         steps.sort_by_cached_key(order);
-        Ok(Self { ledger_id: table_id(ledger.usage()).await?, pins, steps })
+        Ok(Self { ledger_id: table_id(ledger.usage()).await?, pins, steps, sample: None })
     }
 
     /// Bytes of all files to read.
     pub(crate) fn bytes(&self) -> u64 {
         self.steps.iter().map(|step| step.file.size).sum()
+    }
+
+    /// Days with files to read.
+    pub(crate) fn days(&self) -> BTreeSet<Date> {
+        self.steps.iter().filter(|step| !step.part.is_timeless()).map(|step| step.file.date).collect()
+    }
+
+    /// What there is of each table.
+    pub(crate) fn holdings(&self) -> BTreeMap<Part, Holding> {
+        let mut holdings = BTreeMap::new();
+        for step in self.steps.iter().filter(|step| !step.is_look_ahead) {
+            let holding: &mut Holding = holdings.entry(step.part).or_default();
+            holding.bytes += step.file.size;
+            holding.rows += step.file.rows;
+        }
+        holdings
+    }
+
+    /// The same plan with as many days, spread evenly, as hold the part of the bytes `sample` asks for, at least one.
+    ///
+    /// Days stay whole, because bodies follow the entries of their day; what is in force on every day stays too.
+    pub(crate) fn sampled(mut self, sample: Sample) -> Self {
+        let mut bytes_by_day: BTreeMap<Date, u64> = BTreeMap::new();
+        for step in self.steps.iter().filter(|step| !step.part.is_timeless()) {
+            *bytes_by_day.entry(step.file.date).or_default() += step.file.size;
+        }
+        let (mut passed, mut taken) = (0_u128, 0_u128);
+        bytes_by_day.retain(|_, bytes| {
+            passed += u128::from(*bytes);
+            let is_behind = taken * 100 < passed * u128::from(sample.percent);
+            taken += if is_behind { u128::from(*bytes) } else { 0 };
+            is_behind
+        });
+        self.steps.retain(|step| step.part.is_timeless() || bytes_by_day.contains_key(&step.file.date));
+        Self { sample: Some(sample), ..self }
     }
 }
 

@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use daybook_export::{Axis, Part, Progress, Request, Scope, Silent, diff, preview, restore, write};
+use daybook_export::{
+    Axis, Delivered, Part, Progress, Request, Scope, Silent, delivered, diff, preview, rehearse, restore, write,
+};
 use daybook_ledger::testing::{append, call, correct, quarantine};
-use daybook_ledger::{Body, Entry, Feature, Ledger, Report as _, TableVersion, Usd};
+use daybook_ledger::{Body, Entry, Feature, Instant, Ledger, Report as _, TableVersion, Usd};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -193,6 +195,77 @@ async fn what_another_request_left_is_not_gone_on_from() {
     write(&ledger, &other, &mut notices).await.unwrap();
     assert!(notices.0[0].starts_with("removed "), "{:?}", notices.0);
     assert!(daybook_export::verify::bundle(&place.path("out"), &mut Silent).unwrap().is_whole());
+}
+
+#[tokio::test]
+async fn a_rehearsal_of_all_predicts_the_export_and_leaves_nothing() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let request = Request { shard_bytes: 1, ..Request::new(place.path("out")) };
+    let at = Instant::parse("2026-11-21T00:00:00Z").unwrap();
+    let whole = rehearse(&ledger, &request, 100, at, &mut Silent).await.unwrap();
+    assert_eq!((whole.days.0, whole.read_bytes.0), (whole.days.1, whole.read_bytes.1));
+    let part = rehearse(&ledger, &request, 1, at, &mut Silent).await.unwrap();
+    assert_eq!((part.days.0, whole.days.1), (1, 2), "whole days only");
+    assert!(part.rows() < whole.rows() && part.predicted.time >= part.took);
+    assert_eq!(fs::read_dir(place.path("")).unwrap().count(), 1, "only the ledger");
+
+    let written = write(&ledger, &request, &mut Silent).await.unwrap();
+    assert_eq!(whole.predicted.rows, Delivered::from(&written).rows);
+    assert_eq!(part.predicted.rows, whole.predicted.rows, "a commit says how many rows its files have");
+    assert!(whole.predicted.bytes.abs_diff(written.bytes()) < 1_000, "only what tells of the rehearsal is more");
+}
+
+#[tokio::test]
+async fn what_a_killed_rehearsal_left_is_removed_and_nothing_else_is() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let request = Request { shard_bytes: 1, ..Request::new(place.path("out")) };
+    let at = Instant::parse("2026-11-21T00:00:00Z").unwrap();
+    let stopped = (ledger.clone(), request.clone());
+    let run = tokio::spawn(async move { rehearse(&stopped.0, &stopped.1, 100, at, &mut Stops(4)).await });
+    assert!(run.await.is_err());
+    assert!(place.path("out.rehearsal.partial").exists());
+    let later = Instant::parse("2026-11-22T00:00:00Z").unwrap();
+    let again = rehearse(&ledger, &request, 100, later, &mut Silent).await.unwrap();
+    assert!(again.rows() > 0);
+
+    write(&ledger, &Request::new(place.path("out.rehearsal")), &mut Silent).await.unwrap();
+    let refused = rehearse(&ledger, &request, 100, later, &mut Silent).await.unwrap_err();
+    assert_eq!(refused.code(), "EXPORT-001", "a bundle of that name that is no rehearsal");
+}
+
+#[tokio::test]
+async fn an_export_is_no_faster_than_its_limit() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let free = write(&ledger, &Request::new(place.path("free")), &mut Silent).await.unwrap();
+    let rows_bytes: u64 = free.files.iter().filter(|file| file.rows.is_some()).map(|file| file.bytes).sum();
+    let rate_limit = std::num::NonZeroU64::new(rows_bytes * 2);
+    let began = std::time::Instant::now();
+    write(&ledger, &Request { rate_limit, ..Request::new(place.path("slow")) }, &mut Silent).await.unwrap();
+    // Half a second, but for what each lot is rounded down by.
+    assert!(began.elapsed().as_millis() >= 499, "{:?}", began.elapsed());
+    assert_eq!(files(&place.path("free")), files(&place.path("slow")));
+}
+
+#[tokio::test]
+async fn a_bundle_that_stands_is_known_by_ledger_scope_and_window() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let request = Request::new(place.path("out"));
+    assert_eq!(delivered(&ledger, &request, &mut Silent).await.unwrap(), None, "nothing there");
+    let written = write(&ledger, &request, &mut Silent).await.unwrap();
+    let found = delivered(&ledger, &request, &mut Silent).await.unwrap();
+    assert_eq!(found, Some(Delivered::from(&written)));
+
+    let scope = Scope::default().only(Axis::Subject, "ann");
+    let other = Request { scope, ..request.clone() };
+    assert_eq!(delivered(&ledger, &other, &mut Silent).await.unwrap(), None, "of another scope");
+    let stranger = Ledger::open_or_create(&place.address("other")).await.unwrap();
+    assert_eq!(delivered(&stranger, &request, &mut Silent).await.unwrap(), None, "of another ledger");
+    fs::write(place.path("out/data/README.md"), "changed").unwrap();
+    assert_eq!(delivered(&ledger, &request, &mut Silent).await.unwrap_err().code(), "EXPORT-007");
 }
 
 async fn assert_round_trip(place: &Place, ledger: &Ledger) {

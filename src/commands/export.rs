@@ -1,6 +1,7 @@
 //! `daybook export`: write a bundle.
 
 use std::io::{IsTerminal as _, Write};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant as Moment};
@@ -10,6 +11,8 @@ use daybook_export::{Format, Progress, Request, Silent, Summary};
 use daybook_ledger::{Date, Instant, Ledger, TableVersion};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::clause::{self, ClauseArgs};
+use super::rehearse::{self, RehearseArgs};
 use super::replay::{self, ReplayArgs};
 use super::scope::ScopeArgs;
 use crate::config::Layers;
@@ -48,7 +51,14 @@ pub(crate) struct ExportArgs {
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
+    rehearse: RehearseArgs,
+    #[command(flatten)]
+    clause: ClauseArgs,
+    #[command(flatten)]
     replay: ReplayArgs,
+    /// At most this many bytes a second are read from the ledger, and as many written [default: no limit].
+    #[arg(long, value_name = "BYTES_PER_S")]
+    rate_limit: Option<NonZeroU64>,
 }
 
 /// RFC 3339, or a UTC day, which is its first instant.
@@ -68,14 +78,17 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
         return replay::run(&ledger, workload, &args.replay, &args.out).await;
     }
     let as_of = args.as_of.map(TableVersion);
+    let clock = args.clause.load(&ledger).await?;
+    let scope = args.clause.clause.as_deref().map_or_else(|| args.scope.clone(), ScopeArgs::of_contract);
     let request = Request {
         out: args.out.clone(),
         from: args.from,
         to: args.to,
-        scope: args.scope.load(&ledger, as_of).await?,
+        scope: scope.load(&ledger, as_of).await?,
         as_of,
         formats: args.formats.clone(),
         shard_bytes: args.shard_bytes,
+        rate_limit: args.rate_limit,
     };
     if args.dry_run {
         let began = Moment::now();
@@ -83,7 +96,17 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
         print_preview(&summary, began.elapsed(), &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let summary = daybook_export::write(&ledger, &request, progress("export", quiet).as_mut()).await?;
+    if args.rehearse.rehearse {
+        rehearse::run(&ledger, &request, &args.rehearse, &scope, clock.as_ref(), quiet).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let summary = match &clock {
+        Some(clock) => match clause::deliver(&ledger, &request, clock, quiet).await? {
+            Some(summary) => summary,
+            None => return Ok(ExitCode::SUCCESS),
+        },
+        None => daybook_export::write(&ledger, &request, progress("export", quiet).as_mut()).await?,
+    };
     print(&args, &summary, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! One file per command: take the arguments, call the crates, render.
 
+mod clause;
 pub(crate) mod config;
 pub(crate) mod decode;
 pub(crate) mod demo;
@@ -20,6 +21,7 @@ pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod receive;
 pub(crate) mod registry;
+mod rehearse;
 mod replay;
 pub(crate) mod report;
 pub(crate) mod reprice;

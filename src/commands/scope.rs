@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use daybook_export::{Axis, Condition, Scope};
-use daybook_ledger::{Ledger, TableVersion};
+use daybook_ledger::{Date, Evidence, EvidenceKind, Ledger, TableVersion};
 use daybook_queries::{AsOf, Membership, Session, SessionOptions};
 
 use crate::report::Failure;
 
 /// Flags that leave out what belongs to others; every one given must hold.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct ScopeArgs {
     /// Only calls that this contract of the registry covers.
     #[arg(long, value_name = "NAME")]
@@ -30,6 +30,20 @@ pub(super) struct ScopeArgs {
 }
 
 impl ScopeArgs {
+    /// Only calls that `contract` covers.
+    pub(super) fn of_contract(contract: &str) -> Self {
+        Self { contract: Some(contract.into()), ..Self::default() }
+    }
+
+    /// What evidence about this scope names; `None` if it has no word for it. Its kind and day are not set.
+    pub(super) fn of_evidence(&self) -> Option<Evidence> {
+        let Self { contract, provider, workload, team, subject } = self.clone();
+        let terms = [&contract, &provider, &workload].into_iter().flatten().count();
+        let is_told = terms <= 1 && team.is_none() && subject.is_none();
+        let day = Date::from_days(0);
+        is_told.then(|| Evidence { contract, provider, workload, ..Evidence::new(EvidenceKind::Export, day) })
+    }
+
     /// The scope the flags name. The registry is that of the exported version.
     pub(super) async fn load(&self, ledger: &Ledger, as_of: Option<TableVersion>) -> Result<Scope, Failure> {
         let mut scope = Scope::default();

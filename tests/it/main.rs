@@ -8,6 +8,7 @@ mod docs;
 mod evidence;
 mod facts;
 mod import;
+mod leaving;
 mod maintenance;
 mod operate;
 mod prices;

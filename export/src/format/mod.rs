@@ -14,7 +14,9 @@ use arrow::array::RecordBatch;
 pub(crate) use self::cell::{HEX_COLUMNS, TextColumn, text_columns};
 pub(crate) use self::shards::{Shard, file_name};
 pub(crate) use self::text::json_rows;
+use crate::folder::DigestWriter;
 use crate::journal::Journal;
+use crate::pace::Pace;
 use crate::{Error, Part};
 
 /// An open format rows are written in.
@@ -68,11 +70,16 @@ pub(crate) struct Target {
     pub(crate) finished: Vec<Shard>,
     /// Where finished files are noted.
     pub(crate) journal: Journal,
+    /// How fast files are written.
+    pub(crate) pace: Pace,
 }
 
 impl Target {
-    fn file_name(&self, index: usize) -> String {
-        file_name(self.part, self.format, index)
+    /// The file number `index`, empty.
+    fn create(&self, index: usize) -> Result<DigestWriter, Error> {
+        let file = DigestWriter::create(self.root.as_deref(), &file_name(self.part, self.format, index))?;
+        // What is only counted takes no time of a disk.
+        Ok(if self.root.is_some() { file.paced(&self.pace) } else { file })
     }
 
     /// Notes a file that is full. The last one of a table is not: after an error it ends early.

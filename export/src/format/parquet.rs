@@ -59,7 +59,7 @@ struct Open {
 
 impl Open {
     fn create(target: &Target, index: usize) -> Result<Self, Error> {
-        let file = DigestWriter::create(target.root.as_deref(), &target.file_name(index))?;
+        let file = target.create(index)?;
         // Without the Arrow schema readers see plain text where a batch has dictionaries.
         let options = ArrowWriterOptions::new().with_properties(properties(target.part)).with_skip_arrow_metadata(true);
         let schema = target.part.spec().building_schema();

@@ -66,7 +66,7 @@ impl Shards {
     }
 
     fn open_next(&self) -> Result<Open, Error> {
-        let file = DigestWriter::create(self.target.root.as_deref(), &self.target.file_name(self.done.len()))?;
+        let file = self.target.create(self.done.len())?;
         let mut open = Open { file, bytes: 0, rows: 0 };
         open.write(&self.prologue)?;
         Ok(open)

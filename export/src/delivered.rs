@@ -1,0 +1,58 @@
+//! A bundle that stands already: is it what a request asks for?
+
+use std::fs;
+
+use daybook_ledger::Ledger;
+use daybook_ledger::file::hex;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::bundle::Order;
+use crate::describe::SUMMARY;
+use crate::manifest::Algorithm;
+use crate::{Error, Progress, Request, Summary, verify};
+
+/// What was handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Rows of all tables.
+    pub rows: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// SHA-256 of `tagmanifest-sha256.txt`, hexadecimal: it stands for every byte.
+    pub sha256: String,
+}
+
+impl From<&Summary> for Delivered {
+    fn from(summary: &Summary) -> Self {
+        let rows = summary.rows.iter().map(|(_, rows)| rows).sum();
+        Self { rows, bytes: summary.bytes(), sha256: summary.sha256.clone() }
+    }
+}
+
+/// What stands at the place of `request`, if it is a whole bundle of this ledger, its scope and its window, of whatever version.
+///
+/// # Errors
+/// As [`crate::preview()`]; [`Error::Differs`] if it is such a bundle and does not verify.
+pub async fn delivered(
+    ledger: &Ledger,
+    request: &Request,
+    progress: &mut dyn Progress,
+) -> Result<Option<Delivered>, Error> {
+    let asked = Order::load(ledger, request).await?.summary();
+    let found = fs::read(request.out.join(SUMMARY)).ok();
+    let Some(found) = found.and_then(|text| serde_json::from_slice::<Value>(&text).ok()) else { return Ok(None) };
+    let same = ["ledger_id", "scope", "window", "rehearsal"].iter().all(|key| asked.get(*key) == found.get(key));
+    if !same {
+        return Ok(None);
+    }
+    let verdict = verify::bundle(&request.out, progress)?;
+    if let Some(first) = verdict.differences.first() {
+        let (path, differences) = (request.out.clone(), verdict.differences_count);
+        return Err(Error::Differs { path, differences, first: first.to_string() });
+    }
+    let manifest = request.out.join(Algorithm::Sha256.tag_manifest());
+    let sha256 = hex(&Sha256::digest(fs::read(&manifest).map_err(Error::folder(&manifest, "read"))?));
+    let rows = verdict.rows.iter().map(|table| table.rows).sum();
+    Ok(Some(Delivered { rows, bytes: verdict.bytes, sha256 }))
+}

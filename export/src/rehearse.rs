@@ -1,0 +1,162 @@
+//! Part of an export for real, to know how long the whole takes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use daybook_ledger::{Instant, Ledger};
+use tokio::time::Instant as Moment;
+
+use crate::bundle::Order;
+use crate::describe::SUMMARY;
+use crate::source::{Holding, Plan, Sample};
+use crate::{Error, Part, Progress, Request, Silent, Summary, verify};
+
+/// What a rehearsal did, and what the whole will take.
+#[derive(Clone, Debug)]
+pub struct Rehearsal {
+    /// The bundle it wrote, checked and removed.
+    pub written: Summary,
+    /// Days it took, of all days there are.
+    pub days: (usize, usize),
+    /// Bytes of the ledger it read, of all the whole reads.
+    pub read_bytes: (u64, u64),
+    /// From the first read until the bundle stood under its name; the check is not in it.
+    pub took: Duration,
+    /// What the whole will be.
+    pub predicted: Prediction,
+}
+
+/// What an export will be, if the rest is like the part that was rehearsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prediction {
+    /// Rows of all tables.
+    pub rows: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Until it is done.
+    pub time: Duration,
+}
+
+impl Rehearsal {
+    /// Rows of all tables it wrote.
+    pub fn rows(&self) -> u64 {
+        self.written.rows.iter().map(|(_, rows)| rows).sum()
+    }
+}
+
+/// Exports `percent` of what `request` asks for to `<out>.rehearsal`, in whole days spread evenly, checks the bundle and removes it.
+///
+/// It goes every step of [`crate::write()`], at the same place: what it measures is what the whole will meet.
+///
+/// # Errors
+/// Those of [`crate::write()`]; [`Error::Differs`] if the bundle does not verify: it is left to be looked at.
+pub async fn rehearse(
+    ledger: &Ledger,
+    request: &Request,
+    percent: u8,
+    at: Instant,
+    progress: &mut dyn Progress,
+) -> Result<Rehearsal, Error> {
+    let out = rehearsal_place(&request.out)?;
+    remove_rehearsed(&out)?;
+    let mut order = Order::load(ledger, &Request { out: out.clone(), ..request.clone() }).await?;
+    let all = Measure::of(&order.plan);
+    order.plan = order.plan.sampled(Sample { percent, at });
+    let read = Measure::of(&order.plan);
+    let began = Moment::now();
+    let written = order.write(ledger, progress).await?;
+    let took = began.elapsed();
+    let check = move || check(&out);
+    tokio::task::spawn_blocking(check).await.map_err(Error::panicked)??;
+    Ok(Rehearsal {
+        days: (read.days, all.days),
+        read_bytes: (read.bytes, all.bytes),
+        predicted: predict(&written, took, &read, &all),
+        written,
+        took,
+    })
+}
+
+/// What a plan reads.
+struct Measure {
+    days: usize,
+    bytes: u64,
+    by_part: BTreeMap<Part, Holding>,
+}
+
+impl Measure {
+    fn of(plan: &Plan) -> Self {
+        Self { days: plan.days().len(), bytes: plan.bytes(), by_part: plan.holdings() }
+    }
+}
+
+/// Each table grows by its own rows: one may have had none on the days rehearsed, or all of them. Of a table that had none
+/// nothing is known but what lies in the ledger: that is taken to go out whole, in each format as long as it is.
+fn predict(written: &Summary, took: Duration, read: &Measure, all: &Measure) -> Prediction {
+    let nanos = scaled(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), all.bytes, read.bytes);
+    let mut whole = Prediction { rows: 0, bytes: written.bytes(), time: Duration::from_nanos(nanos) };
+    for (part, rows) in &written.rows {
+        let folder = format!("data/{}/", part.name());
+        let files = || written.files.iter().filter(|file| file.path.starts_with(&folder));
+        let bytes = files().map(|file| file.bytes).sum();
+        let of = |measure: &Measure| measure.by_part.get(part).copied().unwrap_or_default();
+        let (read, all) = (of(read), of(all));
+        if read.rows == 0 {
+            whole.rows += all.rows;
+            whole.bytes += all.bytes * files().count() as u64;
+        } else {
+            whole.rows += scaled(*rows, all.rows, read.rows);
+            whole.bytes += scaled(bytes, all.rows, read.rows).saturating_sub(bytes);
+        }
+    }
+    whole
+}
+
+/// `part` of `read`, were it all; `part` itself if nothing was read.
+fn scaled(part: u64, all: u64, read: u64) -> u64 {
+    match read {
+        0 => part,
+        read => u64::try_from(u128::from(part) * u128::from(all) / u128::from(read)).unwrap_or(u64::MAX),
+    }
+}
+
+fn rehearsal_place(out: &Path) -> Result<PathBuf, Error> {
+    let Some(name) = out.file_name() else { return Err(Error::OutTaken { path: out.into() }) };
+    let mut rehearsal = name.to_owned();
+    rehearsal.push(".rehearsal");
+    Ok(out.with_file_name(rehearsal))
+}
+
+/// Removes what a rehearsal that was killed left under its name, and nothing that is not one.
+fn remove_rehearsed(out: &Path) -> Result<(), Error> {
+    let summary = fs::read(out.join(SUMMARY)).ok();
+    let summary = summary.and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
+    match summary.is_some_and(|summary| summary.get("rehearsal").is_some()) {
+        true => fs::remove_dir_all(out).map_err(Error::folder(out, "remove")),
+        false => Ok(()),
+    }
+}
+
+fn check(out: &Path) -> Result<(), Error> {
+    let verdict = verify::bundle(out, &mut Silent)?;
+    match verdict.differences.first() {
+        None => fs::remove_dir_all(out).map_err(Error::folder(out, "remove")),
+        Some(first) => {
+            Err(Error::Differs { path: out.into(), differences: verdict.differences_count, first: first.to_string() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_nothing_is_itself() {
+        assert_eq!(scaled(7, 300, 100), 21);
+        assert_eq!(scaled(7, 300, 0), 7);
+        assert_eq!(scaled(u64::MAX, u64::MAX, 1), u64::MAX);
+    }
+}
