@@ -1,13 +1,14 @@
 //! Writes a bundle.
 //!
-//! The order of effects, and what a crash after each leaves:
+//! The order of effects in a folder, and what a crash after each leaves; `writer` has those of the other forms:
 //! 1. `<out>.partial` with `bagit.txt`: a leftover, known as one by that file; the next run takes it over;
 //! 2. the rows under `data/`, a line in the journal for each data file that is full: the next run goes on after those;
 //! 3. what describes them, then the tag files, the manifests last: the same leftover;
 //! 4. everything synced, then renamed to `<out>`: the whole bundle.
 
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -15,21 +16,22 @@ use daybook_ledger::{Date, Instant, Ledger, TableVersion};
 use serde_json::{Map, Value, json};
 
 use crate::describe::{self, Description};
-use crate::folder::{BAGIT, DigestWriter, PartialFolder, Written, refuse_if_taken};
+use crate::digest::{DigestWriter, Written};
 use crate::format::{Lane, Shard, Target};
-use crate::journal::{Finished, Journal};
 use crate::manifest::{self, Algorithm};
 use crate::pace::Pace;
 use crate::scope::Providers;
 use crate::select::{DayEntries, Window};
+use crate::sign::{self, SIGNED, SigningKey};
 use crate::source::{Plan, Rows, Step};
 use crate::totals::Totals;
+use crate::writer::{self, BAGIT, BundleWriter, Finished, Form, List, Making};
 use crate::{Error, Format, Part, Progress, Scope};
 
 /// What goes into a bundle, and where it goes.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The folder to make; it must not exist, or be empty.
+    /// The folder to make, which must not exist, or be empty; the file to make, `….tar.zst`; or `s3://bucket/prefix`.
     pub out: PathBuf,
     /// First instant of `started_at` that is in; `None`: the earliest entry.
     pub from: Option<Instant>,
@@ -45,28 +47,33 @@ pub struct Request {
     pub shard_bytes: u64,
     /// At most so many bytes a second are read from the ledger, and as many written to the bundle.
     pub rate_limit: Option<NonZeroU64>,
+    /// Keys that sign it.
+    pub signed_by: Vec<SigningKey>,
 }
 
 impl Request {
-    /// Length of a data file unless asked otherwise: few files, and each fits a laptop's memory.
-    pub const SHARD_BYTES: u64 = 1 << 30;
-
     /// Everything in the newest version of a ledger, in every format.
     pub fn new(out: impl Into<PathBuf>) -> Self {
-        let formats = Format::ALL.into();
+        let (out, formats) = (out.into(), Format::ALL.into());
         Self {
-            out: out.into(),
+            shard_bytes: Form::of(&out).unwrap_or(Form::Directory).shard_bytes(),
+            out,
             from: None,
             to: None,
             scope: Scope::default(),
             as_of: None,
             formats,
-            shard_bytes: Self::SHARD_BYTES,
             rate_limit: None,
+            signed_by: Vec::new(),
         }
     }
 
+    /// Its formats, if it can be met.
     fn checked_formats(&self) -> Result<Vec<Format>, Error> {
+        let (asked, max) = (self.shard_bytes, Form::of(&self.out)?.shard_bytes_max());
+        if asked > max {
+            return Err(Error::ShardTooLong { asked, max });
+        }
         if let (Some(from), Some(to)) = (self.from, self.to)
             && from >= to
         {
@@ -118,8 +125,8 @@ impl Summary {
 /// against its commit while it is read.
 ///
 /// # Errors
-/// [`Error::OutTaken`], [`Error::OutBusy`], [`Error::EmptyWindow`], [`Error::NoFormat`], [`Error::Folder`], and the
-/// ledger's: `DamagedFile` for a source file that is not what its commit says.
+/// [`Error::OutTaken`], [`Error::OutBusy`], [`Error::EmptyWindow`], [`Error::NoFormat`], [`Error::UnknownForm`],
+/// [`Error::ShardTooLong`], [`Error::Folder`], and the ledger's: `DamagedFile` for a source file that is not what its commit says.
 pub async fn write(ledger: &Ledger, request: &Request, progress: &mut dyn Progress) -> Result<Summary, Error> {
     let order = Order::load(ledger, request).await?;
     order.write(ledger, progress).await
@@ -131,8 +138,9 @@ pub async fn write(ledger: &Ledger, request: &Request, progress: &mut dyn Progre
 /// As [`write()`].
 pub async fn preview(ledger: &Ledger, request: &Request, progress: &mut dyn Progress) -> Result<Summary, Error> {
     let order = Order::load(ledger, request).await?;
-    refuse_if_taken(&request.out)?;
-    order.run(ledger, None, Finished::new(), progress).await
+    writer::refuse_if_taken(&request.out).await?;
+    // What is only counted takes no time of a disk.
+    order.run(ledger, Arc::new(List), Finished::new(), Pace::default(), progress).await
 }
 
 /// A request with everything that settles its bytes.
@@ -153,15 +161,17 @@ impl Order {
     }
 
     pub(crate) async fn write(self, ledger: &Ledger, progress: &mut dyn Progress) -> Result<Summary, Error> {
-        let (folder, finished) = PartialFolder::claim(&self.request.out, &self.identity(), progress)?;
-        self.run(ledger, Some(folder), finished, progress).await
+        let (bundle, finished) = writer::claim(&self.request.out, &self.making(), progress).await?;
+        let pace = Pace::new(self.request.rate_limit);
+        self.run(ledger, bundle, finished, pace, progress).await
     }
 
-    /// One line that is the same for runs that give the same bytes.
-    fn identity(&self) -> String {
+    fn making(&self) -> Making {
         let mut identity = self.summary();
         identity.insert("shard_bytes".into(), self.request.shard_bytes.into());
-        Value::from(identity).to_string()
+        let made_at = self.plan.pins.iter().find(|pin| pin.part == Part::Usage).map(|pin| pin.committed_at);
+        let made_at = made_at.unwrap_or(Instant::from_micros(0));
+        Making { identity: Value::from(identity).to_string(), made_at }
     }
 
     /// `summary.json` without what only reading tells.
@@ -172,15 +182,16 @@ impl Order {
     async fn run(
         self,
         ledger: &Ledger,
-        folder: Option<PartialFolder>,
+        bundle: Arc<dyn BundleWriter>,
         finished: Finished,
+        written: Pace,
         progress: &mut dyn Progress,
     ) -> Result<Summary, Error> {
         progress.start(self.plan.bytes());
-        let copy = Copy::start(folder.as_ref(), &self, finished)?;
+        let copy = Copy::start(&bundle, &self, finished, &written);
         let pace = Pace::new(self.request.rate_limit);
         let copy = copy_rows(ledger, copy, &self.plan.steps, &pace, progress).await?;
-        let finish = move || finish(folder, &self, copy);
+        let finish = move || finish(bundle.as_ref(), &self, copy);
         tokio::task::spawn_blocking(finish).await.map_err(Error::panicked)?
     }
 }
@@ -240,29 +251,18 @@ struct PartCopy {
 }
 
 impl Copy {
-    fn start(folder: Option<&PartialFolder>, order: &Order, mut finished: Finished) -> Result<Self, Error> {
+    fn start(bundle: &Arc<dyn BundleWriter>, order: &Order, mut finished: Finished, pace: &Pace) -> Self {
         let mut tables = Vec::new();
-        let pace = Pace::new(order.request.rate_limit);
         for part in Part::ALL {
-            if let Some(folder) = folder {
-                folder.make_dir(&format!("data/{}", part.name()))?;
-            }
             let lane = |format: &Format| {
-                let target = Target {
-                    root: folder.map(|folder| folder.path().into()),
-                    part,
-                    format: *format,
-                    shard_bytes: order.request.shard_bytes,
-                    finished: finished.remove(&(part, *format)).unwrap_or_default(),
-                    journal: folder.map_or_else(Journal::default, |folder| folder.journal().clone()),
-                    pace: pace.clone(),
-                };
-                (*format, Lane::start(target))
+                let (bundle, shard_bytes) = (Arc::clone(bundle), order.request.shard_bytes);
+                let target = Target { bundle, part, format: *format, shard_bytes, pace: pace.clone() };
+                (*format, Lane::start(target, finished.remove(&(part, *format)).unwrap_or_default()))
             };
             let lanes = order.formats.iter().map(lane).collect();
             tables.push(PartCopy { part, totals: Totals::new(part), lanes });
         }
-        Ok(Self {
+        Self {
             window: order.window,
             scope: order.request.scope.clone(),
             tables,
@@ -270,7 +270,7 @@ impl Copy {
             entries: DayEntries::default(),
             providers: Providers::default(),
             without_body: 0,
-        })
+        }
     }
 
     fn take_file(mut self, step: Step, bytes: Bytes) -> Result<Self, Error> {
@@ -328,9 +328,8 @@ impl Copy {
 }
 
 /// Ends every file, describes them, seals the bag and gives it its name.
-fn finish(folder: Option<PartialFolder>, order: &Order, mut copy: Copy) -> Result<Summary, Error> {
+fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy) -> Result<Summary, Error> {
     let Order { request, formats, window, plan } = order;
-    let root = folder.as_ref().map(PartialFolder::path);
     copy.end_day();
     let mut shards: Vec<(Part, Format, Shard)> = Vec::new();
     for table in &mut copy.tables {
@@ -357,11 +356,11 @@ fn finish(folder: Option<PartialFolder>, order: &Order, mut copy: Copy) -> Resul
         (describe::README, description.readme(formats)),
         (describe::DESCRIPTOR, describe::pretty(&description.data_package())),
     ] {
-        payload.push(DigestWriter::write_whole(root, name, text.as_bytes())?);
+        payload.push(DigestWriter::write_whole(bundle, name, text.as_bytes())?);
     }
-    let tags = seal(root, &description.bag_info(&payload), &payload)?;
-    folder.map_or(Ok(()), PartialFolder::publish)?;
-    let sha256 = tags.iter().find(|tag| tag.path == Algorithm::Sha256.tag_manifest());
+    let tags = seal(bundle, &description.bag_info(&payload), &payload, &request.signed_by)?;
+    bundle.publish()?;
+    let sha256 = tags.iter().find(|tag| tag.path == SIGNED);
     let sha256 = sha256.map(|tag| tag.sha256.clone()).unwrap_or_default();
     payload.extend(tags);
     Ok(Summary {
@@ -378,18 +377,27 @@ fn listed(file: Written, shards: &[(Part, Format, Shard)]) -> File {
     File { path: file.path, bytes: file.bytes, rows: shard.map(|(_, _, shard)| shard.rows) }
 }
 
-/// Writes `bag-info.txt` and the manifests, last of all; answers the tag files.
-fn seal(root: Option<&Path>, info: &str, payload: &[Written]) -> Result<Vec<Written>, Error> {
-    let write = |name: &str, text: &str| DigestWriter::write_whole(root, name, text.as_bytes());
-    // It is there since the folder is, to mark it.
-    let bagit = DigestWriter::write_whole(None, BAGIT, describe::BAGIT_TEXT.as_bytes())?;
+/// Writes `bag-info.txt`, the manifests and what signs them, last of all; answers the tag files.
+fn seal(
+    bundle: &dyn BundleWriter,
+    info: &str,
+    payload: &[Written],
+    keys: &[SigningKey],
+) -> Result<Vec<Written>, Error> {
+    let write = |name: &str, text: &str| DigestWriter::write_whole(bundle, name, text.as_bytes());
+    // It is there since the bundle was begun.
+    let bagit = DigestWriter::write_whole(&List, BAGIT, describe::BAGIT_TEXT.as_bytes())?;
     let mut tags = vec![bagit, write(describe::BAG_INFO, info)?];
     for algorithm in Algorithm::ALL {
         tags.push(write(algorithm.payload_manifest(), &manifest::text(algorithm, payload))?);
     }
     let listed = tags.clone();
+    let signed = manifest::text(Algorithm::Sha256, &listed);
     for algorithm in Algorithm::ALL {
         tags.push(write(algorithm.tag_manifest(), &manifest::text(algorithm, &listed))?);
+    }
+    for (name, signature) in sign::sign(keys, signed.as_bytes())? {
+        tags.push(write(&name, &signature)?);
     }
     Ok(tags)
 }

@@ -1,7 +1,5 @@
 //! A bundle that stands already: is it what a request asks for?
 
-use std::fs;
-
 use daybook_ledger::Ledger;
 use daybook_ledger::file::hex;
 use serde_json::Value;
@@ -9,7 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::bundle::Order;
 use crate::describe::SUMMARY;
-use crate::manifest::Algorithm;
+use crate::reader::Bundle;
+use crate::sign::SIGNED;
 use crate::{Error, Progress, Request, Summary, verify};
 
 /// What was handed over.
@@ -40,19 +39,19 @@ pub async fn delivered(
     progress: &mut dyn Progress,
 ) -> Result<Option<Delivered>, Error> {
     let asked = Order::load(ledger, request).await?.summary();
-    let found = fs::read(request.out.join(SUMMARY)).ok();
+    let Ok(bundle) = Bundle::open(&request.out.to_string_lossy()).await else { return Ok(None) };
+    let found = bundle.load(SUMMARY).await.ok();
     let Some(found) = found.and_then(|text| serde_json::from_slice::<Value>(&text).ok()) else { return Ok(None) };
     let same = ["ledger_id", "scope", "window", "rehearsal"].iter().all(|key| asked.get(*key) == found.get(key));
     if !same {
         return Ok(None);
     }
-    let verdict = verify::bundle(&request.out, progress)?;
+    let verdict = verify::opened(&bundle, &[], progress).await?;
     if let Some(first) = verdict.differences.first() {
         let (path, differences) = (request.out.clone(), verdict.differences_count);
         return Err(Error::Differs { path, differences, first: first.to_string() });
     }
-    let manifest = request.out.join(Algorithm::Sha256.tag_manifest());
-    let sha256 = hex(&Sha256::digest(fs::read(&manifest).map_err(Error::folder(&manifest, "read"))?));
+    let sha256 = hex(&Sha256::digest(bundle.load(SIGNED).await?));
     let rows = verdict.rows.iter().map(|table| table.rows).sum();
     Ok(Some(Delivered { rows, bytes: verdict.bytes, sha256 }))
 }

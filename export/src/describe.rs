@@ -6,7 +6,7 @@ use daybook_ledger::ColumnKind as Kind;
 use daybook_ledger::schema::Column;
 use serde_json::{Map, Value, json};
 
-use crate::folder::Written;
+use crate::digest::Written;
 use crate::format::{HEX_COLUMNS, Shard, TextColumn, text_columns};
 use crate::select::Window;
 use crate::source::{Pin, Plan};

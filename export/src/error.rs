@@ -20,6 +20,12 @@ pub enum Error {
     /// Nothing to write rows as.
     #[error("no format is asked for")]
     NoFormat,
+    /// The name asks for a form that no bundle has.
+    #[error("a bundle cannot be written as {}", out.display())]
+    UnknownForm { out: PathBuf },
+    /// In one file each data file is held in memory.
+    #[error("data files of {asked} bytes do not go into a single file, at most {max} do")]
+    ShardTooLong { asked: u64, max: u64 },
     /// The file system refused.
     #[error("cannot {action} {}", path.display())]
     Folder { path: PathBuf, action: &'static str, source: std::io::Error },
@@ -58,6 +64,8 @@ impl Error {
         "EXPORT-007",
         "EXPORT-008",
         "EXPORT-009",
+        "EXPORT-010",
+        "EXPORT-011",
         "EXPORT-099",
     ];
 
@@ -86,6 +94,8 @@ impl Report for Error {
             Self::Differs { .. } => "EXPORT-007",
             Self::WithoutParquet { .. } => "EXPORT-008",
             Self::LedgerTaken { .. } => "EXPORT-009",
+            Self::UnknownForm { .. } => "EXPORT-010",
+            Self::ShardTooLong { .. } => "EXPORT-011",
             Self::Ledger(error) => error.code(),
             Self::Seal(error) => error.code(),
             Self::Internal { .. } => "EXPORT-099",
@@ -98,6 +108,8 @@ impl Report for Error {
             Self::OutTaken { .. }
             | Self::EmptyWindow { .. }
             | Self::NoFormat
+            | Self::UnknownForm { .. }
+            | Self::ShardTooLong { .. }
             | Self::NotABundle { .. }
             | Self::WithoutParquet { .. }
             | Self::LedgerTaken { .. } => Kind::Usage,
@@ -114,10 +126,12 @@ impl Report for Error {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::OutTaken { .. } => "name a folder that does not exist yet; a bundle never overwrites anything".into(),
-            Self::OutBusy { .. } => "wait for it, or name another folder".into(),
+            Self::OutTaken { .. } => "name a place where nothing is yet; a bundle never overwrites anything".into(),
+            Self::OutBusy { .. } => "wait for it, or name another place".into(),
             Self::EmptyWindow { .. } => "the window is half-open: `--to` is the first instant left out".into(),
             Self::NoFormat => "name at least one of jsonl, csv, parquet".into(),
+            Self::UnknownForm { .. } => "name a folder, a file that ends in .tar.zst, or s3://bucket/prefix".into(),
+            Self::ShardTooLong { .. } => "each is held in memory until it is full: lower `--shard-bytes`".into(),
             Self::Folder { .. } => {
                 "check the path, its permissions and the free space; no bundle was left under its name, and the same command goes on \
                  from the data files that are finished"

@@ -15,9 +15,12 @@
 //! | `part`, `source` | the tables; which versions and files are read, and in what order |
 //! | `scope`, `select` | which rows of them |
 //! | `format` | rows as JSONL, CSV and Parquet |
-//! | `folder`, `journal` | files with their digests, whole or not at all; which are finished |
+//! | `digest` | files whose digests are taken while they are written |
+//! | `writer` | where they go: a folder, one file, a bucket, nowhere; whole or not at all |
 //! | `totals` | counts and sums, the same for writing and verifying |
 //! | `describe` | `datapackage.json`, `README.md`, `schema.md`, tag files |
+//! | `sign` | signatures, as `minisign` and `ssh-keygen` make and check them |
+//! | `reader` | the files of a bundle, wherever it lies |
 //! | [`verify`] | differences, by name |
 //! | `restore`, `diff` | a bundle as a ledger again; two ledgers row by row |
 #![deny(clippy::float_arithmetic)]
@@ -26,21 +29,23 @@ mod bundle;
 mod delivered;
 mod describe;
 mod diff;
+mod digest;
 mod error;
-mod folder;
 mod format;
-mod journal;
 mod manifest;
 mod pace;
 mod part;
 mod progress;
+mod reader;
 mod rehearse;
 mod restore;
 mod scope;
 mod select;
+mod sign;
 mod source;
 mod totals;
 pub mod verify;
+mod writer;
 
 pub use bundle::{File, Request, Summary, preview, write};
 pub use delivered::{Delivered, delivered};
@@ -49,6 +54,8 @@ pub use error::Error;
 pub use format::Format;
 pub use part::Part;
 pub use progress::{Progress, Silent};
+pub use reader::Bundle;
 pub use rehearse::{Prediction, Rehearsal, rehearse};
-pub use restore::{Restored, restore};
+pub use restore::{Restored, restore, restore_verified};
 pub use scope::{Axis, Condition, Scope};
+pub use sign::{NAMESPACE, SigningKey, VerifyingKey};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::folder::Written;
+use crate::digest::Written;
 
 /// A digest algorithm of the manifests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,14 +22,14 @@ impl Algorithm {
         }
     }
 
-    pub(crate) fn payload_manifest(self) -> &'static str {
+    pub(crate) const fn payload_manifest(self) -> &'static str {
         match self {
             Self::Sha256 => "manifest-sha256.txt",
             Self::Sha512 => "manifest-sha512.txt",
         }
     }
 
-    pub(crate) fn tag_manifest(self) -> &'static str {
+    pub(crate) const fn tag_manifest(self) -> &'static str {
         match self {
             Self::Sha256 => "tagmanifest-sha256.txt",
             Self::Sha512 => "tagmanifest-sha512.txt",

@@ -1,7 +1,6 @@
 //! Part of an export for real, to know how long the whole takes.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +10,8 @@ use tokio::time::Instant as Moment;
 use crate::bundle::Order;
 use crate::describe::SUMMARY;
 use crate::source::{Holding, Plan, Sample};
-use crate::{Error, Part, Progress, Request, Silent, Summary, verify};
+use crate::writer::{self, Form};
+use crate::{Bundle, Error, Part, Progress, Request, Silent, Summary, verify};
 
 /// What a rehearsal did, and what the whole will take.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Rehearsal {
     }
 }
 
-/// Exports `percent` of what `request` asks for to `<out>.rehearsal`, in whole days spread evenly, checks the bundle and removes it.
+/// Exports `percent` of what `request` asks for to a place beside `out` called `….rehearsal`, in whole days spread evenly, checks the bundle and removes it.
 ///
 /// It goes every step of [`crate::write()`], at the same place: what it measures is what the whole will meet.
 ///
@@ -60,7 +60,7 @@ pub async fn rehearse(
     progress: &mut dyn Progress,
 ) -> Result<Rehearsal, Error> {
     let out = rehearsal_place(&request.out)?;
-    remove_rehearsed(&out)?;
+    remove_rehearsed(&out).await?;
     let mut order = Order::load(ledger, &Request { out: out.clone(), ..request.clone() }).await?;
     let all = Measure::of(&order.plan);
     order.plan = order.plan.sampled(Sample { percent, at });
@@ -68,8 +68,7 @@ pub async fn rehearse(
     let began = Moment::now();
     let written = order.write(ledger, progress).await?;
     let took = began.elapsed();
-    let check = move || check(&out);
-    tokio::task::spawn_blocking(check).await.map_err(Error::panicked)??;
+    check(&out).await?;
     Ok(Rehearsal {
         days: (read.days, all.days),
         read_bytes: (read.bytes, all.bytes),
@@ -122,27 +121,39 @@ fn scaled(part: u64, all: u64, read: u64) -> u64 {
     }
 }
 
+/// Beside `out`, in the same form.
 fn rehearsal_place(out: &Path) -> Result<PathBuf, Error> {
-    let Some(name) = out.file_name() else { return Err(Error::OutTaken { path: out.into() }) };
-    let mut rehearsal = name.to_owned();
-    rehearsal.push(".rehearsal");
-    Ok(out.with_file_name(rehearsal))
+    let whole = out.to_string_lossy();
+    let name = whole.trim_end_matches('/');
+    Ok(match Form::of(out)? {
+        Form::Directory => match out.file_name() {
+            Some(_) => format!("{name}.rehearsal"),
+            None => return Err(Error::OutTaken { path: out.into() }),
+        },
+        Form::Tar => format!("{}.rehearsal.tar.zst", name.trim_end_matches(".tar.zst")),
+        // A bucket has no name beside it that is ours.
+        Form::Objects if name.matches('/').count() == 2 => format!("{name}/.rehearsal"),
+        Form::Objects => format!("{name}.rehearsal"),
+    }
+    .into())
 }
 
 /// Removes what a rehearsal that was killed left under its name, and nothing that is not one.
-fn remove_rehearsed(out: &Path) -> Result<(), Error> {
-    let summary = fs::read(out.join(SUMMARY)).ok();
+async fn remove_rehearsed(out: &Path) -> Result<(), Error> {
+    let Ok(bundle) = Bundle::open(&out.to_string_lossy()).await else { return Ok(()) };
+    let summary = bundle.load(SUMMARY).await.ok();
     let summary = summary.and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
     match summary.is_some_and(|summary| summary.get("rehearsal").is_some()) {
-        true => fs::remove_dir_all(out).map_err(Error::folder(out, "remove")),
+        true => writer::remove(out).await,
         false => Ok(()),
     }
 }
 
-fn check(out: &Path) -> Result<(), Error> {
-    let verdict = verify::bundle(out, &mut Silent)?;
+async fn check(out: &Path) -> Result<(), Error> {
+    let bundle = Bundle::open(&out.to_string_lossy()).await?;
+    let verdict = verify::opened(&bundle, &[], &mut Silent).await?;
     match verdict.differences.first() {
-        None => fs::remove_dir_all(out).map_err(Error::folder(out, "remove")),
+        None => writer::remove(out).await,
         Some(first) => {
             Err(Error::Differs { path: out.into(), differences: verdict.differences_count, first: first.to_string() })
         }
@@ -158,5 +169,15 @@ mod tests {
         assert_eq!(scaled(7, 300, 100), 21);
         assert_eq!(scaled(7, 300, 0), 7);
         assert_eq!(scaled(u64::MAX, u64::MAX, 1), u64::MAX);
+    }
+
+    #[test]
+    fn a_rehearsal_has_the_form_of_the_whole() {
+        let place = |out: &str| rehearsal_place(Path::new(out)).unwrap().to_string_lossy().into_owned();
+        assert_eq!(place("a/out"), "a/out.rehearsal");
+        assert_eq!(place("a/out.tar.zst"), "a/out.rehearsal.tar.zst");
+        assert_eq!(place("s3://bucket/prefix/"), "s3://bucket/prefix.rehearsal");
+        assert_eq!(place("s3://bucket"), "s3://bucket/.rehearsal");
+        assert!(rehearsal_place(Path::new("..")).is_err());
     }
 }

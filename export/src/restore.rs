@@ -5,7 +5,6 @@
 //! 2. the data files of a table are stored: files that no commit names, written over by the next run;
 //! 3. one commit makes them visible, `usage` last of all: the next run passes over the tables that have theirs.
 
-use std::fs::File;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
@@ -13,13 +12,18 @@ use arrow::compute::concat_batches;
 use daybook_ledger::{Commit, CommitOutcome, Ledger, Table, file};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc::{Sender, channel};
 
-use crate::verify;
+use crate::reader::Bundle;
+use crate::sign::SIGNED;
+use crate::verify::{self, Verdict};
 use crate::{Error, Format, Part, Progress};
 
 /// What the rows of one data file of the ledger may take in memory before they are written.
 const FLUSH_BYTES: usize = 128 << 20;
 const BATCH_ROWS: usize = 1_024;
+/// Batches read ahead of those that are written.
+const BATCHES_AHEAD: usize = 2;
 
 /// What was restored.
 #[derive(Clone, Debug)]
@@ -30,22 +34,29 @@ pub struct Restored {
     pub already: Vec<Part>,
 }
 
-/// Fills the ledger at `address`, which must be new or empty, with the rows of the bundle at `path`.
+/// Verifies the bundle at `path`, a folder or a file, and does [`restore_verified`].
 ///
-/// The bundle is verified first, and read from its Parquet files.
+/// # Errors
+/// As [`verify::bundle`] and [`restore_verified`].
+pub async fn restore(path: &Path, address: &str, progress: &mut dyn Progress) -> Result<Restored, Error> {
+    let bundle = Bundle::open_path(path)?;
+    let verdict = verify::opened(&bundle, &[], progress).await?;
+    restore_verified(&bundle, &verdict, address).await
+}
+
+/// Fills the ledger at `address`, which must be new or empty, with the rows of a bundle that `verdict` is of.
 ///
 /// # Errors
 /// [`Error::Differs`] if the bundle is not what it says, [`Error::WithoutParquet`], [`Error::LedgerTaken`], and the ledger's.
-pub async fn restore(path: &Path, address: &str, progress: &mut dyn Progress) -> Result<Restored, Error> {
-    let verdict = verify::bundle(path, progress)?;
+pub async fn restore_verified(bundle: &Bundle, verdict: &Verdict, address: &str) -> Result<Restored, Error> {
+    let path = || bundle.place().to_owned();
     if let Some(first) = verdict.differences.first() {
-        let (path, first) = (path.into(), first.to_string());
-        return Err(Error::Differs { path, differences: verdict.differences_count, first });
+        return Err(Error::Differs { path: path(), differences: verdict.differences_count, first: first.to_string() });
     }
-    if !path.join(format!("data/usage/usage-00000.{}", Format::Parquet.as_str())).is_file() {
-        return Err(Error::WithoutParquet { path: path.into() });
+    if shards(bundle, Part::Usage).next().is_none() {
+        return Err(Error::WithoutParquet { path: path() });
     }
-    let batch_id = batch_id(path)?;
+    let batch_id = batch_id(&bundle.load(SIGNED).await?);
     let ledger = Ledger::open_or_create(address).await?;
     let mut already = Vec::new();
     for part in Part::ALL {
@@ -61,7 +72,7 @@ pub async fn restore(path: &Path, address: &str, progress: &mut dyn Progress) ->
     for part in Part::ALL.into_iter().rev() {
         let declared = verdict.rows.iter().find(|table| table.table == part.name()).map_or(0, |table| table.rows);
         if declared > 0 && !already.contains(&part) {
-            Filling::new(part.table(&ledger), &batch_id).fill(path, part).await?;
+            Filling::new(part.table(&ledger), &batch_id).fill(bundle, part).await?;
         }
         rows.push((part, declared));
     }
@@ -70,17 +81,38 @@ pub async fn restore(path: &Path, address: &str, progress: &mut dyn Progress) ->
 }
 
 /// The same for the same bundle, so that a run after a crash knows its own work.
-fn batch_id(path: &Path) -> Result<String, Error> {
-    let manifest = path.join("tagmanifest-sha256.txt");
-    let bytes = std::fs::read(&manifest).map_err(Error::folder(&manifest, "read"))?;
-    let digest = file::hex(&Sha256::digest(bytes));
-    Ok(format!("bundle-{}", digest.chars().take(32).collect::<String>()))
+fn batch_id(manifest: &[u8]) -> String {
+    let digest = file::hex(&Sha256::digest(manifest));
+    format!("bundle-{}", digest.chars().take(32).collect::<String>())
 }
 
 /// The names of a table's Parquet files in order.
-fn shards(path: &Path, part: Part) -> impl Iterator<Item = std::path::PathBuf> {
-    let name = move |index: usize| path.join(crate::format::file_name(part, Format::Parquet, index));
-    (0..).map(name).take_while(|path| path.is_file())
+fn shards(bundle: &Bundle, part: Part) -> impl Iterator<Item = String> {
+    let name = move |index: usize| crate::format::file_name(part, Format::Parquet, index);
+    (0..).map(name).take_while(|name| bundle.files().contains_key(name))
+}
+
+/// Hands every batch of a table to `batches`, until nobody takes them any more.
+fn read_batches(bundle: &Bundle, part: Part, batches: &Sender<RecordBatch>) -> Result<(), Error> {
+    for name in shards(bundle, part) {
+        let path = bundle.place().join(&name);
+        let failed = |reason: &dyn std::fmt::Display| Error::Differs {
+            path: path.clone(),
+            differences: 1,
+            first: reason.to_string(),
+        };
+        let file = bundle.open_random(&name).map_err(Error::folder(&path, "open"))?;
+        let options = ArrowReaderOptions::new().with_schema(part.spec().building_schema());
+        let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
+            .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
+            .map_err(|error| failed(&error))?;
+        for batch in reader {
+            if batches.blocking_send(batch.map_err(|error| failed(&error))?).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// One table on its way into the ledger.
@@ -97,22 +129,14 @@ impl<'a> Filling<'a> {
         Self { table, commit, batches: Vec::new(), bytes: 0 }
     }
 
-    async fn fill(mut self, path: &Path, part: Part) -> Result<(), Error> {
-        for shard in shards(path, part) {
-            let failed = |reason: &dyn std::fmt::Display| Error::Differs {
-                path: shard.clone(),
-                differences: 1,
-                first: reason.to_string(),
-            };
-            let file = File::open(&shard).map_err(Error::folder(&shard, "open"))?;
-            let options = ArrowReaderOptions::new().with_schema(part.spec().building_schema());
-            let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-                .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
-                .map_err(|error| failed(&error))?;
-            for batch in reader {
-                self.take(batch.map_err(|error| failed(&error))?).await?;
-            }
+    async fn fill(mut self, bundle: &Bundle, part: Part) -> Result<(), Error> {
+        let (read, mut batches) = channel(BATCHES_AHEAD);
+        let own = bundle.clone();
+        let reading = tokio::task::spawn_blocking(move || read_batches(&own, part, &read));
+        while let Some(batch) = batches.recv().await {
+            self.take(batch).await?;
         }
+        reading.await.map_err(Error::panicked)??;
         self.flush().await?;
         let mut snapshot = self.table.load(None).await?;
         match self.table.try_commit(&mut snapshot, &self.commit).await? {

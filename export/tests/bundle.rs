@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use daybook_export::verify::{self, Verdict};
-use daybook_export::{Error, Format, Part, Progress, Request, Silent, Summary};
+use daybook_export::{Bundle, Error, Format, Part, Progress, Request, Silent, Summary};
 use daybook_ledger::testing::{append, call, correct, quarantine};
 use daybook_ledger::{Body, Entry, Feature, Instant, Ledger, Report as _, TableVersion, Usd};
 use serde_json::Value;
@@ -592,12 +592,12 @@ async fn hostile_content_is_a_difference_and_not_a_crash() {
     }
 }
 
-#[test]
-fn what_is_no_bundle_is_said_to_be_none() {
+#[tokio::test]
+async fn what_is_no_bundle_is_said_to_be_none() {
     let place = Place::new();
     let error = verify::bundle(&place.path("nothing"), &mut Silent).unwrap_err();
     assert_eq!(error.code(), "EXPORT-006");
-    assert!(!verify::looks_like_a_bundle(place.dir.path()));
+    assert!(!Bundle::is_at(place.dir.path().to_str().unwrap()).await.unwrap());
 }
 
 #[tokio::test]

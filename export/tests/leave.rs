@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::large_futures, reason = "test code")]
 
 mod common;
+mod wrapping;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -9,8 +9,8 @@ use daybook_ledger::{Clock as _, Date, Evidence, EvidenceKind, Kind, Ledger, Sys
 use daybook_queries::registry::{ClauseKind, Registry};
 use serde_json::json;
 
-use super::export::progress;
 use super::prices::parse_day;
+use super::progress::progress;
 use super::rehearse::{HARNESS, whole};
 use crate::report::Failure;
 

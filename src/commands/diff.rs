@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use daybook_ledger::Ledger;
 
-use super::export::progress;
+use super::progress::progress;
 use super::verify::{self, Output};
 use crate::exit;
 use crate::output;

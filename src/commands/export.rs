@@ -1,20 +1,21 @@
 //! `daybook export`: write a bundle.
 
-use std::io::{IsTerminal as _, Write};
+use std::io::Write;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant as Moment};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use daybook_export::{Format, Progress, Request, Silent, Summary};
+use daybook_export::{Format, Request, Summary};
 use daybook_ledger::{Date, Instant, Ledger, TableVersion};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::clause::{self, ClauseArgs};
+use super::progress::{bytes_text, progress};
 use super::rehearse::{self, RehearseArgs};
 use super::replay::{self, ReplayArgs};
 use super::scope::ScopeArgs;
+use super::signing::SignArgs;
 use crate::config::Layers;
 use crate::report::Failure;
 
@@ -26,8 +27,9 @@ pub(crate) struct ExportArgs {
     /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
     #[arg(short, long, value_name = "URL")]
     ledger: Option<String>,
-    /// The folder to make; it must not exist, or be empty. With --replay-set, the file to make.
-    #[arg(long, value_name = "DIR|FILE")]
+    /// The bundle to make: a folder, one file `NAME.tar.zst`, or `s3://bucket/prefix`; nothing may be there. With
+    /// --replay-set, the file to make.
+    #[arg(long, value_name = "DIR|FILE|URL")]
     out: PathBuf,
     /// First instant of `started_at` that is in: RFC 3339, or a UTC day.
     #[arg(long, value_name = "T", value_parser = parse_instant)]
@@ -41,13 +43,14 @@ pub(crate) struct ExportArgs {
     /// Formats, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = format_parser(), default_value = "jsonl,csv,parquet")]
     formats: Vec<Format>,
-    /// Start a new data file after this many bytes, 1 MiB and more.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1 << 20..),
-          default_value_t = Request::SHARD_BYTES)]
-    shard_bytes: u64,
+    /// Start a new data file after this many bytes, 1 MiB and more [default: 1 GiB, in a single file 32 MiB].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1 << 20..))]
+    shard_bytes: Option<u64>,
     /// List every file that would be written, to the byte, and write nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
+    #[command(flatten)]
+    sign: SignArgs,
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
@@ -80,16 +83,17 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
     let as_of = args.as_of.map(TableVersion);
     let clock = args.clause.load(&ledger).await?;
     let scope = args.clause.clause.as_deref().map_or_else(|| args.scope.clone(), ScopeArgs::of_contract);
-    let request = Request {
-        out: args.out.clone(),
+    let mut request = Request {
         from: args.from,
         to: args.to,
         scope: scope.load(&ledger, as_of).await?,
         as_of,
         formats: args.formats.clone(),
-        shard_bytes: args.shard_bytes,
         rate_limit: args.rate_limit,
+        signed_by: args.sign.load()?,
+        ..Request::new(args.out.clone())
     };
+    request.shard_bytes = args.shard_bytes.unwrap_or(request.shard_bytes);
     if args.dry_run {
         let began = Moment::now();
         let summary = daybook_export::preview(&ledger, &request, progress("export", quiet).as_mut()).await?;
@@ -122,16 +126,35 @@ fn print(args: &ExportArgs, summary: &Summary, out: &mut dyn Write) -> std::io::
             None => writeln!(out, "{:11} {rows} rows, the ledger has no such table", part.name())?,
         }
     }
-    let scan = match Format::ALL.iter().rev().find(|format| args.formats.contains(format)) {
-        Some(Format::Csv) => format!("read_csv('{place}/data/usage/*.csv')"),
-        Some(Format::Jsonl) => format!("read_json('{place}/data/usage/*.jsonl', format='newline_delimited')"),
-        Some(Format::Parquet) | None => format!("'{place}/data/usage/*.parquet'"),
-    };
     writeln!(out, "\nCheck it, with Daybook or without:\n")?;
     writeln!(out, "    daybook verify {place}")?;
-    writeln!(out, "    (cd {place} && sha256sum -c --quiet tagmanifest-sha256.txt manifest-sha256.txt)")?;
-    writeln!(out, "    bagit.py --validate {place}")?;
-    writeln!(out, "    frictionless validate {place}/data/datapackage.json")?;
+    let place = place.to_string();
+    if place.contains("://") {
+        return writeln!(
+            out,
+            "\nA copy of it on a disk can be checked and read with the tools of others: its README.md has the commands."
+        );
+    }
+    let folder = match place.ends_with(".tar.zst") {
+        true => {
+            writeln!(out, "    tar --zstd -xf {place}")?;
+            "bundle"
+        }
+        false => &place,
+    };
+    print_checks(args, folder, out)
+}
+
+/// What checks and sums up the files in `folder` without Daybook.
+fn print_checks(args: &ExportArgs, folder: &str, out: &mut dyn Write) -> std::io::Result<()> {
+    let scan = match Format::ALL.iter().rev().find(|format| args.formats.contains(format)) {
+        Some(Format::Csv) => format!("read_csv('{folder}/data/usage/*.csv')"),
+        Some(Format::Jsonl) => format!("read_json('{folder}/data/usage/*.jsonl', format='newline_delimited')"),
+        Some(Format::Parquet) | None => format!("'{folder}/data/usage/*.parquet'"),
+    };
+    writeln!(out, "    (cd {folder} && sha256sum -c --quiet tagmanifest-sha256.txt manifest-sha256.txt)")?;
+    writeln!(out, "    bagit.py --validate {folder}")?;
+    writeln!(out, "    frictionless validate {folder}/data/datapackage.json")?;
     let sql = format!("select count(*), sum(input_tokens), sum(list_cost::decimal(38,12)) from {scan}");
     writeln!(out, "    python3 -c \"import duckdb; duckdb.sql(\\\"{sql}\\\").show()\"")
 }
@@ -147,110 +170,6 @@ fn print_preview(summary: &Summary, took: Duration, out: &mut dyn Write) -> std:
     writeln!(out, "nothing was written; an export takes as long, and what the disk needs for {}", bytes_text(bytes))
 }
 
-/// A bar on a terminal, a line now and then elsewhere, nothing if `quiet`.
-pub(super) fn progress(action: &'static str, quiet: bool) -> Box<dyn Progress> {
-    match (quiet, std::io::stderr().is_terminal()) {
-        (true, _) => Box::new(Silent),
-        (false, true) => Box::new(Bar { action, bar: ProgressBar::hidden() }),
-        (false, false) => Box::new(Lines::new(action)),
-    }
-}
-
-/// Rate and time left, redrawn in place.
-struct Bar {
-    action: &'static str,
-    bar: ProgressBar,
-}
-
-impl Progress for Bar {
-    fn start(&mut self, bytes: u64) {
-        const TEMPLATE: &str = "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
-        let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.bar = ProgressBar::new(bytes).with_style(style).with_prefix(self.action);
-    }
-
-    fn advance(&mut self, bytes: u64) {
-        self.bar.inc(bytes);
-    }
-
-    fn notice(&mut self, text: &str) {
-        // The talk of a run may be lost with its stderr; the run goes on.
-        self.bar.suspend(|| writeln!(std::io::stderr(), "{}: {text}", self.action)).ok();
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-/// Rate and time left, a line every few seconds.
-struct Lines {
-    action: &'static str,
-    started: Moment,
-    printed: Moment,
-    done: u64,
-    total: u64,
-}
-
-impl Lines {
-    const EVERY: Duration = Duration::from_secs(5);
-
-    fn new(action: &'static str) -> Self {
-        let now = Moment::now();
-        Self { action, started: now, printed: now, done: 0, total: 0 }
-    }
-
-    fn text(&self, elapsed: Duration) -> String {
-        let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
-        let scaled = |part: u64, whole: u64, by: u64| {
-            u64::try_from(u128::from(part) * u128::from(by) / u128::from(whole.max(1))).unwrap_or(u64::MAX)
-        };
-        format!(
-            "{} % of {}, {}/s, {} s left",
-            scaled(self.done, self.total, 100),
-            bytes_text(self.total),
-            bytes_text(scaled(self.done, millis, 1_000)),
-            scaled(self.total.saturating_sub(self.done), self.done, millis) / 1_000,
-        )
-    }
-
-    fn print(&self, text: &str) {
-        // The talk of a run may be lost with its stderr; the run goes on.
-        writeln!(std::io::stderr(), "{}: {text}", self.action).ok();
-    }
-}
-
-impl Progress for Lines {
-    fn start(&mut self, bytes: u64) {
-        self.total = bytes;
-        self.started = Moment::now();
-        self.printed = self.started;
-    }
-
-    fn advance(&mut self, bytes: u64) {
-        self.done += bytes;
-        if self.printed.elapsed() >= Self::EVERY {
-            self.printed = Moment::now();
-            self.print(&self.text(self.started.elapsed()));
-        }
-    }
-
-    fn notice(&mut self, text: &str) {
-        self.print(text);
-    }
-}
-
-/// `1.3 GB`: powers of a thousand, one decimal, rounded down.
-pub(super) fn bytes_text(bytes: u64) -> String {
-    let units = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
-    match units.iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit / (unit / 10)),
-        None => format!("{bytes} B"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,22 +181,5 @@ mod tests {
         for text in ["2026-11-20T09:00:00", "2026-11", "yesterday", ""] {
             assert!(parse_instant(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn lengths_print_short() {
-        let known = [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (1_299_999_999, "1.2 GB")];
-        for (bytes, text) in known {
-            assert_eq!(bytes_text(bytes), text);
-        }
-    }
-
-    #[test]
-    fn a_line_tells_rate_and_time_left() {
-        let mut lines = Lines::new("export");
-        lines.start(4_000_000_000);
-        lines.advance(1_000_000_000);
-        assert_eq!(lines.text(Duration::from_secs(10)), "25 % of 4.0 GB, 100.0 MB/s, 30 s left");
-        assert_eq!(Lines::new("export").text(Duration::ZERO), "0 % of 0 B, 0 B/s, 0 s left");
     }
 }

@@ -1,13 +1,11 @@
 //! `daybook import`: read files into a ledger.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use daybook_export::Progress;
-use daybook_export::verify::looks_like_a_bundle;
+use daybook_export::{Bundle, Progress, restore_verified, verify};
 use daybook_ingest::billing::Imported;
 use daybook_ingest::decode::Format;
 use daybook_ingest::driver::Control;
@@ -16,8 +14,8 @@ use daybook_ingest::{Capture, FlushLimits, Totals};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Kind, Ledger, Report as _, SystemClock};
 
-use super::export::{bytes_text, progress};
 use super::ingest::drain_on_signals;
+use super::progress::{bytes_text, progress};
 use crate::config::Layers;
 use crate::exit;
 use crate::report::Failure;
@@ -26,7 +24,7 @@ use crate::report::Failure;
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ImportArgs {
     /// Files, folders, quoted patterns (`'logs/**/*.jsonl.gz'`) or `s3://bucket/prefix`: JSON, JSONL, CSV, Parquet; gzip, zstd.
-    /// Or the folder of one bundle, to rebuild the ledger it was made from.
+    /// Or one bundle, a folder, `NAME.tar.zst` or `s3://bucket/prefix`, to rebuild the ledger it was made from.
     #[arg(value_name = "PATH|URL", required = true)]
     addresses: Vec<String>,
     /// Where the ledger is, a folder or `s3://bucket/prefix`; made if absent [default: ./ledger] [env: DAYBOOK_LEDGER].
@@ -54,8 +52,10 @@ pub(crate) struct ImportArgs {
 
 pub(crate) async fn run(args: ImportArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     let address = layers.ledger(args.ledger.clone());
-    if args.addresses.iter().any(|address| looks_like_a_bundle(Path::new(address))) {
-        return restore(&args, &address, quiet).await;
+    for given in &args.addresses {
+        if Bundle::is_at(given).await? {
+            return restore(&args, &address, quiet).await;
+        }
     }
     let (limits, capture) = layers.import(args.capture.clone())?;
     let settings = args.settings(limits, capture);
@@ -89,7 +89,9 @@ async fn restore(args: &ImportArgs, ledger: &str, quiet: bool) -> Result<ExitCod
     if !alone || args.account.is_some() {
         return Err(not_alone());
     }
-    let restored = daybook_export::restore(Path::new(bundle), ledger, progress("import", quiet).as_mut()).await?;
+    let bundle = Bundle::open(bundle).await?;
+    let verdict = verify::opened(&bundle, &[], progress("import", quiet).as_mut()).await?;
+    let restored = restore_verified(&bundle, &verdict, ledger).await?;
     let mut out = std::io::stdout().lock();
     let mut tell = || -> std::io::Result<()> {
         writeln!(out, "ledger      {ledger}")?;

@@ -74,18 +74,23 @@ fn generate(args: &GenerateArgs) -> Result<SigningKey, Failure> {
 
 /// Reads a signing key, if nobody else can.
 pub(super) fn load(path: &Path) -> Result<SigningKey, Failure> {
-    let failed = |error| unusable(path, "read", error);
     refuse_in_ledger(path)?;
+    let text = private_text(path)?;
+    let place = path.display().to_string();
+    SigningKey::parse(text.trim_end())
+        .map_err(|reason| not_a_key(&place, reason, "name a file of `daybook keys generate`"))
+}
+
+/// The text of a file, if nobody else can read it.
+pub(super) fn private_text(path: &Path) -> Result<String, Failure> {
+    let failed = |error| unusable(path, "read", error);
     let mode = fs::metadata(path).map_err(failed)?.mode();
     if mode & OTHERS != 0 {
         let message = format!("the key file {} can be used by others (mode {:o})", path.display(), mode & 0o777);
         let hint = format!("chmod 600 {}; if others may have read it, make a new key", path.display());
         return Err(Failure::plain("CLI-052", Kind::Usage, message, Some(hint)));
     }
-    let text = fs::read_to_string(path).map_err(failed)?;
-    let place = path.display().to_string();
-    SigningKey::parse(text.trim_end())
-        .map_err(|reason| not_a_key(&place, reason, "name a file of `daybook keys generate`"))
+    fs::read_to_string(path).map_err(failed)
 }
 
 /// Whoever can alter a ledger could sign what they made of it.
@@ -143,6 +148,6 @@ fn unusable(path: &Path, action: &str, error: std::io::Error) -> Failure {
     Failure::new("CLI-050", &format!("the key file {} cannot be {action}", path.display()), error)
 }
 
-fn not_a_key(place: &str, reason: &str, hint: &str) -> Failure {
+pub(super) fn not_a_key(place: &str, reason: &str, hint: &str) -> Failure {
     Failure::plain("CLI-051", Kind::Usage, format!("{place} is not a key: {reason}"), Some(hint.into()))
 }

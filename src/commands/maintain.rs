@@ -9,7 +9,7 @@ use daybook_ledger::maintenance::{Maintained, Run, Settings, maintain};
 use daybook_ledger::{Kind, Ledger, Report as _, SystemClock, schema};
 use rand::Rng as _;
 
-use super::export::bytes_text;
+use super::progress::bytes_text;
 use crate::config::Layers;
 use crate::output;
 use crate::report::Failure;

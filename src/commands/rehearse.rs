@@ -7,7 +7,7 @@ use daybook_ledger::{Clock as _, Evidence, EvidenceKind, Ledger, Score, SystemCl
 use serde_json::json;
 
 use super::clause::Clock;
-use super::export::{bytes_text, progress};
+use super::progress::{bytes_text, progress};
 use super::scope::ScopeArgs;
 use crate::report::Failure;
 

@@ -12,7 +12,7 @@ use daybook_queries::{Session, SessionOptions};
 use serde::Serialize;
 
 use super::doctor::{KafkaArgs, Output};
-use super::export::bytes_text;
+use super::progress::bytes_text;
 use crate::config::Layers;
 use crate::report::Failure;
 

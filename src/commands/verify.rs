@@ -3,28 +3,31 @@
 mod proof;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use daybook_export::Bundle;
 use daybook_export::verify::{self, SealCheck, Trust, Verdict};
 use daybook_ledger::Ledger;
 use daybook_ledger::seal::VerifierKey;
 
-use super::export::{bytes_text, progress};
-use super::keys;
+use super::progress::{bytes_text, progress};
+use super::{keys, signing};
 use crate::exit;
 use crate::report::Failure;
 
 /// Check that a bundle or a ledger is what was written; exit 1 and name every difference if it is not.
 ///
-/// Of a sealed ledger also that it is what was sealed. A proof needs nothing but the proof and the key.
+/// Of a sealed ledger also that it is what was sealed; of a bundle, with --key, that it is signed. A proof needs nothing but
+/// the proof and the key.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// The folder of a bundle, or a ledger: a folder or `s3://bucket/prefix`.
+    /// A bundle, which is a folder, a file `NAME.tar.zst` or `s3://bucket/prefix`; or a ledger, a folder or `s3://bucket/prefix`.
     #[arg(value_name = "TARGET", required_unless_present = "proof")]
     target: Option<String>,
-    /// The verifier key that checkpoints must be signed by, or a file with it; repeated after a change of keys.
-    #[arg(long = "key", value_name = "VKEY")]
+    /// Of a ledger or a proof, the verifier key that checkpoints must be signed by; repeated after a change of keys. Of a
+    /// bundle, a public key of minisign or OpenSSH that must have signed it; repeated if several must. Or a file with it.
+    #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
     /// Check this proof of `daybook prove` in place of a target.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "consistency"])]
@@ -48,11 +51,11 @@ pub(super) enum Output {
 
 /// Checks the target; what it is, its content tells.
 pub(crate) async fn run(args: VerifyArgs, quiet: bool) -> Result<ExitCode, Failure> {
-    let keys: Vec<VerifierKey> = args.keys.iter().map(|key| keys::verifier(key)).collect::<Result<_, _>>()?;
+    let keys = || args.keys.iter().map(|key| keys::verifier(key)).collect::<Result<Vec<VerifierKey>, _>>();
     let target = args.target.as_deref().unwrap_or_default();
     let proven = match (&args.proof, &args.consistency) {
-        (Some(proof), _) => Some(proof::check(proof, &keys)?),
-        (None, Some(old)) => Some(proof::check_growth(old, &Ledger::open(target).await?, &keys).await?),
+        (Some(proof), _) => Some(proof::check(proof, &keys()?)?),
+        (None, Some(old)) => Some(proof::check_growth(old, &Ledger::open(target).await?, &keys()?).await?),
         (None, None) => None,
     };
     let is_whole = match proven {
@@ -61,7 +64,7 @@ pub(crate) async fn run(args: VerifyArgs, quiet: bool) -> Result<ExitCode, Failu
             outcome.holds
         }
         None => {
-            let verdict = check_target(target, keys, quiet).await?;
+            let verdict = check_target(target, &args.keys, quiet).await?;
             print(args.format, &verdict, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
             verdict.is_whole()
         }
@@ -69,13 +72,16 @@ pub(crate) async fn run(args: VerifyArgs, quiet: bool) -> Result<ExitCode, Failu
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::NO) })
 }
 
-async fn check_target(target: &str, keys: Vec<VerifierKey>, quiet: bool) -> Result<Verdict, Failure> {
+async fn check_target(target: &str, keys: &[String], quiet: bool) -> Result<Verdict, Failure> {
+    if Bundle::is_at(target).await? {
+        let keys = keys.iter().map(|key| signing::public_key(key)).collect::<Result<Vec<_>, _>>()?;
+        let bundle = Bundle::open(target).await?;
+        return Ok(verify::opened(&bundle, &keys, progress("verify", quiet).as_mut()).await?);
+    }
+    let keys = keys.iter().map(|key| keys::verifier(key)).collect::<Result<Vec<_>, _>>()?;
+    let trust = Trust { keys, nonce: keys::random_bytes() };
     // The bar goes before the verdict comes.
     let mut progress = progress("verify", quiet);
-    if verify::looks_like_a_bundle(Path::new(target)) {
-        return Ok(verify::bundle(Path::new(target), progress.as_mut())?);
-    }
-    let trust = Trust { keys, nonce: keys::random_bytes() };
     Ok(verify::ledger(&Ledger::open(target).await?, &trust, progress.as_mut()).await?)
 }
 
@@ -99,6 +105,9 @@ fn print_text(verdict: &Verdict, out: &mut dyn Write) -> std::io::Result<()> {
     }
     for note in &verdict.notes {
         writeln!(out, "note: {note}")?;
+    }
+    for key in &verdict.signed_by {
+        writeln!(out, "signed by {key}")?;
     }
     if let Some(SealCheck { origin, size, checkpoints, keys, rows_since }) = &verdict.seal {
         let signed = match keys.is_empty() {

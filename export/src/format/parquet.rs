@@ -1,6 +1,6 @@
 //! Rows as Parquet: columns and types as readers of the ledger see them.
 
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, SyncSender};
 
 use arrow::array::RecordBatch;
 use daybook_ledger::ColumnKind as Kind;
@@ -11,45 +11,47 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::{HEX_COLUMNS, Shard, Target, pass_over};
-use crate::folder::DigestWriter;
+use super::{HEX_COLUMNS, Passed, Shard, Target, pass_over};
+use crate::digest::DigestWriter;
 use crate::{Error, Part};
 
 /// What one row group may hold in memory before it is written.
 const ROW_GROUP_BYTES: usize = 64 << 20;
 
-/// Writes every batch; a file ends with the batch that fills it.
-pub(crate) fn write(target: Target, batches: Receiver<RecordBatch>) -> Result<Vec<Shard>, Error> {
-    let mut done = target.finished.clone();
-    let mut left = target.rows_finished();
+/// Writes every batch; a file ends with the batch that fills it. Answers the last file, which is not full.
+pub(super) fn write(
+    target: Target,
+    passed: Passed,
+    batches: Receiver<RecordBatch>,
+    filled: &SyncSender<Vec<Shard>>,
+) -> Result<Option<Shard>, Error> {
+    let Passed { mut files, rows: mut left } = passed;
     let mut open: Option<Open> = None;
     for batch in batches {
+        let mut full = Vec::new();
         let passed = pass_over(&mut left, batch.num_rows());
-        if passed == batch.num_rows() {
-            continue;
-        }
-        let batch = batch.slice(passed, batch.num_rows() - passed);
-        let mut file = match open.take() {
-            Some(file) => file,
-            None => Open::create(&target, done.len())?,
-        };
-        file.write(&batch)?;
-        match file.bytes() >= target.shard_bytes {
-            true => {
-                done.push(file.close()?);
-                target.note(done.last())?;
+        if passed < batch.num_rows() {
+            let mut file = match open.take() {
+                Some(file) => file,
+                None => Open::create(&target, files)?,
+            };
+            file.write(&batch.slice(passed, batch.num_rows() - passed))?;
+            match file.bytes() >= target.shard_bytes {
+                true => {
+                    full.push(file.close()?);
+                    files += 1;
+                }
+                false => open = Some(file),
             }
-            false => open = Some(file),
         }
+        // An export that failed elsewhere does not ask any more.
+        filled.send(full).ok();
     }
     let last = match open {
-        None if done.is_empty() => Some(Open::create(&target, 0)?),
+        None if files == 0 => Some(Open::create(&target, 0)?),
         open => open,
     };
-    if let Some(file) = last {
-        done.push(file.close()?);
-    }
-    Ok(done)
+    last.map(Open::close).transpose()
 }
 
 struct Open {

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::Target;
-use crate::folder::{DigestWriter, Written};
+use crate::digest::{DigestWriter, Written};
 use crate::{Error, Format, Part};
 
 /// A finished data file of the bundle.
@@ -20,7 +20,9 @@ pub(crate) struct Shards {
     /// What every file starts with.
     prologue: Vec<u8>,
     open: Option<Open>,
-    done: Vec<Shard>,
+    /// How many files there are before the open one.
+    files: usize,
+    full: Vec<Shard>,
 }
 
 #[derive(Debug)]
@@ -31,9 +33,9 @@ struct Open {
 }
 
 impl Shards {
-    pub(crate) fn new(target: Target, prologue: Vec<u8>) -> Self {
-        let done = target.finished.clone();
-        Self { target, prologue, open: None, done }
+    /// Goes on after `files` that are finished.
+    pub(crate) fn new(target: Target, files: usize, prologue: Vec<u8>) -> Self {
+        Self { target, prologue, open: None, files, full: Vec::new() }
     }
 
     pub(crate) fn write_row(&mut self, row: &[u8]) -> Result<(), Error> {
@@ -45,36 +47,38 @@ impl Shards {
         open.rows += 1;
         match open.bytes >= self.target.shard_bytes {
             true => {
-                self.close(open)?;
-                self.target.note(self.done.last())?;
+                let shard = self.close(open)?;
+                self.full.push(shard);
             }
             false => self.open = Some(open),
         }
         Ok(())
     }
 
-    /// A table without rows still has a file, so that every reader finds its columns.
-    pub(crate) fn finish(mut self) -> Result<Vec<Shard>, Error> {
+    /// The files that are full since it was last asked.
+    pub(crate) fn take_full(&mut self) -> Vec<Shard> {
+        std::mem::take(&mut self.full)
+    }
+
+    /// The file that is not full. A table without rows still has a file, so that every reader finds its columns.
+    pub(crate) fn finish(mut self) -> Result<Option<Shard>, Error> {
         let last = match self.open.take() {
-            None if self.done.is_empty() => Some(self.open_next()?),
+            None if self.files == 0 => Some(self.open_next()?),
             open => open,
         };
-        if let Some(open) = last {
-            self.close(open)?;
-        }
-        Ok(self.done)
+        last.map(|open| self.close(open)).transpose()
     }
 
     fn open_next(&self) -> Result<Open, Error> {
-        let file = self.target.create(self.done.len())?;
+        let file = self.target.create(self.files)?;
         let mut open = Open { file, bytes: 0, rows: 0 };
         open.write(&self.prologue)?;
         Ok(open)
     }
 
-    fn close(&mut self, open: Open) -> Result<(), Error> {
-        self.done.push(Shard { file: open.file.finish()?, rows: open.rows });
-        Ok(())
+    fn close(&mut self, open: Open) -> Result<Shard, Error> {
+        self.files += 1;
+        Ok(Shard { file: open.file.finish()?, rows: open.rows })
     }
 }
 

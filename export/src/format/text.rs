@@ -1,7 +1,7 @@
 //! Rows as lines of text.
 
 use std::borrow::Cow;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, SyncSender};
 
 use arrow::array::RecordBatch;
 use daybook_ledger::schema::Table;
@@ -9,7 +9,7 @@ use serde_json::ser::{CompactFormatter, Formatter as _};
 
 use super::cell::{Cell, TextColumn, cells, text_columns};
 use super::shards::{Shard, Shards};
-use super::{Target, pass_over};
+use super::{Passed, Target, pass_over};
 use crate::Error;
 
 /// How a line and its values are put together.
@@ -116,16 +116,18 @@ fn push_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Writes every row of every batch.
-pub(crate) fn write(
+pub(super) fn write(
     dialect: &impl Dialect,
     target: Target,
+    passed: Passed,
     batches: Receiver<RecordBatch>,
-) -> Result<Vec<Shard>, Error> {
+    filled: &SyncSender<Vec<Shard>>,
+) -> Result<Option<Shard>, Error> {
     let spec = target.part.spec();
     let columns = text_columns(spec);
     let before = befores(dialect, &columns);
-    let mut left = target.rows_finished();
-    let mut shards = Shards::new(target, dialect.header(&columns));
+    let mut left = passed.rows;
+    let mut shards = Shards::new(target, passed.files, dialect.header(&columns));
     let mut row_text = Vec::new();
     for batch in batches {
         let mut cells = cells(spec, &batch, dialect)?;
@@ -134,6 +136,8 @@ pub(crate) fn write(
             push_row(dialect, &mut row_text, &before, &mut cells, row);
             shards.write_row(&row_text)?;
         }
+        // An export that failed elsewhere does not ask any more.
+        filled.send(shards.take_full()).ok();
     }
     shards.finish()
 }

@@ -1,87 +1,107 @@
 //! A bundle against its manifests, its descriptor and its summary.
 //!
-//! A bundle may come from anybody: links are not followed, no path leaves the folder, text is read within bounds, and no
-//! number in it is believed before the files were counted.
+//! A bundle may come from anybody: text is read within bounds, and no number in it is believed before the files were counted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::rows::add_file;
 use super::{TableRows, Verdict};
 use crate::describe::{BAG_INFO, BAGIT_TEXT, DESCRIPTOR, LAYOUT, PAYLOAD_OXUM, SUMMARY};
-use crate::folder::{BAGIT, Digests, Written};
-use crate::manifest::{self, Algorithm, is_safe_name, shown};
+use crate::digest::{Digests, Written};
+use crate::manifest::{self, Algorithm, shown};
+use crate::reader::{Bundle, TEXT_BYTES_MAX};
+use crate::sign::{SIGNED, VerifyingKey, is_signature};
 use crate::totals::Totals;
+use crate::writer::BAGIT;
 use crate::{Error, Format, Part, Progress};
 
-/// Tag files, `summary.json` and `datapackage.json` are read whole.
-const TEXT_BYTES_MAX: u64 = 256 << 20;
-const FILES_MAX: usize = 1_000_000;
-const DEPTH_MAX: usize = 16;
+/// A signature has a few hundred.
+const SIGNATURE_BYTES_MAX: u64 = 64 << 10;
 const READ_BYTES: usize = 1 << 20;
 
-/// Checks the bundle at `path` with nothing but the bundle.
+/// Checks the bundle at `path`, a folder or a file, with nothing but the bundle.
+///
+/// # Errors
+/// As [`opened`], and [`Error::NotABundle`].
+pub fn bundle(path: &Path, progress: &mut dyn Progress) -> Result<Verdict, Error> {
+    check(&Bundle::open_path(path)?, &[], progress)
+}
+
+/// Checks a bundle with nothing but the bundle, and that each of `keys` has signed it.
 ///
 /// Files and digests (SHA-256 and SHA-512) are those of the manifests, and no others; lengths and rows those of
 /// `bag-info.txt` and `datapackage.json`; counts and sums, taken again from every file of every format, those of
 /// `summary.json`.
 ///
 /// # Errors
-/// [`Error::NotABundle`] if `path` is no folder, [`Error::Folder`] if it cannot be read. What differs is in the verdict.
-pub fn bundle(path: &Path, progress: &mut dyn Progress) -> Result<Verdict, Error> {
-    if !path.is_dir() {
-        return Err(Error::NotABundle { path: path.into(), reason: "it is not a folder".into() });
+/// [`Error::Folder`] if it cannot be read. What differs is in the verdict.
+pub async fn opened(bundle: &Bundle, keys: &[VerifyingKey], progress: &mut dyn Progress) -> Result<Verdict, Error> {
+    let (bundle, keys) = (bundle.clone(), keys.to_vec());
+    let (told, mut hear) = unbounded_channel();
+    let checking = tokio::task::spawn_blocking(move || check(&bundle, &keys, &mut Relay(told)));
+    while let Some(event) = hear.recv().await {
+        match event {
+            Event::Start(bytes) => progress.start(bytes),
+            Event::Advance(bytes) => progress.advance(bytes),
+            Event::Notice(text) => progress.notice(&text),
+        }
     }
-    let mut check = Check { root: path, files: BTreeMap::new(), verdict: Verdict::default() };
-    check.walk(path, "", 0)?;
+    checking.await.map_err(Error::panicked)?
+}
+
+enum Event {
+    Start(u64),
+    Advance(u64),
+    Notice(String),
+}
+
+/// Tells from the thread that checks; if nobody hears it any more, the check ends for nobody.
+struct Relay(UnboundedSender<Event>);
+
+impl Progress for Relay {
+    fn start(&mut self, bytes: u64) {
+        self.0.send(Event::Start(bytes)).ok();
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        self.0.send(Event::Advance(bytes)).ok();
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.0.send(Event::Notice(text.into())).ok();
+    }
+}
+
+/// Reading blocks.
+fn check(bundle: &Bundle, keys: &[VerifyingKey], progress: &mut dyn Progress) -> Result<Verdict, Error> {
+    let mut check = Check { bundle, files: bundle.files(), verdict: Verdict::default() };
+    for fault in bundle.faults() {
+        check.verdict.differs(&fault.place, &fault.found);
+    }
     progress.start(check.files.values().sum());
     check.bagit();
     let digests = check.digests(progress)?;
     check.manifests(&digests);
+    check.signatures(keys);
     check.oxum();
     check.rows(&digests);
     Ok(check.verdict)
 }
 
 struct Check<'a> {
-    root: &'a Path,
+    bundle: &'a Bundle,
     /// Lengths of all regular files, by path with `/`.
-    files: BTreeMap<String, u64>,
+    files: &'a BTreeMap<String, u64>,
     verdict: Verdict,
 }
 
 impl Check<'_> {
-    /// Finds the regular files; everything else is a difference and is not touched again.
-    fn walk(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), Error> {
-        let entries = fs::read_dir(folder).map_err(Error::folder(folder, "look into"))?;
-        for entry in entries {
-            let entry = entry.map_err(Error::folder(folder, "look into"))?;
-            let name = entry.file_name();
-            let place = format!("{prefix}{}", shown(&name.to_string_lossy()));
-            // Of the entry itself: a link is not followed.
-            let kind = entry.metadata().map_err(Error::folder(folder, "look into"))?;
-            match name.to_str().filter(|name| is_safe_name(name)) {
-                None => self.verdict.differs(place, "no file of a bundle has such a name"),
-                Some(_) if kind.is_dir() && depth < DEPTH_MAX => {
-                    self.walk(&entry.path(), &format!("{place}/"), depth + 1)?;
-                }
-                Some(_) if kind.is_file() && self.files.len() < FILES_MAX => {
-                    self.files.insert(place, kind.len());
-                }
-                Some(_) if kind.is_symlink() => self.verdict.differs(place, "it is a symbolic link"),
-                Some(_) if kind.is_dir() => self.verdict.differs(place, "folders are nested too deep"),
-                Some(_) if kind.is_file() => self.verdict.differs(place, "there are too many files"),
-                Some(_) => self.verdict.differs(place, "it is not a regular file"),
-            }
-        }
-        Ok(())
-    }
-
     /// The text of a file that a bundle must have.
     fn text(&mut self, name: &str) -> Option<String> {
         let length = match self.files.get(name) {
@@ -96,7 +116,7 @@ impl Check<'_> {
             Some(length) => *length,
         };
         let mut bytes = Vec::new();
-        let read = File::open(self.root.join(name)).and_then(|file| file.take(length).read_to_end(&mut bytes));
+        let read = self.bundle.open_file(name).and_then(|file| file.take(length).read_to_end(&mut bytes));
         let text = read.map_err(|error| error.to_string());
         match text.and_then(|_| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())) {
             Ok(text) => Some(text),
@@ -118,11 +138,17 @@ impl Check<'_> {
         let mut found = BTreeMap::new();
         let mut buffer = vec![0; READ_BYTES];
         for name in self.files.keys() {
-            let path = self.root.join(name);
-            let mut file = File::open(&path).map_err(Error::folder(&path, "open"))?;
+            let path = self.bundle.place().join(name);
+            let mut file = self.bundle.open_file(name).map_err(Error::folder(&path, "open"))?;
             let mut digests = Digests::default();
             loop {
-                let length = file.read(&mut buffer).map_err(Error::folder(&path, "read"))?;
+                let length = match file.read(&mut buffer) {
+                    Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+                        self.verdict.differs(name, format!("it cannot be read: {}", shown(&error.to_string())));
+                        break;
+                    }
+                    read => read.map_err(Error::folder(&path, "read"))?,
+                };
                 let (read, _) = buffer.split_at(length);
                 if read.is_empty() {
                     break;
@@ -149,8 +175,46 @@ impl Check<'_> {
             self.manifest(algorithm, algorithm.tag_manifest(), &tags, digests);
         }
         tags.extend(Algorithm::ALL.map(Algorithm::tag_manifest));
-        for name in digests.keys().filter(|name| !payload.contains(name.as_str()) && !tags.contains(name.as_str())) {
+        let is_listed = |name: &str| payload.contains(name) || tags.contains(name) || is_signature(name);
+        for name in digests.keys().filter(|name| !is_listed(name.as_str())) {
             self.verdict.note(name, "no manifest vouches for it");
+        }
+    }
+
+    /// Each key has signed; a signature that no key was given for is a note.
+    fn signatures(&mut self, keys: &[VerifyingKey]) {
+        let names: Vec<&String> = self.files.keys().filter(|name| is_signature(name)).collect();
+        if keys.is_empty() {
+            for name in names {
+                self.verdict.note(name, "this signature was not checked: give the public key with --key");
+            }
+            return;
+        }
+        let Some(message) = self.text(SIGNED) else { return };
+        let mut signatures = Vec::new();
+        for name in names {
+            match self.files.get(name) {
+                Some(length) if *length <= SIGNATURE_BYTES_MAX => {
+                    signatures.extend(self.text(name).map(|text| (name, text)))
+                }
+                _ => self.verdict.differs(name, "no signature is that long"),
+            }
+        }
+        let mut vouched = BTreeSet::new();
+        for key in keys {
+            let own = signatures.iter().filter(|(_, text)| key.has_signed(message.as_bytes(), text));
+            let own: Vec<&&String> = own.map(|(name, _)| name).collect();
+            match (own.is_empty(), signatures.len()) {
+                (false, _) => self.verdict.signed_by.push(key.to_string()),
+                (true, 0) => {
+                    self.verdict.differs(SIGNED, format!("there is no signature, {key} should have signed it"))
+                }
+                (true, _) => self.verdict.differs(SIGNED, format!("no signature is by {key} over what it holds")),
+            }
+            vouched.extend(own.into_iter().copied());
+        }
+        for (name, _) in signatures.iter().filter(|(name, _)| !vouched.contains(name)) {
+            self.verdict.note(name.as_str(), "no key that was given vouches for it");
         }
     }
 
@@ -281,7 +345,7 @@ impl Check<'_> {
         let names: Vec<String> = self.files.keys().filter(of_table).cloned().collect();
         let mut totals = Totals::new(part);
         for name in names {
-            let (read, result) = read_guarded(&self.root.join(&name), part, format, totals);
+            let (read, result) = read_guarded(self.bundle, &name, part, format, totals);
             totals = read;
             let rows = match result {
                 Ok(rows) => rows,
@@ -313,10 +377,16 @@ impl Check<'_> {
 }
 
 /// On a thread of its own: a reader that panics on hostile bytes is a difference too.
-fn read_guarded(path: &Path, part: Part, format: Format, mut totals: Totals) -> (Totals, Result<u64, String>) {
-    let path = path.to_owned();
+fn read_guarded(
+    bundle: &Bundle,
+    name: &str,
+    part: Part,
+    format: Format,
+    mut totals: Totals,
+) -> (Totals, Result<u64, String>) {
+    let (bundle, name) = (bundle.clone(), name.to_owned());
     let thread = std::thread::spawn(move || {
-        let result = add_file(&path, part, format, &mut totals);
+        let result = add_file(&bundle, &name, part, format, &mut totals);
         (totals, result)
     });
     thread.join().unwrap_or_else(|_| (Totals::new(part), Err("the reader gave up".into())))

@@ -7,14 +7,11 @@ mod rewritings;
 mod rows;
 mod seal;
 
-use std::path::Path;
-
 use serde::Serialize;
 
-pub use self::bundle::bundle;
+pub use self::bundle::{bundle, opened};
 pub use self::ledger::{Trust, ledger};
 pub use self::seal::SealCheck;
-use crate::folder::BAGIT;
 
 /// Differences listed one by one; what is beyond is counted.
 pub(crate) const DIFFERENCES_MAX: usize = 1_000;
@@ -49,6 +46,9 @@ pub struct Verdict {
     pub bytes: u64,
     /// Rows found, by table.
     pub rows: Vec<TableRows>,
+    /// Of a bundle, the keys that were asked for and have signed it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub signed_by: Vec<String>,
     /// Of a ledger that is sealed, what is checked of that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seal: Option<SealCheck>,
@@ -81,9 +81,4 @@ impl Verdict {
             self.notes.push(Difference { place: place.into(), found: found.into() });
         }
     }
-}
-
-/// Whether `path` is meant to be a bundle: a folder with a `bagit.txt`, or what is left of one.
-pub fn looks_like_a_bundle(path: &Path) -> bool {
-    [BAGIT, "manifest-sha256.txt", "data/datapackage.json"].iter().any(|name| path.join(name).is_file())
 }

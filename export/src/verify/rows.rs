@@ -1,8 +1,6 @@
 //! Reads the data files of a bundle again, as readers of other makers would, within bounds.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -12,6 +10,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::format::text_columns;
+use crate::reader::Bundle;
 use crate::totals::Totals;
 use crate::{Format, Part};
 
@@ -23,14 +22,20 @@ const DECODE_ROWS: usize = 8_192;
 /// One more than is ever asked for: a full CSV decoder leaves the line feed after the last row's carriage return.
 const DECODER_ROWS: usize = DECODE_ROWS + 1;
 
-/// Adds the rows of the file at `path` to `totals`; answers how many there are, or why they cannot be read.
-pub(super) fn add_file(path: &Path, part: Part, format: Format, totals: &mut Totals) -> Result<u64, String> {
+/// Adds the rows of the file called `name` to `totals`; answers how many there are, or why they cannot be read.
+pub(super) fn add_file(
+    bundle: &Bundle,
+    name: &str,
+    part: Part,
+    format: Format,
+    totals: &mut Totals,
+) -> Result<u64, String> {
     let before = totals.rows();
     let columns = Totals::columns(part);
     match format {
-        Format::Parquet => add_parquet(path, &columns, totals)?,
+        Format::Parquet => add_parquet(bundle, name, &columns, totals)?,
         Format::Jsonl | Format::Csv => {
-            let file = File::open(path).map_err(|error| error.to_string())?;
+            let file = bundle.open_file(name).map_err(|error| error.to_string())?;
             let mut lines = Lines::new(BufReader::with_capacity(1 << 20, file), format == Format::Csv);
             if format == Format::Csv {
                 check_header(&mut lines, part)?;
@@ -44,9 +49,9 @@ pub(super) fn add_file(path: &Path, part: Part, format: Format, totals: &mut Tot
     Ok(totals.rows() - before)
 }
 
-fn add_parquet(path: &Path, columns: &[&str], totals: &mut Totals) -> Result<(), String> {
-    let open = || File::open(path).map_err(|error| error.to_string());
-    let builder = ParquetRecordBatchReaderBuilder::try_new(open()?).map_err(|error| error.to_string())?;
+fn add_parquet(bundle: &Bundle, name: &str, columns: &[&str], totals: &mut Totals) -> Result<(), String> {
+    let file = bundle.open_random(name).map_err(|error| error.to_string())?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
     let rows = builder.metadata().file_metadata().num_rows();
     if columns.is_empty() {
         totals.add_rows(rows.try_into().map_err(|_| format!("its footer says {rows} rows"))?);

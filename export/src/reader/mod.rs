@@ -1,0 +1,150 @@
+//! The files of a bundle that is read: in a folder, one file or a bucket.
+//!
+//! A bundle may come from anybody: what is not a regular file with the name of one is a fault and is never touched, links are
+//! not followed, and nothing is written.
+
+mod archive;
+mod folder;
+mod objects;
+mod random;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use daybook_ledger::Root;
+
+pub(crate) use self::random::Random;
+use crate::Error;
+use crate::manifest::{is_safe, shown};
+use crate::verify::Difference;
+use crate::writer::{BAGIT, Form};
+
+/// More files than a bundle has.
+const FILES_MAX: usize = 1_000_000;
+/// What describes a bundle is read whole up to here.
+pub(crate) const TEXT_BYTES_MAX: u64 = 256 << 20;
+
+/// A bundle to read.
+#[derive(Clone, Debug)]
+pub struct Bundle(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    place: PathBuf,
+    found: Found,
+    reader: Box<dyn BundleReader>,
+}
+
+/// Reads the files that were found.
+trait BundleReader: std::fmt::Debug + Send + Sync {
+    /// A file from its start. Bytes that cannot be those of the file are [`io::ErrorKind::InvalidData`].
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>>;
+
+    /// A file to be read in any order.
+    fn open_random(&self, name: &str) -> io::Result<Random>;
+}
+
+/// What is in a bundle.
+#[derive(Debug, Default)]
+struct Found {
+    /// Lengths of all regular files, by path with `/`.
+    files: BTreeMap<String, u64>,
+    /// What else there is.
+    faults: Vec<Difference>,
+}
+
+impl Found {
+    fn fault(&mut self, place: &str, found: impl Into<String>) {
+        if self.faults.len() < crate::verify::DIFFERENCES_MAX {
+            self.faults.push(Difference { place: shown(place), found: found.into() });
+        }
+    }
+
+    /// Takes a file that no name, number of files or other file speaks against; answers whether it did.
+    fn add(&mut self, name: &str, bytes: u64) -> bool {
+        match () {
+            () if !is_safe(name) => self.fault(name, "no file of a bundle has such a name"),
+            () if self.files.len() >= FILES_MAX => self.fault(name, "there are too many files"),
+            () if self.files.contains_key(name) => self.fault(name, "it is there twice"),
+            () => {
+                self.files.insert(name.into(), bytes);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Bundle {
+    /// Whether `address` is meant to be a bundle: a file `….tar.zst`, or a folder or prefix with a file that only bundles have.
+    ///
+    /// # Errors
+    /// The ledger's, if a bucket cannot be asked.
+    pub async fn is_at(address: &str) -> Result<bool, Error> {
+        let path = Path::new(address);
+        Ok(match Form::of(path) {
+            Ok(Form::Objects) if address.starts_with("s3") => objects::is_bundle(&Root::open(address, false)?).await?,
+            Ok(Form::Tar) => path.is_file(),
+            _ => folder::is_bundle(path),
+        })
+    }
+
+    /// Finds the files of the bundle at `address`: a folder, a file `….tar.zst`, or `s3://bucket/prefix`.
+    ///
+    /// # Errors
+    /// [`Error::NotABundle`] if it is none of them, [`Error::Folder`] if it cannot be read, and the ledger's for a bucket.
+    pub async fn open(address: &str) -> Result<Self, Error> {
+        match Form::of(Path::new(address)) {
+            Ok(Form::Objects) => {
+                let root = Root::open(address, false)?;
+                let (found, reader) = objects::open(root).await?;
+                Ok(Self(Arc::new(Opened { place: address.into(), found, reader })))
+            }
+            _ => Self::open_path(Path::new(address)),
+        }
+    }
+
+    /// As [`Bundle::open`], on the local disk.
+    pub(crate) fn open_path(path: &Path) -> Result<Self, Error> {
+        let (found, reader): (_, Box<dyn BundleReader>) = match Form::of(path) {
+            Ok(Form::Tar) => archive::open(path)?,
+            _ => folder::open(path)?,
+        };
+        Ok(Self(Arc::new(Opened { place: path.into(), found, reader })))
+    }
+
+    /// Where it is, as it was named.
+    pub fn place(&self) -> &Path {
+        &self.0.place
+    }
+
+    pub(crate) fn files(&self) -> &BTreeMap<String, u64> {
+        &self.0.found.files
+    }
+
+    pub(crate) fn faults(&self) -> &[Difference] {
+        &self.0.found.faults
+    }
+
+    pub(crate) fn open_file(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
+        self.0.reader.open(name)
+    }
+
+    /// All of a file, off the threads of the runtime.
+    pub(crate) async fn load(&self, name: &'static str) -> Result<Vec<u8>, Error> {
+        let (bundle, path) = (self.clone(), self.place().join(name));
+        let read = move || {
+            let mut bytes = Vec::new();
+            bundle.open_file(name)?.take(TEXT_BYTES_MAX).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let read = tokio::task::spawn_blocking(read).await.map_err(Error::panicked)?;
+        read.map_err(Error::folder(&path, "read"))
+    }
+
+    pub(crate) fn open_random(&self, name: &str) -> io::Result<Random> {
+        self.0.reader.open_random(name)
+    }
+}

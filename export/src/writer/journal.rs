@@ -1,0 +1,111 @@
+//! Which data files of an export are finished, so that a killed one goes on with the others.
+//!
+//! A line for what is being made, then one for each data file that is full, written when the file is where it is to be. A data file
+//! holds the same rows whenever it is made, so the rows of finished ones are passed over.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::format::{Shard, file_name};
+use crate::{Error, Format, Part};
+
+/// Its name; it is gone from a bundle that is whole.
+pub(crate) const JOURNAL: &str = "finished.jsonl";
+
+/// Finished data files, in order, by table and format.
+pub(crate) type Finished = BTreeMap<(Part, Format), Vec<Shard>>;
+
+/// A data file that is full.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(super) table: String,
+    pub(super) format: String,
+    #[serde(flatten)]
+    pub(super) shard: Shard,
+    /// In a tar: how long the archive is with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) archive_bytes: Option<u64>,
+}
+
+impl Line {
+    pub(crate) fn new(part: Part, format: Format, shard: &Shard) -> Self {
+        let (table, format) = (part.name().into(), format.as_str().into());
+        Self { table, format, shard: shard.clone(), archive_bytes: None }
+    }
+
+    pub(super) fn text(&self) -> Result<String, Error> {
+        serde_json::to_string(self)
+            .map_err(|error| Error::Internal { invariant: "a line of the journal is JSON", found: error.to_string() })
+    }
+
+    fn lane(&self) -> Option<(Part, Format)> {
+        Part::ALL.into_iter().find(|part| part.name() == self.table).zip(Format::parse(&self.format))
+    }
+}
+
+/// The lines of a journal `text` whose files, by `is_there`, are there; none if something else than `identity` was being made.
+pub(super) fn read(text: &str, identity: &str, is_there: impl Fn(&Line) -> bool) -> Vec<Line> {
+    let mut lines = text.lines();
+    if lines.next() != Some(identity) {
+        return Vec::new();
+    }
+    // A line that a kill cut off is no JSON: its file is made again, as are those after it.
+    let lines = lines.map_while(|line| serde_json::from_str::<Line>(line).ok());
+    let mut next: BTreeMap<(Part, Format), usize> = BTreeMap::new();
+    let is_next = |line: &Line| {
+        let Some(lane) = line.lane() else { return false };
+        let index = next.entry(lane).or_default();
+        let is_next = line.shard.file.path == file_name(lane.0, lane.1, *index);
+        *index += 1;
+        is_next && is_there(line)
+    };
+    lines.take_while(is_next).collect()
+}
+
+/// The data files of `lines` by table and format.
+pub(super) fn finished(lines: &[Line]) -> Finished {
+    let mut finished = Finished::new();
+    for (lane, line) in lines.iter().filter_map(|line| Some((line.lane()?, line))) {
+        finished.entry(lane).or_default().push(line.shard.clone());
+    }
+    finished
+}
+
+/// A journal in a file.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: Mutex<File>,
+    has_finished: AtomicBool,
+}
+
+impl Journal {
+    /// Starts it anew below `root`, for what `identity` says, with what is finished already.
+    pub(super) fn start(root: &Path, identity: &str, lines: &[Line]) -> Result<Self, Error> {
+        let path = root.join(JOURNAL);
+        let mut file = File::create(&path).map_err(Error::folder(&path, "create"))?;
+        writeln!(file, "{identity}").map_err(Error::folder(&path, "write"))?;
+        let journal = Self { path, file: Mutex::new(file), has_finished: AtomicBool::new(false) };
+        lines.iter().try_for_each(|line| journal.note(line))?;
+        Ok(journal)
+    }
+
+    pub(super) fn note(&self, line: &Line) -> Result<(), Error> {
+        let line = line.text()?;
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = writeln!(file, "{line}").and_then(|()| file.sync_data());
+        self.has_finished.store(true, Ordering::Relaxed);
+        written.map_err(Error::folder(&self.path, "write"))
+    }
+
+    /// Whether there is something to go on from.
+    pub(super) fn has_finished(&self) -> bool {
+        self.has_finished.load(Ordering::Relaxed)
+    }
+}
