@@ -6,6 +6,7 @@
 //! 3. what describes them, then the tag files, the manifests last: the same leftover;
 //! 4. everything synced, then renamed to `<out>`: the whole bundle.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,9 +20,11 @@ use crate::describe::{self, Description};
 use crate::digest::{DigestWriter, Written};
 use crate::format::{Lane, Shard, Target};
 use crate::manifest::{self, Algorithm};
+use crate::migrate::{self, Bodies, Losses, Migrated, Migration};
 use crate::pace::Pace;
 use crate::scope::Providers;
 use crate::select::{DayEntries, Window};
+use crate::series::Series;
 use crate::sign::{self, SIGNED, SigningKey};
 use crate::source::{Plan, Rows, Step};
 use crate::totals::Totals;
@@ -43,6 +46,8 @@ pub struct Request {
     pub as_of: Option<TableVersion>,
     /// At least one; order and repetition do not matter.
     pub formats: Vec<Format>,
+    /// Shapes of other vendors that what was said is also written in; order and repetition do not matter.
+    pub migrations: Vec<Migration>,
     /// A data file that has reached this many bytes is followed by the next.
     pub shard_bytes: u64,
     /// At most so many bytes a second are read from the ledger, and as many written to the bundle.
@@ -63,6 +68,7 @@ impl Request {
             scope: Scope::default(),
             as_of: None,
             formats,
+            migrations: Vec::new(),
             rate_limit: None,
             signed_by: Vec::new(),
         }
@@ -99,6 +105,21 @@ pub struct Summary {
     pub versions: Vec<(Part, TableVersion)>,
     /// SHA-256 of `tagmanifest-sha256.txt`, hexadecimal: it stands for every byte of the bundle.
     pub sha256: String,
+    /// What was written in the shapes of other vendors.
+    pub migrations: Vec<MigrationSummary>,
+}
+
+/// What one migration wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigrationSummary {
+    /// Where to.
+    pub migration: Migration,
+    /// Rows of `content` in the bundle.
+    pub rows_in: u64,
+    /// Those that are in the files.
+    pub rows_out: u64,
+    /// Rows left out, by the reason's word.
+    pub dropped: Vec<(String, u64)>,
 }
 
 /// A file of a bundle.
@@ -126,7 +147,7 @@ impl Summary {
 ///
 /// # Errors
 /// [`Error::OutTaken`], [`Error::OutBusy`], [`Error::EmptyWindow`], [`Error::NoFormat`], [`Error::UnknownForm`],
-/// [`Error::ShardTooLong`], [`Error::Folder`], and the ledger's: `DamagedFile` for a source file that is not what its commit says.
+/// [`Error::ShardTooLong`], [`Error::TwoModels`], [`Error::Folder`], and the ledger's: `DamagedFile` for a source file that is not what its commit says.
 pub async fn write(ledger: &Ledger, request: &Request, progress: &mut dyn Progress) -> Result<Summary, Error> {
     let order = Order::load(ledger, request).await?;
     order.write(ledger, progress).await
@@ -156,8 +177,9 @@ impl Order {
     pub(crate) async fn load(ledger: &Ledger, request: &Request) -> Result<Self, Error> {
         let formats = request.checked_formats()?;
         let window = Window { from: request.from, to: request.to };
+        let migrations = Migration::each_once(&request.migrations)?;
         let plan = Plan::load(ledger, request.as_of, &window, &request.scope).await?;
-        Ok(Self { request: request.clone(), formats, window, plan })
+        Ok(Self { request: Request { migrations, ..request.clone() }, formats, window, plan })
     }
 
     pub(crate) async fn write(self, ledger: &Ledger, progress: &mut dyn Progress) -> Result<Summary, Error> {
@@ -176,7 +198,10 @@ impl Order {
 
     /// `summary.json` without what only reading tells.
     pub(crate) fn summary(&self) -> Map<String, Value> {
-        describe::summary(&self.plan, self.window, &self.request.scope, &self.formats)
+        let mut summary = describe::summary(&self.plan, self.window, &self.request.scope, &self.formats);
+        let migrations: Vec<_> = self.request.migrations.iter().map(Migration::to_json).collect();
+        summary.insert("migrations".into(), migrations.into());
+        summary
     }
 
     async fn run(
@@ -237,6 +262,7 @@ struct Copy {
     window: Window,
     scope: Scope,
     tables: Vec<PartCopy>,
+    migrations: Vec<(Migration, Lane<Bodies, Losses>)>,
     day: Option<Date>,
     entries: DayEntries,
     providers: Providers,
@@ -252,20 +278,31 @@ struct PartCopy {
 
 impl Copy {
     fn start(bundle: &Arc<dyn BundleWriter>, order: &Order, mut finished: Finished, pace: &Pace) -> Self {
+        let mut target = |series: Series| {
+            let (bundle, shard_bytes) = (Arc::clone(bundle), order.request.shard_bytes);
+            let target =
+                Target { bundle, series, shard_bytes, rows_max: u64::MAX, bytes_max: u64::MAX, pace: pace.clone() };
+            (target, finished.remove(&series).unwrap_or_default())
+        };
         let mut tables = Vec::new();
         for part in Part::ALL {
             let lane = |format: &Format| {
-                let (bundle, shard_bytes) = (Arc::clone(bundle), order.request.shard_bytes);
-                let target = Target { bundle, part, format: *format, shard_bytes, pace: pace.clone() };
-                (*format, Lane::start(target, finished.remove(&(part, *format)).unwrap_or_default()))
+                let (target, finished) = target(Series::Table(part, *format));
+                (*format, Lane::of_table(part, *format, target, finished))
             };
             let lanes = order.formats.iter().map(lane).collect();
             tables.push(PartCopy { part, totals: Totals::new(part), lanes });
+        }
+        let mut migrations = Vec::new();
+        for migration in &order.request.migrations {
+            let (target, finished) = target(Series::Migration(migration.destination));
+            migrations.push((migration.clone(), migration.lane(target, finished)));
         }
         Self {
             window: order.window,
             scope: order.request.scope.clone(),
             tables,
+            migrations,
             day: None,
             entries: DayEntries::default(),
             providers: Providers::default(),
@@ -290,7 +327,11 @@ impl Copy {
             }
             for table in self.tables.iter_mut().filter(|table| table.part == part) {
                 table.totals.add(&batch)?;
-                table.lanes.iter_mut().try_for_each(|(_, lane)| lane.send(&batch))?;
+                table.lanes.iter_mut().try_for_each(|(_, lane)| lane.send(batch.clone()))?;
+            }
+            if part == Part::Content && !self.migrations.is_empty() {
+                let bodies = Bodies { offered: self.entries.offer(&batch)?, batch };
+                self.migrations.iter_mut().try_for_each(|(_, lane)| lane.send(bodies.clone()))?;
             }
         }
         Ok(self)
@@ -307,6 +348,9 @@ impl Copy {
                     self.providers.add(&batch)?;
                 }
                 self.entries.add(&batch)?;
+                if !self.migrations.is_empty() {
+                    self.entries.add_operations(&batch)?;
+                }
                 Ok(batch)
             }
             Part::Content => self.entries.select(batch),
@@ -334,8 +378,13 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy) -> Result<Su
     let mut shards: Vec<(Part, Format, Shard)> = Vec::new();
     for table in &mut copy.tables {
         for (format, lane) in &mut table.lanes {
-            shards.extend(lane.finish()?.into_iter().map(|shard| (table.part, *format, shard)));
+            shards.extend(lane.finish()?.0.into_iter().map(|shard| (table.part, *format, shard)));
         }
+    }
+    let mut migrated = Vec::new();
+    for (migration, lane) in &mut copy.migrations {
+        let (shards, losses) = lane.finish()?;
+        migrated.push((migration.clone(), Migrated { shards, losses }));
     }
     let rows: Vec<_> = copy.tables.iter().map(|table| (table.part, table.totals.rows())).collect();
     let mut summary = order.summary();
@@ -348,8 +397,18 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy) -> Result<Su
         }
         summary.insert(table.part.name().into(), totals);
     }
-    let description = Description { plan, window: *window, scope: &request.scope, shards: &shards, rows: &rows };
-    let mut payload: Vec<Written> = shards.iter().map(|(_, _, shard)| shard.file.clone()).collect();
+    let description =
+        Description { plan, window: *window, scope: &request.scope, shards: &shards, migrated: &migrated, rows: &rows };
+    let data: Vec<&Shard> = shards
+        .iter()
+        .map(|(_, _, shard)| shard)
+        .chain(migrated.iter().flat_map(|(_, migrated)| &migrated.shards))
+        .collect();
+    let data_rows = data.iter().map(|shard| (shard.file.path.clone(), shard.rows)).collect();
+    let mut payload: Vec<Written> = data.iter().map(|shard| shard.file.clone()).collect();
+    for (migration, migrated) in &migrated {
+        payload.extend(account_for(bundle, migration, migrated)?);
+    }
     for (name, text) in [
         (describe::SUMMARY, describe::pretty(&summary.into())),
         (describe::SCHEMA, describe::schema()),
@@ -365,16 +424,26 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy) -> Result<Su
     payload.extend(tags);
     Ok(Summary {
         out: request.out.clone(),
-        files: payload.into_iter().map(|file| listed(file, &shards)).collect(),
+        files: payload.into_iter().map(|file| listed(file, &data_rows)).collect(),
         rows,
+        migrations: migrated.into_iter().map(|(migration, migrated)| migrated.summary(migration)).collect(),
         versions: plan.pins.iter().map(|pin| (pin.part, pin.version)).collect(),
         sha256,
     })
 }
 
-fn listed(file: Written, shards: &[(Part, Format, Shard)]) -> File {
-    let shard = shards.iter().find(|(_, _, shard)| shard.file.path == file.path);
-    File { path: file.path, bytes: file.bytes, rows: shard.map(|(_, _, shard)| shard.rows) }
+fn listed(file: Written, data_rows: &BTreeMap<String, u64>) -> File {
+    let rows = data_rows.get(&file.path).copied();
+    File { path: file.path, bytes: file.bytes, rows }
+}
+
+/// The account of a migration, for programs and for people.
+fn account_for(bundle: &dyn BundleWriter, migration: &Migration, migrated: &Migrated) -> Result<[Written; 2], Error> {
+    let folder = Series::Migration(migration.destination).folder();
+    let write =
+        |name: &str, text: &str| DigestWriter::write_whole(bundle, &format!("{folder}/{name}"), text.as_bytes());
+    let account = describe::pretty(&migration.account(&migrated.losses));
+    Ok([write(migrate::ACCOUNT, &account)?, write("README.md", &migration.readme(&migrated.losses))?])
 }
 
 /// Writes `bag-info.txt`, the manifests and what signs them, last of all; answers the tag files.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::digest::Written;
 use crate::format::{HEX_COLUMNS, Shard, TextColumn, text_columns};
+use crate::migrate::{Destination, Migrated, Migration};
 use crate::select::Window;
 use crate::source::{Pin, Plan};
 use crate::{Format, Part, Scope};
@@ -30,6 +31,7 @@ pub(crate) struct Description<'a> {
     pub(crate) window: Window,
     pub(crate) scope: &'a Scope,
     pub(crate) shards: &'a [(Part, Format, Shard)],
+    pub(crate) migrated: &'a [(Migration, Migrated)],
     pub(crate) rows: &'a [(Part, u64)],
 }
 
@@ -98,8 +100,11 @@ impl Description<'_> {
     /// Data Package v2. Only CSV is declared as a table: readers in use refuse digests on Parquet tables and cannot read
     /// lists in them; as a file each is checked byte by byte.
     pub(crate) fn data_package(&self) -> Value {
-        let resources: Vec<Value> =
-            self.shards.iter().map(|(part, format, shard)| resource(*part, *format, shard)).collect();
+        let tables = self.shards.iter().map(|(part, format, shard)| resource(*part, *format, shard));
+        let migrated = self.migrated.iter().flat_map(|(migration, migrated)| {
+            migrated.shards.iter().map(|shard| migration_resource(migration.destination, shard))
+        });
+        let resources: Vec<Value> = tables.chain(migrated).collect();
         json!({
             "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
             "name": "daybook-bundle",
@@ -184,6 +189,18 @@ impl Description<'_> {
             text.push_str(README_READ);
         }
         text.push_str(README_VALUES);
+        if !self.migrated.is_empty() {
+            text.push_str(README_MIGRATIONS);
+        }
+        for (migration, migrated) in self.migrated {
+            let (name, losses) = (migration.destination.as_str(), &migrated.losses);
+            writeln!(
+                text,
+                "| `migration/{name}` | {} | {} | {} |",
+                losses.rows_in, losses.rows_out, losses.rows_dropped
+            )
+            .ok();
+        }
         text
     }
 }
@@ -237,26 +254,51 @@ CSV is RFC 4180: UTF-8, a header, CRLF, quotes doubled. Bodies are whole, so a l
 CSV past 2 MB and `maximum_object_size` for JSON past 16 MB.
 "#;
 
-fn resource(part: Part, format: Format, shard: &Shard) -> Value {
+const README_MIGRATIONS: &str = r#"
+## To move elsewhere
+
+What was said, in the shapes other vendors read. Each folder has a README with what does not carry over and why, and the same
+in `loss.json`.
+
+| folder | rows of `content` | in its files | dropped |
+| --- | --- | --- | --- |
+"#;
+
+/// A data file that is checked byte by byte.
+fn file_resource(format: Format, shard: &Shard) -> Value {
     let path = shard.file.path.strip_prefix("data/").unwrap_or(&shard.file.path);
     let name = path.rsplit('/').next().unwrap_or(path).replace('.', "-");
-    let mut resource = json!({
+    json!({
         "name": name,
         "path": path,
-        "type": if format == Format::Csv { "table" } else { "file" },
+        "type": "file",
         "format": format.as_str(),
         "mediatype": format.media_type(),
         "bytes": shard.file.bytes,
         "hash": format!("sha256:{}", shard.file.sha256),
         "rowCount": shard.rows,
-        "schema": table_schema(part, format),
-    });
+    })
+}
+
+fn migration_resource(destination: Destination, shard: &Shard) -> Value {
+    let mut resource = file_resource(Format::Jsonl, shard);
+    if let Some(fields) = resource.as_object_mut() {
+        fields.insert("encoding".into(), json!("utf-8"));
+        fields.insert("description".into(), json!(destination.meaning()));
+    }
+    resource
+}
+
+fn resource(part: Part, format: Format, shard: &Shard) -> Value {
+    let mut resource = file_resource(format, shard);
     let Some(fields) = resource.as_object_mut() else { return resource };
+    fields.insert("schema".into(), table_schema(part, format));
     if format != Format::Parquet {
         fields.insert("encoding".into(), json!("utf-8"));
     }
     // Validators compare `rows` with a table they read, and refuse it on a file.
     if format == Format::Csv {
+        fields.insert("type".into(), json!("table"));
         fields.insert("rows".into(), json!(shard.rows));
     }
     resource

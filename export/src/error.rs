@@ -41,6 +41,9 @@ pub enum Error {
     /// A bundle is restored into an empty ledger only.
     #[error("`{table}` of the ledger {place} has rows already")]
     LedgerTaken { place: String, table: &'static str },
+    /// A file of prompts names one model.
+    #[error("two models are to answer {destination}")]
+    TwoModels { destination: &'static str },
     /// The ledger could not be read.
     #[error(transparent)]
     Ledger(#[from] daybook_ledger::Error),
@@ -66,6 +69,7 @@ impl Error {
         "EXPORT-009",
         "EXPORT-010",
         "EXPORT-011",
+        "EXPORT-012",
         "EXPORT-099",
     ];
 
@@ -96,6 +100,7 @@ impl Report for Error {
             Self::LedgerTaken { .. } => "EXPORT-009",
             Self::UnknownForm { .. } => "EXPORT-010",
             Self::ShardTooLong { .. } => "EXPORT-011",
+            Self::TwoModels { .. } => "EXPORT-012",
             Self::Ledger(error) => error.code(),
             Self::Seal(error) => error.code(),
             Self::Internal { .. } => "EXPORT-099",
@@ -112,7 +117,8 @@ impl Report for Error {
             | Self::ShardTooLong { .. }
             | Self::NotABundle { .. }
             | Self::WithoutParquet { .. }
-            | Self::LedgerTaken { .. } => Kind::Usage,
+            | Self::LedgerTaken { .. }
+            | Self::TwoModels { .. } => Kind::Usage,
             Self::OutBusy { .. } | Self::Differs { .. } => Kind::Conflict,
             Self::Folder { source, .. } => match source.kind() {
                 Io::NotFound | Io::PermissionDenied | Io::NotADirectory | Io::ReadOnlyFilesystem => Kind::Usage,
@@ -143,6 +149,7 @@ impl Report for Error {
             }
             Self::WithoutParquet { .. } => "export with `--formats parquet`, alone or among others".into(),
             Self::LedgerTaken { .. } => "name a ledger that does not exist yet; a bundle is never mixed with other rows".into(),
+            Self::TwoModels { .. } => "name one; for a second model make a second bundle".into(),
             Self::Ledger(error) => return error.hint(),
             Self::Seal(error) => return error.hint(),
             Self::Internal { .. } => "this is a bug of Daybook: please report it with this message".into(),

@@ -12,9 +12,10 @@
 //! | `bundle` | the request, the order of effects |
 //! | `delivered` | a bundle that stands already |
 //! | `rehearse`, `pace` | a part of an export, to know how long the whole takes; how fast bytes may move |
-//! | `part`, `source` | the tables; which versions and files are read, and in what order |
+//! | `part`, `series`, `source` | the tables; their data files; which versions and files are read, and in what order |
 //! | `scope`, `select` | which rows of them |
 //! | `format` | rows as JSONL, CSV and Parquet |
+//! | `migrate` | what was said in the shapes of other vendors, and what that loses |
 //! | `digest` | files whose digests are taken while they are written |
 //! | `writer` | where they go: a folder, one file, a bucket, nowhere; whole or not at all |
 //! | `totals` | counts and sums, the same for writing and verifying |
@@ -33,6 +34,7 @@ mod digest;
 mod error;
 mod format;
 mod manifest;
+mod migrate;
 mod pace;
 mod part;
 mod progress;
@@ -41,17 +43,19 @@ mod rehearse;
 mod restore;
 mod scope;
 mod select;
+mod series;
 mod sign;
 mod source;
 mod totals;
 pub mod verify;
 mod writer;
 
-pub use bundle::{File, Request, Summary, preview, write};
+pub use bundle::{File, MigrationSummary, Request, Summary, preview, write};
 pub use delivered::{Delivered, delivered};
 pub use diff::diff;
 pub use error::Error;
 pub use format::Format;
+pub use migrate::{Destination, Migration};
 pub use part::Part;
 pub use progress::{Progress, Silent};
 pub use reader::Bundle;

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::{Sender, channel};
 
 use crate::reader::Bundle;
+use crate::series::Series;
 use crate::sign::SIGNED;
 use crate::verify::{self, Verdict};
 use crate::{Error, Format, Part, Progress};
@@ -88,7 +89,7 @@ fn batch_id(manifest: &[u8]) -> String {
 
 /// The names of a table's Parquet files in order.
 fn shards(bundle: &Bundle, part: Part) -> impl Iterator<Item = String> {
-    let name = move |index: usize| crate::format::file_name(part, Format::Parquet, index);
+    let name = move |index: usize| Series::Table(part, Format::Parquet).file_name(index);
     (0..).map(name).take_while(|name| bundle.files().contains_key(name))
 }
 

@@ -1,15 +1,20 @@
 //! Which rows go into a bundle.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
-use daybook_ledger::{Date, EntryId, Instant};
+use daybook_ledger::{Date, EntryId, Instant, Operation};
 
 use crate::Error;
+use crate::migrate::Dropped;
+use crate::totals::words;
 
 const DAY_MICROS: i64 = 86_400_000_000;
+/// Operations that are turns of a conversation.
+const TURNS: [Operation; 2] = [Operation::Chat, Operation::Responses];
 
 /// Half-open: `from` is in, `to` is not. `None` has no end on that side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +76,10 @@ pub(crate) struct DayEntries {
     with_digest: u64,
     /// Entries that are in because a correction of theirs is.
     corrected: HashSet<[u8; 16]>,
+    /// Entries that are no turns of a conversation.
+    other_operations: HashSet<[u8; 16]>,
+    /// Whether the entry at the same place was offered to migrations.
+    is_offered: Vec<bool>,
 }
 
 impl DayEntries {
@@ -81,6 +90,31 @@ impl DayEntries {
         let digests = usage.column_by_name("content_sha256");
         self.with_digest += digests.map_or(0, |digests| (digests.len() - digests.null_count()) as u64);
         Ok(())
+    }
+
+    /// Notes which of the selected rows of `usage` are no turns of a conversation.
+    pub(crate) fn add_operations(&mut self, usage: &RecordBatch) -> Result<(), Error> {
+        let operations = words(usage, "operation")?;
+        let is_turn = |operation| TURNS.iter().any(|turn| turn.as_str() == operation);
+        let others = ids(usage)?.zip(operations.iter()).filter(|(_, operation)| !operation.is_some_and(is_turn));
+        self.other_operations.extend(others.filter_map(|(id, _)| id));
+        Ok(())
+    }
+
+    /// Of each selected row of `content`, why it is not offered to migrations: one body of each turn is.
+    pub(crate) fn offer(&mut self, content: &RecordBatch) -> Result<Arc<[Result<(), Dropped>]>, Error> {
+        self.sort();
+        self.is_offered.resize(self.ids.len(), false);
+        let offer = |id: Option<[u8; 16]>| {
+            let id = id.unwrap_or_default();
+            let place = self.ids.binary_search(&id).ok().and_then(|at| self.is_offered.get_mut(at));
+            match place.map(|is_offered| std::mem::replace(is_offered, true)) {
+                Some(true) => Err(Dropped::RepeatedBody),
+                _ if self.other_operations.contains(&id) => Err(Dropped::OtherOperation),
+                _ => Ok(()),
+            }
+        };
+        Ok(ids(content)?.map(offer).collect())
     }
 
     /// Notes the entries of corrections that are in; rows of `usage` come after them.

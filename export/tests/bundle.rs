@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use daybook_export::verify::{self, Verdict};
-use daybook_export::{Bundle, Error, Format, Part, Progress, Request, Silent, Summary};
+use daybook_export::{Bundle, Destination, Error, Format, Migration, Part, Progress, Request, Silent, Summary};
 use daybook_ledger::testing::{append, call, correct, quarantine};
-use daybook_ledger::{Body, Entry, Feature, Instant, Ledger, Report as _, TableVersion, Usd};
+use daybook_ledger::{Body, Entry, Feature, Instant, Ledger, Operation, Report as _, TableVersion, Usd};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -273,6 +273,75 @@ async fn small_shards_hold_the_same_rows() {
     assert_eq!(differences(&out), Vec::<String>::new());
     let names: Vec<_> = files(&out).into_keys().filter(|name| name.ends_with(".jsonl")).collect();
     assert_eq!(names.iter().filter(|name| name.starts_with("data/usage")).count(), 6);
+}
+
+fn every_migration() -> Vec<Migration> {
+    let of = |destination: &Destination| {
+        let model = destination.needs_model().then(|| "model-x".to_owned());
+        Migration { destination: *destination, model }
+    };
+    Destination::ALL.iter().map(of).collect()
+}
+
+/// Changes a file of a bundle, so that its manifests fit again.
+type Forge = fn(&Path);
+
+#[tokio::test]
+async fn migrations_account_for_every_body_and_no_forgery_of_the_account_holds() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let mut vectors = said("vectors", "2026-11-21T09:00:00Z", (1, 0));
+    vectors.operation = Some(Operation::Embeddings);
+    append(&ledger, "batch-4", &[(vectors, None)]).await;
+    let out = place.path("bundle");
+    let formats = vec![Format::Parquet];
+    let request = Request { formats, migrations: every_migration(), shard_bytes: 1, ..Request::new(&out) };
+    let summary = write(&ledger, &request).await.unwrap();
+    assert_eq!(differences(&out), Vec::<String>::new());
+    for done in &summary.migrations {
+        let name = done.migration.destination.as_str();
+        // The bodies have prompts and no answers.
+        let expected = if name.ends_with("-batch") { 5 } else { 0 };
+        assert_eq!((done.rows_in, done.rows_out), (6, expected), "{name}");
+        let account: Value =
+            serde_json::from_slice(&fs::read(out.join(format!("data/migration/{name}/loss.json"))).unwrap()).unwrap();
+        assert_eq!(
+            (&account["rows_dropped"], &account["dropped"]["other_operation"]),
+            (&Value::from(6 - expected), &Value::from(1))
+        );
+        let readme = fs::read_to_string(out.join(format!("data/migration/{name}/README.md"))).unwrap();
+        assert!(readme.contains(&format!("| rows in these files | {expected} |")), "{readme}");
+        assert!(out.join(format!("data/migration/{name}/{name}-00000.jsonl")).exists(), "{name}");
+    }
+    let forgeries: [(Forge, &str); 4] = [
+        (
+            |bundle| edit(bundle, "data/migration/gemini/loss.json", "\"no_answer\": 5", "\"no_answer\": 4"),
+            "loss.json: rows_in is not rows_out",
+        ),
+        (
+            |bundle| fs::remove_file(bundle.join("data/migration/openai-batch/openai-batch-00002.jsonl")).unwrap(),
+            "loss.json: rows_out is 5, data/migration/openai-batch/*.jsonl have 4",
+        ),
+        (
+            |bundle| edit(bundle, "data/summary.json", "\"gemini-batch\"", "\"gemini-patch\""),
+            "summary.json: no migration is called",
+        ),
+        (
+            |bundle| fs::write(bundle.join("data/migration/mistral/mistral-00001.jsonl"), "{}\n").unwrap(),
+            "mistral-00001.jsonl: data/datapackage.json does not describe it",
+        ),
+    ];
+    for (number, (forge, expected)) in forgeries.into_iter().enumerate() {
+        let bundle = place.path(&number.to_string());
+        copy(&out, &bundle);
+        forge(&bundle);
+        reseal(&bundle);
+        assert!(
+            differences(&bundle).iter().any(|text| text.contains(expected)),
+            "{expected}: {:?}",
+            differences(&bundle)
+        );
+    }
 }
 
 #[tokio::test]

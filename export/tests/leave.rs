@@ -10,7 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use daybook_export::{
-    Axis, Delivered, Part, Progress, Request, Scope, Silent, delivered, diff, preview, rehearse, restore, write,
+    Axis, Delivered, Migration, Part, Progress, Request, Scope, Silent, delivered, diff, preview, rehearse, restore,
+    write,
 };
 use daybook_ledger::testing::{append, call, correct, quarantine};
 use daybook_ledger::{Body, Entry, Feature, Instant, Ledger, Report as _, TableVersion, Usd};
@@ -22,7 +23,8 @@ use common::files;
 fn said<'a>(id: &'a str, person: &'a str, team: &'a str, at: &str) -> Entry<'a> {
     let mut entry = call(id, "anthropic", "model-l", team, at, (100, 10));
     entry.end_user = Some(person.into());
-    entry.body = Some(Body { input_messages: Some(format!("marker-of-{person}").into()), ..Body::default() });
+    let said = format!(r#"[{{"role":"user","parts":[{{"type":"text","content":"marker-of-{person}"}}]}}]"#);
+    entry.body = Some(Body { input_messages: Some(said.into()), ..Body::default() });
     entry
 }
 
@@ -155,9 +157,12 @@ impl Progress for Notices {
 async fn an_export_that_was_stopped_anywhere_goes_on_to_the_same_bytes() {
     let place = Place::new();
     let ledger = ledger(&place.path("ledger")).await;
-    let request = |name: &str| Request { shard_bytes: 1, ..Request::new(place.path(name)) };
+    let migrations = vec![Migration::parse("gemini-batch").unwrap(), Migration::parse("chat-messages").unwrap()];
+    let request =
+        |name: &str| Request { shard_bytes: 1, migrations: migrations.clone(), ..Request::new(place.path(name)) };
     write(&ledger, &request("whole"), &mut Silent).await.unwrap();
     let whole = files(&place.path("whole"));
+    assert!(whole.contains_key("data/migration/gemini-batch/gemini-batch-00003.jsonl"), "{:?}", whole.keys());
     let mut kept = 0;
     for stop in 0..6 {
         let name = format!("stopped-{stop}");

@@ -2,7 +2,7 @@
 //!
 //! Knows neither Kafka nor SQL. [`Entry`] is one call, [`schema`] declares every column, [`file`](mod@file) encodes data
 //! files, [`Table`] commits them, [`Ledger`] is the tables under one root, [`maintenance`] keeps them healthy, [`seal`] makes
-//! what they say provable.
+//! what they say provable, [`neutral`] reads what was said in words of no vendor.
 
 mod billing;
 mod clock;
@@ -16,6 +16,7 @@ mod identity;
 mod ledger;
 pub mod maintenance;
 mod money;
+pub mod neutral;
 pub mod price;
 mod row;
 pub mod schema;

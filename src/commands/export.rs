@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant as Moment};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use daybook_export::{Format, Request, Summary};
+use daybook_export::{Format, Migration, MigrationSummary, Request, Summary};
 use daybook_ledger::{Date, Instant, Ledger, TableVersion};
 
 use super::clause::{self, ClauseArgs};
@@ -43,6 +43,11 @@ pub(crate) struct ExportArgs {
     /// Formats, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = format_parser(), default_value = "jsonl,csv,parquet")]
     formats: Vec<Format>,
+    /// Also write what was said in the shapes other vendors read, separated by commas: chat-messages, anthropic, gemini,
+    /// bedrock, mistral, huggingface with answers; openai-batch=MODEL, anthropic-batch=MODEL, gemini-batch, bedrock-batch,
+    /// mistral-batch to run the prompts there.
+    #[arg(long = "for", value_name = "SHAPE[=MODEL]", value_delimiter = ',', value_parser = Migration::parse)]
+    migrations: Vec<Migration>,
     /// Start a new data file after this many bytes, 1 MiB and more [default: 1 GiB, in a single file 32 MiB].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1 << 20..))]
     shard_bytes: Option<u64>,
@@ -89,6 +94,7 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
         scope: scope.load(&ledger, as_of).await?,
         as_of,
         formats: args.formats.clone(),
+        migrations: args.migrations.clone(),
         rate_limit: args.rate_limit,
         signed_by: args.sign.load()?,
         ..Request::new(args.out.clone())
@@ -126,6 +132,7 @@ fn print(args: &ExportArgs, summary: &Summary, out: &mut dyn Write) -> std::io::
             None => writeln!(out, "{:11} {rows} rows, the ledger has no such table", part.name())?,
         }
     }
+    summary.migrations.iter().try_for_each(|migration| print_migration(migration, out))?;
     writeln!(out, "\nCheck it, with Daybook or without:\n")?;
     writeln!(out, "    daybook verify {place}")?;
     let place = place.to_string();
@@ -159,6 +166,16 @@ fn print_checks(args: &ExportArgs, folder: &str, out: &mut dyn Write) -> std::io
     writeln!(out, "    python3 -c \"import duckdb; duckdb.sql(\\\"{sql}\\\").show()\"")
 }
 
+/// `for gemini: 59 of 88 rows of content; dropped: 1 media, 19 no_answer`.
+fn print_migration(summary: &MigrationSummary, out: &mut dyn Write) -> std::io::Result<()> {
+    let MigrationSummary { migration, rows_in, rows_out, dropped } = summary;
+    write!(out, "for {}: {rows_out} of {rows_in} rows of content", migration.destination.as_str())?;
+    for (at, (reason, rows)) in dropped.iter().enumerate() {
+        write!(out, "{}{rows} {reason}", if at == 0 { "; dropped: " } else { ", " })?;
+    }
+    writeln!(out)
+}
+
 /// A line for each file, then the sums; `took` is what reading and encoding took, all of a run but for its writes.
 fn print_preview(summary: &Summary, took: Duration, out: &mut dyn Write) -> std::io::Result<()> {
     for file in &summary.files {
@@ -166,6 +183,7 @@ fn print_preview(summary: &Summary, took: Duration, out: &mut dyn Write) -> std:
         writeln!(out, "{:>14}  {}{rows}", file.bytes, file.path)?;
     }
     let (files, bytes) = (summary.files.len(), summary.bytes());
+    summary.migrations.iter().try_for_each(|migration| print_migration(migration, out))?;
     writeln!(out, "{files} files, {bytes} bytes; reading and encoding took {} s", took.as_secs())?;
     writeln!(out, "nothing was written; an export takes as long, and what the disk needs for {}", bytes_text(bytes))
 }

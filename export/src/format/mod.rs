@@ -1,4 +1,4 @@
-//! Rows as files: one lane per table and format, each on a thread of its own.
+//! Rows as files: one lane per table and format, or migration, each on a thread of its own.
 
 mod cell;
 mod parquet;
@@ -12,10 +12,11 @@ use std::thread::JoinHandle;
 use arrow::array::RecordBatch;
 
 pub(crate) use self::cell::{HEX_COLUMNS, TextColumn, text_columns};
-pub(crate) use self::shards::{Shard, file_name};
+pub(crate) use self::shards::{Shard, Shards};
 pub(crate) use self::text::json_rows;
 use crate::digest::DigestWriter;
 use crate::pace::Pace;
+use crate::series::Series;
 use crate::writer::{BundleWriter, Line};
 use crate::{Error, Part};
 
@@ -61,10 +62,12 @@ impl Format {
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) bundle: Arc<dyn BundleWriter>,
-    pub(crate) part: Part,
-    pub(crate) format: Format,
+    pub(crate) series: Series,
     /// A file that has reached this many bytes is followed by the next.
     pub(crate) shard_bytes: u64,
+    /// No file of lines has more of them, or, unless one line is longer, more bytes.
+    pub(crate) rows_max: u64,
+    pub(crate) bytes_max: u64,
     /// How fast files are written.
     pub(crate) pace: Pace,
 }
@@ -72,16 +75,16 @@ pub(crate) struct Target {
 impl Target {
     /// The file number `index`, empty.
     fn create(&self, index: usize) -> Result<DigestWriter, Error> {
-        let file = DigestWriter::create(self.bundle.as_ref(), &file_name(self.part, self.format, index))?;
+        let file = DigestWriter::create(self.bundle.as_ref(), &self.series.file_name(index))?;
         Ok(file.paced(&self.pace))
     }
 }
 
 /// What an interrupted run finished of a lane.
 #[derive(Clone, Copy, Debug)]
-struct Passed {
-    files: usize,
-    rows: u64,
+pub(crate) struct Passed {
+    pub(crate) files: usize,
+    pub(crate) rows: u64,
 }
 
 /// How many of the next `rows` rows are in finished files, of which `left` rows are still to come.
@@ -91,39 +94,59 @@ fn pass_over(left: &mut u64, rows: usize) -> usize {
     usize::try_from(passed).unwrap_or(rows)
 }
 
-/// Writes the rows of one table in one format. At most two batches are in it.
+/// How a lane's writer ends: the last file, which is not full, and what it has to say besides.
+type Ended<R> = Result<(Option<Shard>, R), Error>;
+
+/// Writes the rows of one series; what its writer has to say besides is an `R`. At most two batches are in it.
 ///
 /// Files become part of the bundle by the batches that filled them, not by when a thread was done with them, so the bundle
 /// has them in the same order in every run.
 #[derive(Debug)]
-pub(crate) struct Lane {
-    target: Target,
-    batches: Option<SyncSender<RecordBatch>>,
+pub(crate) struct Lane<B = RecordBatch, R = ()> {
+    bundle: Arc<dyn BundleWriter>,
+    batches: Option<SyncSender<B>>,
     /// For each batch the files it filled.
     full: Receiver<Vec<Shard>>,
-    thread: Option<JoinHandle<Result<Option<Shard>, Error>>>,
+    thread: Option<JoinHandle<Ended<R>>>,
     shards: Vec<Shard>,
     is_behind: bool,
 }
 
 impl Lane {
-    /// Goes on after the files that are `finished`: their rows are passed over.
-    pub(crate) fn start(target: Target, finished: Vec<Shard>) -> Self {
-        let (batches, received) = sync_channel::<RecordBatch>(1);
+    /// A lane of one table in one format.
+    pub(crate) fn of_table(part: Part, format: Format, target: Target, finished: Vec<Shard>) -> Self {
+        Self::start(target, finished, move |target, passed, batches, filled| {
+            let last = match format {
+                Format::Jsonl => text::write(&text::Json, part, target, passed, batches, filled),
+                Format::Csv => text::write(&text::Csv, part, target, passed, batches, filled),
+                Format::Parquet => parquet::write(part, target, passed, batches, filled),
+            };
+            Ok((last?, ()))
+        })
+    }
+}
+
+impl<B: Send + 'static, R: Send + 'static> Lane<B, R> {
+    /// Goes on after the files that are `finished`: `write` passes over their rows, tells after each batch which files it
+    /// filled, and answers the last file, which is not full.
+    pub(crate) fn start(
+        target: Target,
+        finished: Vec<Shard>,
+        write: impl FnOnce(Target, Passed, Receiver<B>, &SyncSender<Vec<Shard>>) -> Ended<R> + Send + 'static,
+    ) -> Self {
+        let (batches, received) = sync_channel::<B>(1);
         let (filled, full) = sync_channel(2);
         let passed = Passed { files: finished.len(), rows: finished.iter().map(|shard| shard.rows).sum() };
-        let own = target.clone();
-        let thread = std::thread::spawn(move || match own.format {
-            Format::Jsonl => text::write(&text::Json, own, passed, received, &filled),
-            Format::Csv => text::write(&text::Csv, own, passed, received, &filled),
-            Format::Parquet => parquet::write(own, passed, received, &filled),
-        });
-        Self { target, batches: Some(batches), full, thread: Some(thread), shards: finished, is_behind: false }
+        let bundle = Arc::clone(&target.bundle);
+        let thread = std::thread::spawn(move || write(target, passed, received, &filled));
+        Self { bundle, batches: Some(batches), full, thread: Some(thread), shards: finished, is_behind: false }
     }
+}
 
+impl<B, R> Lane<B, R> {
     /// Hands over a batch, and takes the files that the batch before it filled into the bundle.
-    pub(crate) fn send(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        if self.batches.as_ref().is_none_or(|batches| batches.send(batch.clone()).is_err()) {
+    pub(crate) fn send(&mut self, batch: B) -> Result<(), Error> {
+        if self.batches.as_ref().is_none_or(|batches| batches.send(batch).is_err()) {
             return self.fail();
         }
         match std::mem::replace(&mut self.is_behind, true) {
@@ -135,9 +158,9 @@ impl Lane {
     fn admit_full(&mut self) -> Result<(), Error> {
         let Ok(full) = self.full.recv() else { return self.fail() };
         for shard in full {
-            self.target.bundle.admit(&shard.file)?;
+            self.bundle.admit(&shard.file)?;
             // The last file of a table is not noted: after an error it ends early.
-            self.target.bundle.note(Line::new(self.target.part, self.target.format, &shard))?;
+            self.bundle.note(Line::new(&shard))?;
             self.shards.push(shard);
         }
         Ok(())
@@ -148,20 +171,21 @@ impl Lane {
         self.join().and_then(|_| Err(Error::panicked("a lane ended before its rows did")))
     }
 
-    /// Every row is in a file of the bundle afterwards; answers the files.
-    pub(crate) fn finish(&mut self) -> Result<Vec<Shard>, Error> {
+    /// Every row is in a file of the bundle afterwards; answers the files and what their writer has to say.
+    pub(crate) fn finish(&mut self) -> Result<(Vec<Shard>, R), Error> {
         self.batches = None;
         if std::mem::take(&mut self.is_behind) {
             self.admit_full()?;
         }
-        if let Some(last) = self.join()? {
-            self.target.bundle.admit(&last.file)?;
+        let (last, said) = self.join()?;
+        if let Some(last) = last {
+            self.bundle.admit(&last.file)?;
             self.shards.push(last);
         }
-        Ok(std::mem::take(&mut self.shards))
+        Ok((std::mem::take(&mut self.shards), said))
     }
 
-    fn join(&mut self) -> Result<Option<Shard>, Error> {
+    fn join(&mut self) -> Ended<R> {
         self.batches = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
@@ -170,7 +194,7 @@ impl Lane {
     }
 }
 
-impl Drop for Lane {
+impl<B, R> Drop for Lane<B, R> {
     /// An export that failed waits for its files, so that its folder can be removed.
     fn drop(&mut self) {
         self.join().ok();

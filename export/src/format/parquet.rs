@@ -20,6 +20,7 @@ const ROW_GROUP_BYTES: usize = 64 << 20;
 
 /// Writes every batch; a file ends with the batch that fills it. Answers the last file, which is not full.
 pub(super) fn write(
+    part: Part,
     target: Target,
     passed: Passed,
     batches: Receiver<RecordBatch>,
@@ -33,7 +34,7 @@ pub(super) fn write(
         if passed < batch.num_rows() {
             let mut file = match open.take() {
                 Some(file) => file,
-                None => Open::create(&target, files)?,
+                None => Open::create(part, &target, files)?,
             };
             file.write(&batch.slice(passed, batch.num_rows() - passed))?;
             match file.bytes() >= target.shard_bytes {
@@ -48,7 +49,7 @@ pub(super) fn write(
         filled.send(full).ok();
     }
     let last = match open {
-        None if files == 0 => Some(Open::create(&target, 0)?),
+        None if files == 0 => Some(Open::create(part, &target, 0)?),
         open => open,
     };
     last.map(Open::close).transpose()
@@ -60,11 +61,11 @@ struct Open {
 }
 
 impl Open {
-    fn create(target: &Target, index: usize) -> Result<Self, Error> {
+    fn create(part: Part, target: &Target, index: usize) -> Result<Self, Error> {
         let file = target.create(index)?;
         // Without the Arrow schema readers see plain text where a batch has dictionaries.
-        let options = ArrowWriterOptions::new().with_properties(properties(target.part)).with_skip_arrow_metadata(true);
-        let schema = target.part.spec().building_schema();
+        let options = ArrowWriterOptions::new().with_properties(properties(part)).with_skip_arrow_metadata(true);
+        let schema = part.spec().building_schema();
         let writer = ArrowWriter::try_new_with_options(file, schema, options).map_err(failed)?;
         Ok(Self { writer, rows: 0 })
     }

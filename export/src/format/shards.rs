@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use super::Target;
+use crate::Error;
 use crate::digest::{DigestWriter, Written};
-use crate::{Error, Format, Part};
 
 /// A finished data file of the bundle.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -40,18 +40,25 @@ impl Shards {
 
     pub(crate) fn write_row(&mut self, row: &[u8]) -> Result<(), Error> {
         let mut open = match self.open.take() {
+            Some(open) if open.rows > 0 && open.bytes + row.len() as u64 > self.target.bytes_max => {
+                self.close_full(open)?;
+                self.open_next()?
+            }
             Some(open) => open,
             None => self.open_next()?,
         };
         open.write(row)?;
         open.rows += 1;
-        match open.bytes >= self.target.shard_bytes {
-            true => {
-                let shard = self.close(open)?;
-                self.full.push(shard);
-            }
+        match open.bytes >= self.target.shard_bytes || open.rows >= self.target.rows_max {
+            true => self.close_full(open)?,
             false => self.open = Some(open),
         }
+        Ok(())
+    }
+
+    fn close_full(&mut self, open: Open) -> Result<(), Error> {
+        let shard = self.close(open)?;
+        self.full.push(shard);
         Ok(())
     }
 
@@ -90,10 +97,4 @@ impl Open {
         self.bytes += bytes.len() as u64;
         Ok(())
     }
-}
-
-/// `data/usage/usage-00000.jsonl`: names sort in the order of rows.
-pub(crate) fn file_name(part: Part, format: Format, index: usize) -> String {
-    let name = part.name();
-    format!("data/{name}/{name}-{index:05}.{}", format.as_str())
 }

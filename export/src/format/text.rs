@@ -10,7 +10,7 @@ use serde_json::ser::{CompactFormatter, Formatter as _};
 use super::cell::{Cell, TextColumn, cells, text_columns};
 use super::shards::{Shard, Shards};
 use super::{Passed, Target, pass_over};
-use crate::Error;
+use crate::{Error, Part};
 
 /// How a line and its values are put together.
 pub(crate) trait Dialect {
@@ -118,12 +118,13 @@ fn push_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Writes every row of every batch.
 pub(super) fn write(
     dialect: &impl Dialect,
+    part: Part,
     target: Target,
     passed: Passed,
     batches: Receiver<RecordBatch>,
     filled: &SyncSender<Vec<Shard>>,
 ) -> Result<Option<Shard>, Error> {
-    let spec = target.part.spec();
+    let spec = part.spec();
     let columns = text_columns(spec);
     let before = befores(dialect, &columns);
     let mut left = passed.rows;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use super::migrations::MIGRATIONS;
 use super::rows::add_file;
 use super::{TableRows, Verdict};
 use crate::describe::{BAG_INFO, BAGIT_TEXT, DESCRIPTOR, LAYOUT, PAYLOAD_OXUM, SUMMARY};
@@ -94,11 +95,11 @@ fn check(bundle: &Bundle, keys: &[VerifyingKey], progress: &mut dyn Progress) ->
     Ok(check.verdict)
 }
 
-struct Check<'a> {
-    bundle: &'a Bundle,
+pub(super) struct Check<'a> {
+    pub(super) bundle: &'a Bundle,
     /// Lengths of all regular files, by path with `/`.
-    files: &'a BTreeMap<String, u64>,
-    verdict: Verdict,
+    pub(super) files: &'a BTreeMap<String, u64>,
+    pub(super) verdict: Verdict,
 }
 
 impl Check<'_> {
@@ -261,7 +262,7 @@ impl Check<'_> {
         }
     }
 
-    fn json<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         let text = self.text(name)?;
         match serde_json::from_str(&text) {
             Ok(value) => Some(value),
@@ -302,13 +303,15 @@ impl Check<'_> {
             }
             self.verdict.rows.push(TableRows { table: part.name().into(), rows: rows.unwrap_or_default() });
         }
+        let content = self.verdict.rows.iter().find(|rows| rows.table == Part::Content.name()).map(|rows| rows.rows);
+        self.migrations(summary.as_ref(), content.unwrap_or_default(), &resources, digests);
     }
 
     /// The formats there are files of, which must be those `summary.json` lists.
     fn formats(&mut self, summary: Option<&Value>) -> Vec<Format> {
         let of_format = |format: &Format| {
             let extension = format!(".{}", format.as_str());
-            self.files.keys().any(|name| name.ends_with(&extension))
+            self.files.keys().any(|name| !name.starts_with(MIGRATIONS) && name.ends_with(&extension))
         };
         let found: Vec<Format> = Format::ALL.into_iter().filter(of_format).collect();
         let names = Value::from(found.iter().map(|format| format.as_str()).collect::<Vec<_>>());
@@ -354,25 +357,35 @@ impl Check<'_> {
                     continue;
                 }
             };
-            let Some(declared) = resources.get(&name) else {
-                self.verdict.differs(&name, format!("{DESCRIPTOR} does not describe it"));
-                continue;
-            };
-            if declared.row_count != rows {
-                let declared = declared.row_count;
-                self.verdict.differs(&name, format!("it has {rows} rows, {DESCRIPTOR} says {declared}"));
-            }
-            let Some(file) = digests.get(&name) else { continue };
-            if declared.bytes != file.bytes {
-                let (found, declared) = (file.bytes, declared.bytes);
-                self.verdict.differs(&name, format!("it has {found} bytes, {DESCRIPTOR} says {declared}"));
-            }
-            if declared.hash.strip_prefix("sha256:") != Some(&file.sha256) {
-                let declared = shown(&declared.hash);
-                self.verdict.differs(&name, format!("its sha256 is {}, {DESCRIPTOR} says {declared}", file.sha256));
-            }
+            self.described(&name, rows, resources.get(&name), digests);
         }
         totals
+    }
+
+    /// Compares a data file with its description.
+    pub(super) fn described(
+        &mut self,
+        name: &str,
+        rows: u64,
+        declared: Option<&Resource>,
+        digests: &BTreeMap<String, Written>,
+    ) {
+        let Some(declared) = declared else {
+            return self.verdict.differs(name, format!("{DESCRIPTOR} does not describe it"));
+        };
+        if declared.row_count != rows {
+            let declared = declared.row_count;
+            self.verdict.differs(name, format!("it has {rows} rows, {DESCRIPTOR} says {declared}"));
+        }
+        let Some(file) = digests.get(name) else { return };
+        if declared.bytes != file.bytes {
+            let (found, declared) = (file.bytes, declared.bytes);
+            self.verdict.differs(name, format!("it has {found} bytes, {DESCRIPTOR} says {declared}"));
+        }
+        if declared.hash.strip_prefix("sha256:") != Some(&file.sha256) {
+            let declared = shown(&declared.hash);
+            self.verdict.differs(name, format!("its sha256 is {}, {DESCRIPTOR} says {declared}", file.sha256));
+        }
     }
 }
 
@@ -398,7 +411,7 @@ struct Package {
 }
 
 #[derive(Deserialize)]
-struct Resource {
+pub(super) struct Resource {
     path: String,
     bytes: u64,
     hash: String,

@@ -3,6 +3,7 @@
 mod bundle;
 mod history;
 mod ledger;
+mod migrations;
 mod rewritings;
 mod rows;
 mod seal;

@@ -49,6 +49,12 @@ pub(super) fn add_file(
     Ok(totals.rows() - before)
 }
 
+/// Lines of the text file called `name`.
+pub(super) fn count_lines(bundle: &Bundle, name: &str) -> Result<u64, String> {
+    let file = bundle.open_file(name).map_err(|error| error.to_string())?;
+    Lines::new(BufReader::with_capacity(1 << 20, file), false).count_rest()
+}
+
 fn add_parquet(bundle: &Bundle, name: &str, columns: &[&str], totals: &mut Totals) -> Result<(), String> {
     let file = bundle.open_random(name).map_err(|error| error.to_string())?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;

@@ -12,20 +12,19 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::format::{Shard, file_name};
-use crate::{Error, Format, Part};
+use crate::Error;
+use crate::format::Shard;
+use crate::series::Series;
 
 /// Its name; it is gone from a bundle that is whole.
 pub(crate) const JOURNAL: &str = "finished.jsonl";
 
-/// Finished data files, in order, by table and format.
-pub(crate) type Finished = BTreeMap<(Part, Format), Vec<Shard>>;
+/// Finished data files, in order.
+pub(crate) type Finished = BTreeMap<Series, Vec<Shard>>;
 
 /// A data file that is full.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Line {
-    pub(super) table: String,
-    pub(super) format: String,
     #[serde(flatten)]
     pub(super) shard: Shard,
     /// In a tar: how long the archive is with it.
@@ -34,9 +33,8 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(part: Part, format: Format, shard: &Shard) -> Self {
-        let (table, format) = (part.name().into(), format.as_str().into());
-        Self { table, format, shard: shard.clone(), archive_bytes: None }
+    pub(crate) fn new(shard: &Shard) -> Self {
+        Self { shard: shard.clone(), archive_bytes: None }
     }
 
     pub(super) fn text(&self) -> Result<String, Error> {
@@ -44,8 +42,8 @@ impl Line {
             .map_err(|error| Error::Internal { invariant: "a line of the journal is JSON", found: error.to_string() })
     }
 
-    fn lane(&self) -> Option<(Part, Format)> {
-        Part::ALL.into_iter().find(|part| part.name() == self.table).zip(Format::parse(&self.format))
+    fn series(&self) -> Option<Series> {
+        Series::of(&self.shard.file.path)
     }
 }
 
@@ -57,22 +55,22 @@ pub(super) fn read(text: &str, identity: &str, is_there: impl Fn(&Line) -> bool)
     }
     // A line that a kill cut off is no JSON: its file is made again, as are those after it.
     let lines = lines.map_while(|line| serde_json::from_str::<Line>(line).ok());
-    let mut next: BTreeMap<(Part, Format), usize> = BTreeMap::new();
+    let mut next: BTreeMap<Series, usize> = BTreeMap::new();
     let is_next = |line: &Line| {
-        let Some(lane) = line.lane() else { return false };
-        let index = next.entry(lane).or_default();
-        let is_next = line.shard.file.path == file_name(lane.0, lane.1, *index);
+        let Some(series) = line.series() else { return false };
+        let index = next.entry(series).or_default();
+        let is_next = line.shard.file.path == series.file_name(*index);
         *index += 1;
         is_next && is_there(line)
     };
     lines.take_while(is_next).collect()
 }
 
-/// The data files of `lines` by table and format.
+/// The data files of `lines` by series.
 pub(super) fn finished(lines: &[Line]) -> Finished {
     let mut finished = Finished::new();
-    for (lane, line) in lines.iter().filter_map(|line| Some((line.lane()?, line))) {
-        finished.entry(lane).or_default().push(line.shard.clone());
+    for (series, line) in lines.iter().filter_map(|line| Some((line.series()?, line))) {
+        finished.entry(series).or_default().push(line.shard.clone());
     }
     finished
 }

@@ -202,7 +202,8 @@ impl Sink for Upload {
 mod tests {
     use super::*;
     use crate::digest::DigestWriter;
-    use crate::format::{Shard, file_name};
+    use crate::format::Shard;
+    use crate::series::Series;
     use crate::{Format, Part, Silent};
 
     async fn names(root: &Root) -> Vec<String> {
@@ -224,13 +225,13 @@ mod tests {
         let (first, _) = Objects::claim(root.clone(), "one", &mut Silent).await.unwrap();
         let first = Arc::new(first);
         let bytes = vec![7; 3 * PART_BYTES + 5];
-        let file = write_file(&first, file_name(Part::Usage, Format::Csv, 0), bytes.clone()).await;
-        let line = Line::new(Part::Usage, Format::Csv, &Shard { file, rows: 3 });
+        let file = write_file(&first, Series::Table(Part::Usage, Format::Csv).file_name(0), bytes.clone()).await;
+        let line = Line::new(&Shard { file, rows: 3 });
         first.add_line(&line).await.unwrap();
         write_file(&first, "data/usage/usage-00001.csv".into(), b"not noted".to_vec()).await;
 
         let (second, finished) = Objects::claim(root.clone(), "one", &mut Silent).await.unwrap();
-        assert_eq!(finished[&(Part::Usage, Format::Csv)].len(), 1);
+        assert_eq!(finished[&Series::Table(Part::Usage, Format::Csv)].len(), 1);
         let kept = ["ledger/bagit.txt", "ledger/data/usage/usage-00000.csv", "ledger/finished.jsonl"];
         assert_eq!(names(&root).await, kept);
         let stored = root.store.get(&Path::from(kept[1])).await.unwrap().bytes().await.unwrap();

@@ -1,13 +1,15 @@
 //! A workload's prompts as a set that any provider can be asked: sampled, the same for the same seed, in neutral words.
 
-mod neutral;
-
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use serde_json::{Value, json};
+use daybook_ledger::neutral::{Function, Json, Parameters, Tools};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{Error, Session};
 
@@ -99,32 +101,69 @@ struct Row<'a> {
     row: usize,
 }
 
+/// A prompt as the file has it.
+#[derive(Serialize)]
+struct Prompt<'a> {
+    custom_id: String,
+    workload: &'a str,
+    input_messages: Option<Json<'a>>,
+    tool_definitions: Vec<Tool<'a>>,
+    request_parameters: BTreeMap<&'static str, Cow<'a, RawValue>>,
+    left_out: Vec<String>,
+    recorded: Recorded<'a>,
+}
+
+#[derive(Serialize)]
+struct Tool<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    function: Function<'a>,
+}
+
+/// The call as it was, to compare with.
+#[derive(Serialize)]
+struct Recorded<'a> {
+    entry_id: &'a str,
+    provider: Option<String>,
+    model: Option<String>,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    list_cost: Option<String>,
+    output_messages: Option<Json<'a>>,
+}
+
 impl Row<'_> {
-    fn line(&self, workload: &str) -> Result<Value, Error> {
+    fn line(&self, workload: &str) -> Result<String, Error> {
         let id = self.text("id")?.unwrap_or_default();
-        let asked = self.json("request_parameters")?;
-        let (parameters, mut left_out) = neutral::parameters(&asked);
-        // Some gateways keep the tools among the parameters.
-        let tools = Some(self.json("tool_definitions")?).filter(|tools| !tools.is_null());
-        let (tools, other_tools) = neutral::tools(tools.as_ref().or(asked.get("tools")).unwrap_or(&Value::Null));
-        left_out.extend(other_tools);
-        Ok(json!({
-            "custom_id": custom_id(workload, &id),
-            "workload": workload,
-            "input_messages": self.json("input_messages")?,
-            "tool_definitions": tools,
-            "request_parameters": parameters,
-            "left_out": left_out,
-            "recorded": {
-                "entry_id": id,
-                "provider": self.text("provider")?,
-                "model": self.text("model")?,
-                "input_tokens": self.count("input_tokens"),
-                "output_tokens": self.count("output_tokens"),
-                "list_cost": self.text("list_cost")?,
-                "output_messages": self.json("output_messages")?,
+        let [input, output, tools, asked] =
+            ["input_messages", "output_messages", "tool_definitions", "request_parameters"].map(|name| self.json(name));
+        let (input, output, tools, asked) = (input?, output?, tools?, asked?);
+        let parameters = asked.as_deref().map(Parameters::read).unwrap_or_default();
+        let tools = Tools::read(tools.as_deref(), asked.as_deref());
+        let prompt = Prompt {
+            custom_id: custom_id(workload, &id),
+            workload,
+            input_messages: input.as_deref(),
+            tool_definitions: tools
+                .functions
+                .into_iter()
+                .map(|function| Tool { r#type: "function", function })
+                .collect(),
+            request_parameters: parameters.known,
+            left_out: [parameters.others, tools.others].concat(),
+            recorded: Recorded {
+                entry_id: &id,
+                provider: self.text("provider")?,
+                model: self.text("model")?,
+                input_tokens: self.count("input_tokens"),
+                output_tokens: self.count("output_tokens"),
+                list_cost: self.text("list_cost")?,
+                output_messages: output.as_deref(),
             },
-        }))
+        };
+        // A source may have written JSON over several lines; a line feed inside of a text is always escaped.
+        let line = serde_json::to_string(&prompt).map_err(|error| not_json(&error))?;
+        Ok(line.replace(['\n', '\r'], ""))
     }
 
     fn column(&self, name: &str) -> Result<&ArrayRef, Error> {
@@ -145,11 +184,18 @@ impl Row<'_> {
         integer(self.batch.column_by_name(name)?, self.row)
     }
 
-    /// JSON that a source wrote; null if there is none. What is no JSON stays text.
-    fn json(&self, name: &str) -> Result<Value, Error> {
-        let text = self.text(name)?;
-        Ok(text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    /// JSON that a source wrote. What is no JSON is text.
+    fn json(&self, name: &str) -> Result<Option<Box<RawValue>>, Error> {
+        let json = |text: String| match RawValue::from_string(text.clone()) {
+            Ok(json) => Ok(json),
+            Err(_) => to_raw_value(&text).map_err(|error| not_json(&error)),
+        };
+        self.text(name)?.map(json).transpose()
     }
+}
+
+fn not_json(error: &serde_json::Error) -> Error {
+    Error::Internal { invariant: "a replay set is JSON", found: error.to_string() }
 }
 
 fn integer(column: &ArrayRef, row: usize) -> Option<u64> {
