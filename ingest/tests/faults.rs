@@ -1,5 +1,5 @@
 //! A worker on a store that fails at any call, or that is killed there: every call is in the ledger once, with its body, a
-//! fuller event is its correction, a poison message is in quarantine once. Maintenance and erasure change none of that.
+//! fuller event is its correction, a poison message is in quarantine once, and is replayed once. Maintenance and erasure change none of that.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -13,11 +13,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array as _, AsArray as _};
 use daybook_ingest::core::{Core, Effect, Input, Message, Rules};
+use daybook_ingest::driver::Control;
+use daybook_ingest::quarantine::{ReplaySettings, Replayed};
 use daybook_ingest::writer::{Writer, Written};
 use daybook_ingest::{Capture, Error, FlushLimits, Partition, quarantine};
 use daybook_ledger::maintenance::{Keep, Run, Settings, Wanted, erase, maintain};
 use daybook_ledger::price::Book;
-use daybook_ledger::testing::{Fault, FaultyStore};
+use daybook_ledger::testing::{self, Fault, FaultyStore};
 use daybook_ledger::{Date, EntryId, Instant, Ledger, Root, SystemClock, Table};
 use futures::StreamExt as _;
 use object_store::ObjectStore;
@@ -143,6 +145,72 @@ async fn an_event_that_comes_again_does_not_bring_back_what_was_erased() {
     ingest(&store, 2, &later(), &book, 2).await.unwrap();
     assert_eq!(count(ledger.usage(), "raw").await.0, 4);
     assert_eq!(count(ledger.content(), "raw").await, (4, 3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_under_a_fault_at_every_call_reads_each_message_once() {
+    let book = Arc::new(Book::default_sheet().unwrap());
+    let memory = Arc::new(base(&book).await);
+    let ledger = Ledger::create_at(Root { store: Arc::clone(&memory) as _, ..Root::memory() }).await.unwrap();
+    // One of them is in the ledger by another event, which this one completes.
+    let waiting: Vec<_> = later().into_iter().take(4).collect();
+    for (offset, value) in (900..).zip(&waiting) {
+        testing::quarantine(&ledger, &format!("q{offset}"), offset, value).await;
+    }
+    let base = memory.fork();
+    let calls = {
+        let store = FaultyStore::over(Arc::new(base.fork()));
+        store.fail_at_change(CHANGES, Fault::Die);
+        let done = replay(&store, &book, false).await.unwrap();
+        assert_eq!((done.messages, done.known, done.refused.len()), (4, 0, 0));
+        assert!(store.struck().is_empty(), "a replay makes more than {CHANGES} changes");
+        let calls = store.calls();
+        check_replayed(&store, &book).await;
+        calls
+    };
+    let faults =
+        [Fault::Refuse, Fault::LoseReply, Fault::FindItself, Fault::ArriveLate(2), Fault::Die, Fault::DieAfter];
+    let changes = faults.iter().flat_map(|fault| (0..CHANGES).map(|at| (at, Some(fault.clone()))));
+    let reads = (0..calls).step_by(5).map(|at| (at, None));
+    let runs = changes.chain(reads).map(|(at, fault)| {
+        let (store, book) = (FaultyStore::over(Arc::new(base.fork())), &book);
+        async move {
+            match fault {
+                Some(fault) => store.fail_at_change(at, fault),
+                None => store.fail_at(at, Fault::Refuse),
+            }
+            for _ in 0..6 {
+                let done = tokio::select! {
+                    done = replay(&store, book, false) => done.is_ok(),
+                    () = store.death() => false,
+                };
+                if done {
+                    break;
+                }
+                store.heal();
+            }
+            check_replayed(&store, book).await;
+        }
+    });
+    futures::stream::iter(runs).buffer_unordered(128).collect::<Vec<()>>().await;
+}
+
+async fn replay(store: &FaultyStore, book: &Arc<Book>, dry_run: bool) -> Result<Replayed, Error> {
+    let ledger = Ledger::create_at(store.root()).await?;
+    let settings = ReplaySettings { dry_run, ..ReplaySettings::default() };
+    quarantine::replay(settings, &ledger, Arc::clone(book), Arc::new(SystemClock), Control::default()).await
+}
+
+/// Every waiting message is known to be read, and what it says is in the ledger once.
+async fn check_replayed(store: &FaultyStore, book: &Arc<Book>) {
+    store.heal();
+    let struck = store.struck();
+    let left = replay(store, book, true).await.unwrap();
+    assert_eq!((left.known, left.messages), (4, 0), "{struck:?}");
+    let ledger = Ledger::create_at(store.root()).await.unwrap();
+    assert_eq!(count(ledger.usage(), "raw").await.0, 4, "{struck:?}");
+    assert_eq!(count(ledger.content(), "raw").await, (4, 4), "{struck:?}");
+    assert_eq!(count(ledger.corrections(), "raw").await.0, 1, "{struck:?}");
 }
 
 /// A ledger that has read partition 0.

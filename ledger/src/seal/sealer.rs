@@ -186,6 +186,7 @@ impl Sealer<'_> {
     /// Writes the tree with the leaves of `segment` after those of `head`.
     async fn write(&self, head: &Head, segment: &Segment) -> Result<Head, Error> {
         let mut edge = self.log.load_edge(head).await?;
+        let published = edge.partial();
         for run in segment.commits.chunk_by(|a, b| a.table == b.table) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
             let tables = self.ledger.tables();
@@ -225,7 +226,9 @@ impl Sealer<'_> {
             }
         }
         self.log.store(edge.take_full()).await?;
-        self.log.store(edge.partial()).await?;
+        // What a checkpoint rests on is never written again: a write that breaks off would damage it.
+        let partial = edge.partial().into_iter().filter(|object| !published.contains(object));
+        self.log.store(partial.collect()).await?;
         match edge.size() == segment.to {
             true => Ok(Head { origin: head.origin.clone(), size: segment.to, root: edge.root() }),
             false => {

@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt as _;
+use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore as _, ObjectStoreExt as _};
+use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use super::*;
-use crate::testing::{append, call, quarantine};
+use crate::testing::{Fault, FaultyStore, append, call, quarantine};
 use crate::{EntryId, Ledger, Root, Usd};
 
 const SECRET: [u8; 32] = [9; 32];
@@ -202,6 +204,64 @@ async fn a_damaged_edge_is_not_built_upon() {
     assert!(matches!(seal_with(&ledger, &key()).await, Err(Error::Damaged { .. })));
 }
 
+/// More changes than a seal makes.
+const CHANGES: u64 = 24;
+
+/// Tiles, checkpoints and the claim: whichever write fails or is the last of its process, the next seal goes on from there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seal_under_a_fault_at_every_write_ends_in_one_history() {
+    let memory = Arc::new(InMemory::new());
+    let ledger = Ledger::create_at(root_at(&memory)).await.unwrap();
+    add(&ledger, 1, 20).await;
+    let unsealed = memory.fork();
+    // The second seal fills the first tile.
+    add(&ledger, 2, 230).await;
+    let first = seal_now(&ledger).await.checkpoint.head;
+    add(&ledger, 3, 20).await;
+    // A sealer that meets an error ends, so these stand for deaths as well.
+    let faults = [Fault::Refuse, Fault::LoseReply, Fault::FindItself, Fault::ArriveLate(2), Fault::Tear];
+    let (first_seal, second_seal) = ((unsealed, None), (memory.fork(), Some(first)));
+    let kinds = faults.iter().map(|fault| (&second_seal, fault)).chain([(&first_seal, &Fault::LoseReply)]);
+    let runs = kinds.flat_map(|kind| (0..CHANGES).map(move |change| (kind, change)));
+    // Together: a sealer whose store does not answer waits before it asks again.
+    let runs = runs.map(async |(((base, first), fault), change)| {
+        let store = FaultyStore::over(Arc::new(base.fork()));
+        let ledger = Ledger::create_at(store.root()).await.unwrap();
+        store.fail_at_change(change, fault.clone());
+        seal_with(&ledger, &key()).await.ok();
+        let struck = store.struck();
+        let at_last = change + 1 == CHANGES;
+        assert!(!(at_last && !struck.is_empty()), "a seal makes more than {CHANGES} changes: {struck:?}");
+        if !struck.is_empty() {
+            check_next_seal(&store, first.as_ref(), &struck).await;
+        }
+        usize::from(!struck.is_empty())
+    });
+    let struck: usize = futures::future::join_all(runs).await.into_iter().sum();
+    assert!(struck > 4 * faults.len(), "only {struck} writes failed");
+}
+
+/// Starts the sealer again, with one batch more, until what was on its way has arrived.
+async fn check_next_seal(store: &FaultyStore, first: Option<&Head>, struck: &[String]) {
+    store.heal();
+    let ledger = Ledger::create_at(store.root()).await.unwrap();
+    let second = seal_now(&ledger).await.checkpoint.head;
+    add(&ledger, 4, 20).await;
+    let third = seal_now(&ledger).await.checkpoint.head;
+    let log = Log::of(&ledger);
+    assert!(log.extends(&second, &third).await.unwrap(), "{struck:?}");
+    if let Some(first) = first {
+        assert!(log.extends(first, &second).await.unwrap(), "{struck:?}");
+    }
+    assert_eq!(seal_now(&ledger).await.checkpoint.head, third, "{struck:?}");
+    let rows = if first.is_some() { 290 } else { 40 };
+    assert_eq!(counts(&ledger).await["usage"], rows, "{struck:?}");
+}
+
+fn root_at(store: &Arc<InMemory>) -> Root {
+    Root { store: Arc::clone(store) as Arc<dyn ObjectStore>, ..Root::memory() }
+}
+
 #[test]
 fn a_row_is_the_same_text_in_whatever_order_its_maps_lie() {
     let text = |tags: [(&str, &str); 2]| {
@@ -217,8 +277,6 @@ fn a_row_is_the_same_text_in_whatever_order_its_maps_lie() {
 
 /// One row of few columns, as a data file has it.
 fn usage_with(tags: [(&str, &str); 2]) -> RecordBatch {
-    use std::sync::Arc;
-
     use arrow::array::{
         ArrayRef, BooleanArray, Decimal128Array, Int64Array, ListBuilder, MapBuilder, StringArray, StringBuilder,
     };
