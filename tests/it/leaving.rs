@@ -1,4 +1,4 @@
-//! The way out by a clause: delivered and recorded once, rehearsed.
+//! The way out by a clause: delivered and recorded once, rehearsed, reported.
 
 use std::path::Path;
 
@@ -91,4 +91,33 @@ fn a_rehearsal_predicts_is_recorded_and_leaves_nothing() {
     let mut left: Vec<_> = dir.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["ledger", "r"]);
+}
+
+#[test]
+fn readiness_says_what_is_missing_and_agrees_with_the_gate() {
+    let dir = company();
+    let table = |name: &str| {
+        let report = ["report", "exit-readiness", "--contract", "anthropic-2026", "--on", "2026-11-20", "--only", name];
+        daybook_in(dir.path(), &[&report[..], &["--format", "csv"]].concat()).done().to_owned()
+    };
+    let gaps = |text: &str| -> Vec<String> {
+        text.lines().skip(1).filter_map(|line| line.split(',').nth(1).map(String::from)).collect()
+    };
+    assert_eq!(gaps(&table("missing"))[..2], ["never_rehearsed", "never_exported"], "{}", table("missing"));
+    assert_eq!(table("exits").lines().count(), 1, "{}", table("exits"));
+    assert!(table("dates").contains("anthropic-2026,Last day to fetch data,2027-02-14,86\n"), "{}", table("dates"));
+    assert!(table("data").contains("anthropic-2026,calls,usage,1,"), "{}", table("data"));
+
+    daybook_in(dir.path(), &["export", "--out", "b", "--clause", "anthropic-2026", "--rehearse"]).done();
+    daybook_in(dir.path(), &["export", "--out", "b", "--clause", "anthropic-2026"]).done();
+    let missing = gaps(&table("missing"));
+    assert!(!missing.iter().any(|gap| gap.starts_with("never") || gap == "too_slow"), "{missing:?}");
+    assert!(table("readiness").lines().last().unwrap().ends_with(",true"), "{}", table("readiness"));
+    let gate = daybook_in(dir.path(), &["gate", "--contract", "anthropic-2026", "--format", "csv"]);
+    assert!(gate.stdout.contains("\nexport,true,"), "{}", gate.stdout);
+
+    let unknown = daybook_in(dir.path(), &["report", "exit-readiness", "--contract", "anthropic"]);
+    unknown.refused(2, "error[QUERIES-037]: unknown contract `anthropic`");
+    let page = daybook_in(dir.path(), &["report", "exit-readiness", "--format", "html"]);
+    assert!(page.done().contains("<h1>Exit readiness"), "{}", page.stdout);
 }

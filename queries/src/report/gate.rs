@@ -100,15 +100,10 @@ fn sql(options: &GateOptions) -> String {
         "SELECT 'declared', count(*) = 0, coalesce(string_agg(workload || ' is ' || segment, ', ' ORDER BY workload), \
          'as declared'), 'as declared' FROM tied WHERE NOT agrees"
             .into(),
-        // An export that names neither contract nor provider nor workload is one of the whole ledger.
         format!(
-            "SELECT 'export', coalesce(max(event_date)::int >= {on}::int - {days}, false), \
-             coalesce(max(event_date)::varchar, 'never'), \
-             'on or after ' || ({on}::int - {days})::date::varchar FROM evidence \
-             WHERE kind IN ('export', 'rehearsal') AND event_date <= {on} \
-             AND CASE WHEN contract IS NOT NULL THEN contract = {contract} \
-             WHEN provider IS NOT NULL THEN coalesce(contract(provider, model, event_date) = {contract}, false) \
-             ELSE workload IS NULL END",
+            "SELECT 'export', coalesce(max(day)::int >= {on}::int - {days}, false), coalesce(max(day)::varchar, 'never'), \
+             'on or after ' || ({on}::int - {days})::date::varchar FROM exit_evidence \
+             WHERE contract = {contract} AND day <= {on}",
             days = options.export_days_max
         ),
         format!(

@@ -62,6 +62,9 @@ pub const ALL: &[View] = &[
     view!("batch_savings"),
     view!("routing"),
     view!("billing_current"),
+    view!("exit_evidence"),
+    view!("exit_readiness"),
+    view!("exit_gaps"),
 ];
 
 impl View {

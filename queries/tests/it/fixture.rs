@@ -1,7 +1,10 @@
 //! Ledgers with known rows.
 
 use daybook_ledger::testing::{append, bill, call, quarantine, replace};
-use daybook_ledger::{BillingLine, BillingReport, Entry, Feature, Instant, Ledger, Root, Status, UsageSource, Usd};
+use daybook_ledger::{
+    BillingLine, BillingReport, Date, Entry, Evidence, EvidenceKind, Feature, Instant, Ledger, Root, Score, Status,
+    UsageSource, Usd,
+};
 use daybook_queries::{Session, SessionOptions};
 
 pub(crate) fn usd(text: &str) -> Option<Usd> {
@@ -85,6 +88,35 @@ pub(crate) async fn clock_changes() -> Ledger {
         let calls = hours.iter().map(|at| (call(at, "openai", "gpt-5", "search", at, (1, 1)), usd("0.01")));
         append(&ledger, batch, &calls.collect::<Vec<_>>()).await;
     }
+    ledger
+}
+
+/// The same company, which rehearsed leaving and exported, for one contract and otherwise.
+pub(crate) async fn rehearsed_company() -> Ledger {
+    let ledger = company().await;
+    let fact = |kind, day: &str, contract: Option<&str>, scores: &[(&str, &str)]| Evidence {
+        contract: contract.map(String::from),
+        scores: scores.iter().map(|(name, score)| ((*name).into(), Score::parse(score).unwrap())).collect(),
+        ..Evidence::new(kind, Date::parse(day).unwrap())
+    };
+    let (rehearsal, export, openai) = (EvidenceKind::Rehearsal, EvidenceKind::Export, Some("openai-2026"));
+    let slow = [("predicted_s", "2592001"), ("took_s", "60.5"), ("predicted_rows", "9"), ("predicted_bytes", "900")];
+    let fast = [("predicted_s", "3600.25"), ("took_s", "60"), ("written_bytes", "90"), ("rows", "1")];
+    let late = [("rows", "8"), ("bytes", "800"), ("days_taken", "31"), ("days_granted", "30")];
+    let of_anthropic = Evidence { provider: Some("anthropic".into()), ..fact(export, "2026-11-19", None, &[]) };
+    let of_openai = Evidence { provider: Some("openai".into()), ..fact(rehearsal, "2026-11-13", None, &[]) };
+    let of_a_workload = Evidence { workload: Some("search".into()), ..fact(export, "2026-11-18", None, &[]) };
+    let facts = [
+        fact(rehearsal, "2026-11-10", openai, &slow),
+        fact(rehearsal, "2026-11-12", openai, &fast),
+        fact(rehearsal, "2026-11-11", openai, &slow),
+        fact(export, "2026-11-14", None, &[]),
+        fact(export, "2026-11-15", openai, &late),
+        of_anthropic,
+        of_openai,
+        of_a_workload,
+    ];
+    ledger.record(&facts, Instant::parse("2026-11-20T12:00:00Z").unwrap()).await.unwrap();
     ledger
 }
 

@@ -87,6 +87,13 @@ async fn the_registry_answers_in_sql() {
 }
 
 #[tokio::test]
+async fn the_way_out_is_known_as_far_as_it_was_walked() {
+    let registry = RegistryChoice::Given(Arc::new(registry::company()));
+    let options = SessionOptions { registry, ..fixture::options() };
+    check_with("exit.slt", &fixture::rehearsed_company().await, options).await;
+}
+
+#[tokio::test]
 async fn bills_stand_beside_spend() {
     check("billing.slt", &fixture::billed_company().await, "UTC").await;
 }

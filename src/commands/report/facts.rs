@@ -1,4 +1,4 @@
-//! `daybook report lockin`, `portability`, `contracts`, `forecast`, `anomalies`, `savings`, `spend`, `audit` and `brief`:
+//! `daybook report lockin`, `portability`, `contracts`, `exit-readiness`, `forecast`, `anomalies`, `savings`, `spend`, `audit` and `brief`:
 //! reports made of published queries.
 
 use std::io::Write as _;
@@ -11,8 +11,8 @@ use daybook_ledger::price::Book;
 use daybook_ledger::{Clock as _, Date, Ledger, SystemClock};
 use daybook_queries::registry::ModelRef;
 use daybook_queries::report::{
-    Dimension, Grain, Report, Section, SpendOptions, audit, brief, calendar, contracts, lockin, portability,
-    re_embedding, spend, why,
+    Dimension, Grain, Report, Section, SpendOptions, audit, brief, calendar, contracts, exit_readiness, lockin,
+    portability, re_embedding, spend, why,
 };
 
 use super::show::{OnArgs, ShowArgs, TablesArgs};
@@ -42,6 +42,18 @@ pub(crate) struct ContractsArgs {
     /// Writes all deadlines to this file as a calendar (iCalendar); `-` is standard output
     #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "format", "out", "sql"])]
     ics: Option<PathBuf>,
+    #[command(flatten)]
+    tables: TablesArgs,
+}
+
+/// Flags of `daybook report exit-readiness`.
+#[derive(Debug, Args)]
+pub(crate) struct ExitReadinessArgs {
+    /// Shows this contract.
+    #[arg(long, value_name = "NAME")]
+    contract: Option<String>,
+    #[command(flatten)]
+    on: OnArgs,
     #[command(flatten)]
     tables: TablesArgs,
 }
@@ -143,6 +155,17 @@ fn write(path: &Path, text: &str, quiet: bool) -> Result<(), Failure> {
     let mut file = OutFile::create(path)?;
     file.write_all(text.as_bytes()).map_err(|error| output::unwritable(path, error))?;
     file.finish(quiet)
+}
+
+pub(super) async fn run_exit_readiness(
+    args: ExitReadinessArgs,
+    layers: &mut Layers,
+    quiet: bool,
+) -> Result<ExitCode, Failure> {
+    let session = args.tables.show.open("UTC", layers).await?;
+    let on = args.on.day();
+    let sections = exit_readiness(&session, args.contract.as_deref(), on)?;
+    args.tables.show(&session, Report::of("Exit readiness", Some(on), sections), quiet).await
 }
 
 pub(super) async fn run_portability(

@@ -30,6 +30,8 @@ pub(crate) enum ReportCommand {
     Portability(facts::PortabilityArgs),
     /// Show what contracts ask for and when, what is used of commitments, which clauses are missing.
     Contracts(facts::ContractsArgs),
+    /// Show how ready one is to leave: what data is where, rehearsals and exports, what is missing, which days count.
+    ExitReadiness(facts::ExitReadinessArgs),
     /// Show what each month will cost up to the end of the next quarter, with a band.
     Forecast(show::TablesArgs),
     /// Show days that cost other than their weekday does, and what moved them.
@@ -54,6 +56,7 @@ pub(crate) async fn run(command: ReportCommand, layers: &mut Layers, quiet: bool
         ReportCommand::Lockin(args) => facts::run_lockin(args, layers, quiet).await,
         ReportCommand::Portability(args) => facts::run_portability(args, layers, quiet).await,
         ReportCommand::Contracts(args) => facts::run_contracts(args, layers, quiet).await,
+        ReportCommand::ExitReadiness(args) => facts::run_exit_readiness(args, layers, quiet).await,
         ReportCommand::Forecast(args) => facts::run_sections(("Forecast", forecast()), args, layers, quiet).await,
         ReportCommand::Anomalies(args) => {
             facts::run_sections(("Anomalies", vec![anomalies()]), args, layers, quiet).await
