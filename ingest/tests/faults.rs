@@ -1,5 +1,6 @@
 //! A worker on a store that fails at any call, or that is killed there: every call is in the ledger once, with its body, a
-//! fuller event is its correction, a poison message is in quarantine once, and is replayed once. Maintenance and erasure change none of that.
+//! fuller event is its correction, a poison message is in quarantine once and is replayed once. Maintenance and erasure
+//! change none of that.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
