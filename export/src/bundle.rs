@@ -414,10 +414,15 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy) -> Result<Su
         (describe::SCHEMA, describe::schema()),
         (describe::README, description.readme(formats)),
         (describe::DESCRIPTOR, describe::pretty(&description.data_package())),
+        (describe::CROISSANT, describe::pretty(&description.croissant())),
     ] {
         payload.push(DigestWriter::write_whole(bundle, name, text.as_bytes())?);
     }
-    let tags = seal(bundle, &description.bag_info(&payload), &payload, &request.signed_by)?;
+    let mut tags = Vec::new();
+    if formats.contains(&Format::Parquet) {
+        tags.push(DigestWriter::write_whole(bundle, describe::READER, describe::READER_TEXT.as_bytes())?);
+    }
+    let tags = seal(bundle, tags, &description.bag_info(&payload), &payload, &request.signed_by)?;
     bundle.publish()?;
     let sha256 = tags.iter().find(|tag| tag.path == SIGNED);
     let sha256 = sha256.map(|tag| tag.sha256.clone()).unwrap_or_default();
@@ -446,9 +451,10 @@ fn account_for(bundle: &dyn BundleWriter, migration: &Migration, migrated: &Migr
     Ok([write(migrate::ACCOUNT, &account)?, write("README.md", &migration.readme(&migrated.losses))?])
 }
 
-/// Writes `bag-info.txt`, the manifests and what signs them, last of all; answers the tag files.
+/// Writes `bag-info.txt`, the manifests and what signs them, last of all; answers all tag files, those before it first.
 fn seal(
     bundle: &dyn BundleWriter,
+    mut tags: Vec<Written>,
     info: &str,
     payload: &[Written],
     keys: &[SigningKey],
@@ -456,7 +462,7 @@ fn seal(
     let write = |name: &str, text: &str| DigestWriter::write_whole(bundle, name, text.as_bytes());
     // It is there since the bundle was begun.
     let bagit = DigestWriter::write_whole(&List, BAGIT, describe::BAGIT_TEXT.as_bytes())?;
-    let mut tags = vec![bagit, write(describe::BAG_INFO, info)?];
+    tags.extend([bagit, write(describe::BAG_INFO, info)?]);
     for algorithm in Algorithm::ALL {
         tags.push(write(algorithm.payload_manifest(), &manifest::text(algorithm, payload))?);
     }

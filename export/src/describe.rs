@@ -1,4 +1,6 @@
-//! What a bundle says about itself: Data Package descriptor, summary, schema, README and BagIt tags.
+//! What a bundle says about itself: Data Package descriptor, Croissant, summary, schema, README and BagIt tags.
+
+mod croissant;
 
 use std::fmt::Write as _;
 
@@ -18,6 +20,10 @@ pub(crate) const BAG_INFO: &str = "bag-info.txt";
 pub(crate) const DESCRIPTOR: &str = "data/datapackage.json";
 pub(crate) const README: &str = "data/README.md";
 pub(crate) const SCHEMA: &str = "data/schema.md";
+pub(crate) const CROISSANT: &str = "data/croissant.json";
+/// Reads the Parquet files; it lies above `data/`, where Python may leave its cache without a difference.
+pub(crate) const READER: &str = "read.py";
+pub(crate) const READER_TEXT: &str = include_str!("describe/read.py");
 pub(crate) const SUMMARY: &str = "data/summary.json";
 /// The form of `summary.json` and of the folders; a reader refuses what it does not know.
 pub(crate) const LAYOUT: &str = "daybook-bundle/2";
@@ -114,6 +120,11 @@ impl Description<'_> {
             "created": self.usage_pin().map(|pin| pin.committed_at.to_string()),
             "resources": resources,
         })
+    }
+
+    /// For machine learning tools.
+    pub(crate) fn croissant(&self) -> Value {
+        croissant::croissant(self)
     }
 
     fn identifier(&self) -> String {
@@ -227,12 +238,16 @@ The sums must be those of `summary.json`, to the last digit. `daybook verify .` 
 const README_READ: &str = r#"
 ## Read it
 
-    import glob, pandas, pyarrow.parquet
-    usage = pyarrow.parquet.read_table(glob.glob("data/usage/*.parquet"))     # decimals stay exact
-    content = pandas.read_parquet(glob.glob("data/content/*.parquet"))
-    calls = usage.to_pandas().merge(content, on="entry_id", how="left")
+`read.py`, beside `bagit.txt`, needs Python and `pip install pyarrow`, and pandas for frames:
+
+    python3 read.py                                                          # what there is; checks digests, counts and sums
+
+    import read
+    calls = read.frame("usage").merge(read.frame("content"), on="entry_id", how="left")    # decimals stay exact
 
     select * from 'data/usage/*.parquet' u left join 'data/content/*.parquet' c using (entry_id);  -- DuckDB
+
+`croissant.json` says the same to machine learning tools (`mlcroissant load --jsonld data/croissant.json --record_set usage`).
 "#;
 
 const README_VALUES: &str = r#"

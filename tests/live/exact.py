@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import sys
 from collections import Counter
 from decimal import Decimal, getcontext
@@ -172,6 +173,9 @@ def check_export(ledger, truth, scratch):
     manifests = sorted(path.name for path in bag.glob("*manifest-sha256.txt"))
     checks.runs("sha256sum -c", "sha256sum", "--check", "--quiet", "--strict", *manifests, cwd=bag)
     checks.runs("frictionless validate", tools / "frictionless", "validate", "--limit-rows", "1000", "data/datapackage.json", cwd=bag)
+    checks.runs("read.py", sys.executable, "read.py", cwd=bag)
+    checks.runs("mlcroissant validate", tools / "mlcroissant", "validate", "--jsonld", "data/croissant.json", cwd=bag)
+    check_tampering(bag, tools, Path(scratch, "tampered"))
     package = bag / "data" / "datapackage.json"
     resources = json.loads(package.read_text())["resources"] if package.exists() else []
     counted = Counter()
@@ -190,6 +194,36 @@ def check_export(ledger, truth, scratch):
     counted = {place: rows for place, rows in counted.items() if place[0]}
     wanted = {(table, suffix): truth["totals"]["calls"] for table in ("usage", "content") for suffix in (".csv", ".jsonl", ".parquet")}
     checks.equal("the bundle holds every call in three formats", counted, wanted)
+
+
+def check_tampering(bag, tools, tampered):
+    """A bundle that is not as it was written passes no check that is about what was altered."""
+    data = "data/usage/usage-00000.parquet"
+
+    def one_byte(path):
+        whole = bytearray(path.read_bytes())
+        whole[len(whole) // 2] ^= 1
+        path.write_bytes(whole)
+
+    def no_data_type(path):
+        path.write_text(path.read_text().replace('"sc:Integer"', '"sc:Number"'))
+
+    harms = {
+        "with one byte changed": lambda: one_byte(tampered / data),
+        "with a file missing": lambda: (tampered / data).unlink(),
+        "with a file added": lambda: (tampered / "data/usage/usage-00099.parquet").write_bytes((bag / data).read_bytes()),
+    }
+    for what, harm in harms.items():
+        shutil.copytree(bag, tampered)
+        harm()
+        checks.refuses(f"read.py refuses a bundle {what}", sys.executable, "read.py", cwd=tampered)
+        checks.refuses(f"bagit.py refuses a bundle {what}", tools / "bagit.py", "--validate", "--quiet", tampered)
+        shutil.rmtree(tampered)
+    shutil.copytree(bag, tampered)
+    no_data_type(tampered / "data/croissant.json")
+    checks.refuses("mlcroissant refuses a type that is none", tools / "mlcroissant", "validate", "--jsonld", "data/croissant.json",
+                   cwd=tampered)
+    shutil.rmtree(tampered)
 
 
 def open_resource(paths):

@@ -42,6 +42,11 @@ class Checks:
         self.check(name, done.returncode == 0, f"exit {done.returncode}: {tail(done.stdout + done.stderr)}")
         return done.stdout
 
+    def refuses(self, name, *command, cwd=None):
+        """Checks that `command` ends, and not with exit 0."""
+        done = subprocess.run([str(part) for part in command], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        self.check(name, done.returncode > 0, f"exit {done.returncode}: {tail(done.stdout + done.stderr)}")
+
 
 def note(text):
     print(f"      {text}", flush=True)
