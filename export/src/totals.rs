@@ -89,7 +89,7 @@ impl Totals {
 
     /// Takes in rows whose columns nobody sums.
     pub(crate) fn add_rows(&mut self, rows: u64) {
-        self.rows += rows;
+        self.rows = self.rows.saturating_add(rows);
     }
 
     pub(crate) fn rows(&self) -> u64 {

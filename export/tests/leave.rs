@@ -421,6 +421,64 @@ async fn no_hostile_bundle_is_read_into_a_ledger() {
     assert!(!place.path("escaped").exists());
 }
 
+/// A change of some bytes, at a part of the file.
+#[derive(Clone, Debug)]
+enum Change {
+    Flip(u8),
+    Overwrite(Vec<u8>),
+    Insert(Vec<u8>),
+    CutOff,
+}
+
+fn changes() -> impl Strategy<Value = Change> {
+    let bytes = || prop::collection::vec(any::<u8>(), 1..24);
+    prop_oneof![
+        (0..8_u8).prop_map(Change::Flip),
+        bytes().prop_map(Change::Overwrite),
+        bytes().prop_map(Change::Insert),
+        Just(Change::CutOff),
+    ]
+}
+
+fn changed(mut file: Vec<u8>, at: prop::sample::Index, change: &Change) -> Vec<u8> {
+    let at = at.index(file.len());
+    match change {
+        Change::Flip(bit) => file[at] ^= 1 << bit,
+        Change::Overwrite(bytes) => file.iter_mut().skip(at).zip(bytes).for_each(|(old, new)| *old = *new),
+        Change::Insert(bytes) => drop(file.splice(at..at, bytes.iter().copied())),
+        Change::CutOff => file.truncate(at),
+    }
+    file
+}
+
+#[test]
+fn no_bundle_with_changed_bytes_is_whole_and_none_stops_the_reader() {
+    let place = Place::new();
+    let bundle = place.path("bundle");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let ledger = ledger(&place.path("ledger")).await;
+        write(&ledger, &Request::new(&bundle), &mut Silent).await.unwrap();
+    });
+    // The last manifests are what everything else is held against.
+    let is_covered = |(name, bytes): &(String, Vec<u8>)| !name.starts_with("tagmanifest") && !bytes.is_empty();
+    let whole: Vec<_> = files(&bundle).into_iter().filter(is_covered).collect();
+    // Every second change is to a Parquet file: a reader has to believe more of one than of text.
+    let (parquet, _): (Vec<_>, Vec<_>) = whole.iter().cloned().partition(|(name, _)| name.ends_with(".parquet"));
+    let file = prop_oneof![prop::sample::select(whole), prop::sample::select(parquet)];
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 192, ..ProptestConfig::default() });
+    let run = runner.run(&(file, any::<prop::sample::Index>(), changes()), |((name, bytes), at, change)| {
+        let other = changed(bytes.clone(), at, &change);
+        prop_assume!(other != bytes);
+        fs::write(bundle.join(&name), &other).unwrap();
+        let verdict = daybook_export::verify::bundle(&bundle, &mut Silent);
+        fs::write(bundle.join(&name), &bytes).unwrap();
+        prop_assert!(!verdict.unwrap().is_whole(), "{}", name);
+        Ok(())
+    });
+    run.unwrap();
+}
+
 #[tokio::test]
 async fn a_bundle_without_parquet_is_refused_with_a_reason() {
     let place = Place::new();

@@ -4,9 +4,11 @@ mod bundle;
 mod history;
 mod ledger;
 mod migrations;
+mod parquet;
 mod rewritings;
 mod rows;
 mod seal;
+mod thrift;
 
 use serde::Serialize;
 

@@ -7,7 +7,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use daybook_ledger::schema::Column;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::format::text_columns;
 use crate::reader::Bundle;
@@ -57,7 +56,7 @@ pub(super) fn count_lines(bundle: &Bundle, name: &str) -> Result<u64, String> {
 
 fn add_parquet(bundle: &Bundle, name: &str, columns: &[&str], totals: &mut Totals) -> Result<(), String> {
     let file = bundle.open_random(name).map_err(|error| error.to_string())?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
+    let builder = super::parquet::open(file, columns)?;
     let rows = builder.metadata().file_metadata().num_rows();
     if columns.is_empty() {
         totals.add_rows(rows.try_into().map_err(|_| format!("its footer says {rows} rows"))?);

@@ -1,0 +1,223 @@
+//! What a Parquet file of a stranger says of itself, held against its length before a reader believes it.
+//!
+//! Readers take memory by what a footer or a page header says, and a file of some bytes may say anything.
+
+use std::io::{BufReader, Read as _};
+use std::sync::Arc;
+
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::reader::ChunkReader;
+
+use super::thrift::Thrift;
+
+/// The length of the footer and the mark, at the end of a file.
+const TAIL_BYTES: u64 = 8;
+/// A footer needs some bytes for each column of each row group, and a row group has some megabytes.
+const FOOTER_BYTES_MAX: u64 = 1 << 20;
+const FOOTER_PART_MAX: u64 = 64;
+/// Columns, and the groups they are in; readers go down into groups by recursion.
+const SCHEMA_ELEMENTS_MAX: u64 = 1_024;
+/// Every row of a table has something of its own, so this many are never in one byte.
+const ROWS_PER_BYTE_MAX: u64 = 16;
+/// A page of a column that is summed; ours have a megabyte.
+const PAGE_BYTES_MAX: i64 = 64 << 20;
+const PAGE_HEADER_BYTES_MAX: u64 = 1 << 20;
+
+/// A reader of `file`, whose columns called `columns` are safe to read.
+pub(super) fn open<R: ChunkReader + 'static>(
+    file: R,
+    columns: &[&str],
+) -> Result<ParquetRecordBatchReaderBuilder<R>, String> {
+    let length = file.len();
+    check_footer(&file, length)?;
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(text)?;
+    check_counts(&metadata, length)?;
+    for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        let range = byte_range(chunk, length)?;
+        let name = chunk.column_path().parts().first().map_or("", String::as_str);
+        if columns.contains(&name) {
+            check_pages(&file, range).map_err(|reason| format!("column `{name}`: {reason}"))?;
+        }
+    }
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(text)?;
+    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// The footer is as long as the file allows, and its schema no larger than a table's.
+fn check_footer<R: ChunkReader>(file: &R, length: u64) -> Result<(), String> {
+    let start = length.checked_sub(TAIL_BYTES).ok_or("it is too short for a Parquet file")?;
+    let tail = file.get_bytes(start, 4).map_err(text)?;
+    let tail = tail.first_chunk().ok_or("it is too short for a Parquet file")?;
+    let footer = u64::from(u32::from_le_bytes(*tail));
+    let most = FOOTER_BYTES_MAX + length / FOOTER_PART_MAX;
+    let start = start.checked_sub(footer).filter(|_| footer <= most);
+    let start = start.ok_or_else(|| format!("its footer has {footer} bytes, in {length} bytes at most {most}"))?;
+    let mut metadata = Thrift::new(BufReader::new(file.get_read(start).map_err(text)?.take(footer)));
+    // FileMetaData: 1 version, 2 schema, ...
+    while let Some((field, kind)) = metadata.next_field()? {
+        if field == 2 {
+            let elements = metadata.list_length()?;
+            return match elements <= SCHEMA_ELEMENTS_MAX {
+                true => Ok(()),
+                false => Err(format!("its schema has {elements} elements, at most {SCHEMA_ELEMENTS_MAX} are read")),
+            };
+        }
+        metadata.skip(kind)?;
+    }
+    Err("its footer has no schema".into())
+}
+
+fn check_counts(metadata: &ParquetMetaData, length: u64) -> Result<(), String> {
+    let rows = metadata.file_metadata().num_rows();
+    let groups = metadata.row_groups().iter().try_fold(0_i64, |sum, group| {
+        let rows = group.num_rows();
+        sum.checked_add(rows).filter(|_| rows >= 0)
+    });
+    if groups != Some(rows) {
+        return Err(format!("its footer says {rows} rows, its row groups do not"));
+    }
+    let most = length.saturating_mul(ROWS_PER_BYTE_MAX);
+    match u64::try_from(rows).is_ok_and(|rows| rows <= most) {
+        true => Ok(()),
+        false => Err(format!("its footer says {rows} rows, {length} bytes hold at most {most}")),
+    }
+}
+
+/// Where the pages of a column lie; readers take for granted that it is in the file.
+fn byte_range(chunk: &ColumnChunkMetaData, length: u64) -> Result<(u64, u64), String> {
+    let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+    let range = u64::try_from(start).ok().zip(u64::try_from(chunk.compressed_size()).ok());
+    let is_inside = |&(start, size): &(u64, u64)| {
+        let end = start.checked_add(size);
+        end.is_some_and(|end| end <= length) && chunk.data_page_offset() >= start.try_into().unwrap_or(i64::MAX)
+    };
+    let name = chunk.column_path().string();
+    range.filter(is_inside).ok_or_else(|| format!("column `{name}` is said to lie outside of the file"))
+}
+
+/// The headers of a column's pages, one after the other.
+fn check_pages<R: ChunkReader>(file: &R, (mut at, size): (u64, u64)) -> Result<(), String> {
+    let end = at + size;
+    while at < end {
+        let page = file.get_read(at).map_err(text)?.take(PAGE_HEADER_BYTES_MAX.min(end - at));
+        let mut header = Thrift::new(BufReader::with_capacity(256, page));
+        let (mut bytes, mut stored) = (None, None);
+        // PageHeader: 1 type, 2 uncompressed_page_size, 3 compressed_page_size, ...
+        while let Some((field, kind)) = header.next_field()? {
+            match field {
+                2 => bytes = Some(header.number()?),
+                3 => stored = Some(header.number()?),
+                _ => header.skip(kind)?,
+            }
+        }
+        let stored = stored.and_then(|stored| u64::try_from(stored).ok());
+        let (Some(bytes), Some(stored)) = (bytes, stored) else { return Err("a page does not say its length".into()) };
+        if !(0..=PAGE_BYTES_MAX).contains(&bytes) {
+            return Err(format!("a page has {bytes} bytes, at most {PAGE_BYTES_MAX} are read"));
+        }
+        at = at.saturating_add(header.bytes_read()).saturating_add(stored);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use parquet::arrow::ArrowWriter;
+    use parquet::basic::Compression;
+    use parquet::file::metadata::{FileMetaData, ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData};
+    use parquet::file::properties::WriterProperties;
+
+    use super::*;
+
+    fn file_of(words: &[&str]) -> Vec<u8> {
+        let numbers = Int64Array::from_iter_values((0..).take(words.len()));
+        let columns: [(&str, ArrayRef); 2] =
+            [("number", Arc::new(numbers)), ("word", Arc::new(StringArray::from(words.to_vec())))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(Default::default()));
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build())).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    fn check(bytes: &[u8]) -> Result<(), String> {
+        open(bytes::Bytes::copy_from_slice(bytes), &["number", "word"]).map(drop)
+    }
+
+    /// The same file with another footer.
+    fn with_footer(bytes: &[u8], change: impl Fn(RowGroupMetaData) -> RowGroupMetaData) -> Vec<u8> {
+        let bytes = bytes::Bytes::copy_from_slice(bytes);
+        let mut reader = ParquetMetaDataReader::new();
+        reader.try_parse(&bytes).unwrap();
+        let footer = reader.metadata_size().unwrap();
+        let metadata = reader.finish().unwrap();
+        let old = metadata.file_metadata();
+        let file = FileMetaData::new(old.version(), old.num_rows(), None, None, old.schema_descr_ptr(), None);
+        let groups = metadata.row_groups().iter().cloned().map(change).collect();
+        let data = bytes.len() - footer - usize::try_from(TAIL_BYTES).unwrap();
+        let mut changed = bytes[..data].to_vec();
+        ParquetMetaDataWriter::new(&mut changed, &ParquetMetaData::new(file, groups)).finish().unwrap();
+        changed
+    }
+
+    #[test]
+    fn a_file_as_it_was_written_is_read() {
+        check(&file_of(&["a", "b"])).unwrap();
+        check(&file_of(&[])).unwrap();
+        let bytes = file_of(&["a", "b"]);
+        check(&with_footer(&bytes, |group| group)).unwrap();
+    }
+
+    #[test]
+    fn a_page_that_swells_is_refused_before_it_is_unpacked() {
+        let bomb = file_of(&[&"0".repeat(80 << 20)]);
+        assert!(bomb.len() < 1 << 20, "{}", bomb.len());
+        let reason = check(&bomb).unwrap_err();
+        assert!(reason.starts_with("column `word`: a page has 8") && reason.contains("67108864"), "{reason}");
+    }
+
+    #[test]
+    fn a_footer_that_says_more_than_the_file_can_hold_is_refused() {
+        let bytes = file_of(&["a"]);
+        let mut long = bytes.clone();
+        let at = long.len() - 8;
+        long[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(check(&long).unwrap_err().starts_with("its footer has 4294967295 bytes"));
+
+        let rows = |rows: i64| with_footer(&bytes, |group| group.into_builder().set_num_rows(rows).build().unwrap());
+        assert!(check(&rows(1 << 40)).unwrap_err().contains("its footer says 1099511627776 rows"));
+        assert!(check(b"PAR1").is_err() && check(b"").is_err());
+    }
+
+    #[test]
+    fn a_column_outside_of_the_file_is_refused() {
+        let with_size = |size: i64| {
+            with_footer(&file_of(&["a"]), |group| {
+                let columns = group.columns().iter().cloned();
+                let columns = columns.map(|c| c.into_builder().set_total_compressed_size(size).build().unwrap());
+                let columns = columns.collect();
+                group.into_builder().set_column_metadata(columns).build().unwrap()
+            })
+        };
+        for size in [-1, i64::MAX / 4, 1 << 20] {
+            assert!(check(&with_size(size)).unwrap_err().contains("outside of the file"), "{size}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_goes_down_without_end_is_refused() {
+        // FileMetaData with version 1, and a list of a million structs as its schema.
+        let mut footer = vec![0x15, 0x02, 0x19, 0xfc, 0xc0, 0x84, 0x3d];
+        footer.extend([0_u8; 64]);
+        let length = u32::try_from(footer.len()).unwrap().to_le_bytes();
+        let bytes = [b"PAR1".as_slice(), &footer, &length, b"PAR1"].concat();
+        assert!(check(&bytes).unwrap_err().starts_with("its schema has 1000000 elements"));
+    }
+}
