@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::migrations::MIGRATIONS;
 use super::rows::add_file;
 use super::{TableRows, Verdict};
-use crate::describe::{BAG_INFO, BAGIT_TEXT, DESCRIPTOR, LAYOUT, PAYLOAD_OXUM, SUMMARY};
+use crate::describe::{BAG_INFO, BAGIT_TEXT, DESCRIPTOR, LAYOUT, PAYLOAD_OXUM, READER, SUMMARY};
 use crate::digest::{Digests, Written};
 use crate::manifest::{self, Algorithm, shown};
 use crate::reader::{Bundle, TEXT_BYTES_MAX};
@@ -170,6 +170,7 @@ impl Check<'_> {
         let payload: BTreeSet<&str> =
             digests.keys().map(String::as_str).filter(|name| name.starts_with("data/")).collect();
         let mut tags: BTreeSet<&str> = [BAGIT, BAG_INFO].into();
+        tags.extend(digests.contains_key(READER).then_some(READER));
         tags.extend(Algorithm::ALL.map(Algorithm::payload_manifest));
         for algorithm in Algorithm::ALL {
             self.manifest(algorithm, algorithm.payload_manifest(), &payload, digests);
