@@ -31,7 +31,7 @@ pub fn exit_readiness(session: &Session, contract: Option<&str>, on: Date) -> Re
         Section::new(
             "missing",
             "What is missing",
-            "Nothing here: nothing known is missing. A share is of the contract's calls.",
+            "If nothing is listed, nothing is known to be missing. A share is of the contract's calls.",
             format!(
                 "SELECT contract, gap, number, share, what FROM exit_gaps WHERE true{only} ORDER BY contract, position"
             ),
