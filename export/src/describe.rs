@@ -229,6 +229,12 @@ With tools of others (`pip install bagit 'frictionless[parquet]' duckdb`):
 
     bagit.py --validate .
     frictionless validate data/datapackage.json
+
+If `tagmanifest-sha256.txt.minisig` or `tagmanifest-sha256.txt.sig` is there, it is signed, by minisign or OpenSSH; whose key that
+is, only its owner can tell you:
+
+    minisign -V -p signer.pub -m tagmanifest-sha256.txt
+    ssh-keygen -Y verify -f allowed_signers -I signer -n daybook-bundle -s tagmanifest-sha256.txt.sig < tagmanifest-sha256.txt
 "#;
 
 const README_SUMS: &str = r#"

@@ -60,6 +60,6 @@ pub use part::Part;
 pub use progress::{Progress, Silent};
 pub use reader::Bundle;
 pub use rehearse::{Prediction, Rehearsal, rehearse};
-pub use restore::{Restored, restore, restore_verified};
+pub use restore::{Restored, refuse_if_taken, restore, restore_verified};
 pub use scope::{Axis, Condition, Scope};
 pub use sign::{NAMESPACE, SigningKey, VerifyingKey};

@@ -141,6 +141,7 @@ fn rehearsal_place(out: &Path) -> Result<PathBuf, Error> {
 /// Removes what a rehearsal that was killed left under its name, and nothing that is not one.
 async fn remove_rehearsed(out: &Path) -> Result<(), Error> {
     let Ok(bundle) = Bundle::open(&out.to_string_lossy()).await else { return Ok(()) };
+    // What cannot be read is nothing this may remove: the export that follows says what stands there.
     let summary = bundle.load(SUMMARY).await.ok();
     let summary = summary.and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
     match summary.is_some_and(|summary| summary.get("rehearsal").is_some()) {

@@ -1,7 +1,7 @@
 //! A bundle as a ledger again: every row of every table, in columns and types as they were.
 //!
 //! The order of effects, and what a crash after each leaves:
-//! 1. the bundle is verified: nothing;
+//! 1. a ledger that is there is looked at, and the bundle verified: nothing;
 //! 2. the data files of a table are stored: files that no commit names, written over by the next run;
 //! 3. one commit makes them visible, `usage` last of all: the next run passes over the tables that have theirs.
 
@@ -41,6 +41,7 @@ pub struct Restored {
 /// As [`verify::bundle`] and [`restore_verified`].
 pub async fn restore(path: &Path, address: &str, progress: &mut dyn Progress) -> Result<Restored, Error> {
     let bundle = Bundle::open_path(path)?;
+    refuse_if_taken(&bundle, address).await?;
     let verdict = verify::opened(&bundle, &[], progress).await?;
     restore_verified(&bundle, &verdict, address).await
 }
@@ -57,17 +58,9 @@ pub async fn restore_verified(bundle: &Bundle, verdict: &Verdict, address: &str)
     if shards(bundle, Part::Usage).next().is_none() {
         return Err(Error::WithoutParquet { path: path() });
     }
-    let batch_id = batch_id(&bundle.load(SIGNED).await?);
+    let batch_id = batch_id(bundle).await?;
     let ledger = Ledger::open_or_create(address).await?;
-    let mut already = Vec::new();
-    for part in Part::ALL {
-        let files = part.table(&ledger).load(None).await?.files();
-        match files.iter().all(|file| file.batch_id.as_deref() == Some(&batch_id)) {
-            true if files.is_empty() => {}
-            true => already.push(part),
-            false => return Err(Error::LedgerTaken { place: address.into(), table: part.name() }),
-        }
-    }
+    let already = filled(&ledger, address, &batch_id).await?;
     let mut rows = Vec::new();
     // `usage` is the first of the parts, and is committed last, as by every writer.
     for part in Part::ALL.into_iter().rev() {
@@ -81,10 +74,35 @@ pub async fn restore_verified(bundle: &Bundle, verdict: &Verdict, address: &str)
     Ok(Restored { rows, already })
 }
 
+/// Refuses a ledger that has rows of something else, before the time is taken to verify `bundle`.
+///
+/// # Errors
+/// [`Error::LedgerTaken`], [`Error::Folder`] if it is no bundle, and the ledger's.
+pub async fn refuse_if_taken(bundle: &Bundle, address: &str) -> Result<(), Error> {
+    match Ledger::open(address).await {
+        Err(daybook_ledger::Error::NotFound { .. }) => Ok(()),
+        ledger => filled(&ledger?, address, &batch_id(bundle).await?).await.map(drop),
+    }
+}
+
+/// The tables that an interrupted run filled; other rows may not be there.
+async fn filled(ledger: &Ledger, address: &str, batch_id: &str) -> Result<Vec<Part>, Error> {
+    let mut filled = Vec::new();
+    for part in Part::ALL {
+        let files = part.table(ledger).load(None).await?.files();
+        match files.iter().all(|file| file.batch_id.as_deref() == Some(batch_id)) {
+            true if files.is_empty() => {}
+            true => filled.push(part),
+            false => return Err(Error::LedgerTaken { place: address.into(), table: part.name() }),
+        }
+    }
+    Ok(filled)
+}
+
 /// The same for the same bundle, so that a run after a crash knows its own work.
-fn batch_id(manifest: &[u8]) -> String {
-    let digest = file::hex(&Sha256::digest(manifest));
-    format!("bundle-{}", digest.chars().take(32).collect::<String>())
+async fn batch_id(bundle: &Bundle) -> Result<String, Error> {
+    let digest = file::hex(&Sha256::digest(bundle.load(SIGNED).await?));
+    Ok(format!("bundle-{}", digest.chars().take(32).collect::<String>()))
 }
 
 /// The names of a table's Parquet files in order.

@@ -69,18 +69,10 @@ async fn a_batch_under_a_fault_at_every_call_ends_exact() {
         assert_exact(&store).await;
         store.calls()
     };
-    let faults =
-        [Fault::Refuse, Fault::LoseReply, Fault::FindItself, Fault::ArriveLate(2), Fault::Die, Fault::DieAfter];
-    let changes = faults.iter().flat_map(|fault| (0..CHANGES).map(|at| (at, Some(fault.clone()))));
-    let reads = (0..calls).step_by(3).map(|at| (at, None));
     // Together: a worker whose store does not answer waits before it asks again.
-    let runs = changes.chain(reads).map(|(at, fault)| {
-        let (store, book) = (FaultyStore::over(Arc::new(base.fork())), &book);
+    let runs = failing_stores(&base, calls, 3).map(|store| {
+        let book = &book;
         async move {
-            match fault {
-                Some(fault) => store.fail_at_change(at, fault),
-                None => store.fail_at(at, Fault::Refuse),
-            }
             let log = later();
             for process in 10..16 {
                 let done = tokio::select! {
@@ -169,17 +161,9 @@ async fn a_replay_under_a_fault_at_every_call_reads_each_message_once() {
         check_replayed(&store, &book).await;
         calls
     };
-    let faults =
-        [Fault::Refuse, Fault::LoseReply, Fault::FindItself, Fault::ArriveLate(2), Fault::Die, Fault::DieAfter];
-    let changes = faults.iter().flat_map(|fault| (0..CHANGES).map(|at| (at, Some(fault.clone()))));
-    let reads = (0..calls).step_by(5).map(|at| (at, None));
-    let runs = changes.chain(reads).map(|(at, fault)| {
-        let (store, book) = (FaultyStore::over(Arc::new(base.fork())), &book);
+    let runs = failing_stores(&base, calls, 5).map(|store| {
+        let book = &book;
         async move {
-            match fault {
-                Some(fault) => store.fail_at_change(at, fault),
-                None => store.fail_at(at, Fault::Refuse),
-            }
             for _ in 0..6 {
                 let done = tokio::select! {
                     done = replay(&store, book, false) => done.is_ok(),
@@ -212,6 +196,25 @@ async fn check_replayed(store: &FaultyStore, book: &Arc<Book>) {
     assert_eq!(count(ledger.usage(), "raw").await.0, 4, "{struck:?}");
     assert_eq!(count(ledger.content(), "raw").await, (4, 4), "{struck:?}");
     assert_eq!(count(ledger.corrections(), "raw").await.0, 1, "{struck:?}");
+}
+
+/// Stores that each have what `base` has and fail once: at every change in every way, at every `step`th of `calls` by a refusal.
+fn failing_stores(base: &InMemory, calls: u64, step: usize) -> impl Iterator<Item = FaultyStore> {
+    let faults =
+        [Fault::Refuse, Fault::LoseReply, Fault::FindItself, Fault::ArriveLate(2), Fault::Die, Fault::DieAfter];
+    let store = || FaultyStore::over(Arc::new(base.fork()));
+    let changes = faults.into_iter().flat_map(|fault| (0..CHANGES).map(move |at| (at, fault.clone())));
+    let changes = changes.map(move |(at, fault)| {
+        let store = store();
+        store.fail_at_change(at, fault);
+        store
+    });
+    let reads = (0..calls).step_by(step).map(move |at| {
+        let store = store();
+        store.fail_at(at, Fault::Refuse);
+        store
+    });
+    changes.chain(reads)
 }
 
 /// A ledger that has read partition 0.

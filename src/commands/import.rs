@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use daybook_export::{Bundle, Progress, restore_verified, verify};
+use daybook_export::{Bundle, Progress, refuse_if_taken, restore_verified, verify};
 use daybook_ingest::billing::Imported;
 use daybook_ingest::decode::Format;
 use daybook_ingest::driver::Control;
@@ -90,6 +90,7 @@ async fn restore(args: &ImportArgs, ledger: &str, quiet: bool) -> Result<ExitCod
         return Err(not_alone());
     }
     let bundle = Bundle::open(bundle).await?;
+    refuse_if_taken(&bundle, ledger).await?;
     let verdict = verify::opened(&bundle, &[], progress("import", quiet).as_mut()).await?;
     let restored = restore_verified(&bundle, &verdict, ledger).await?;
     let mut out = std::io::stdout().lock();

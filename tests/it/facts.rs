@@ -117,6 +117,8 @@ fn reports_without_facts_are_empty_and_a_calendar_is_a_file() {
 
     let run = daybook_in(dir.path(), &["export", "--replay-set", "bt", "--out", "set.jsonl"]);
     run.refused(2, "error[QUERIES-035]: unknown workload `bt`; did you mean `bot`?");
+    let run = daybook_in(dir.path(), &["export", "--replay-set", "bot", "--out", "set.jsonl", "--for", "gemini"]);
+    assert!(run.code == 2 && run.stderr.contains("cannot be used with '--for"), "{}", run.stderr);
     let run = daybook_in(dir.path(), &["export", "--replay-set", "bot", "--out", "set.jsonl"]);
     run.refused(2, "error[QUERIES-042]: no prompt of workload `bot` is kept, of 0 conversation turns that succeeded");
     std::fs::write(dir.path().join("made.jsonl"), "").unwrap();

@@ -54,8 +54,7 @@ fn leave_and_come_back(dir: &Path) {
     daybook_in(dir, &["import", "demo/bundle", "--ledger", "rebuilt"]).done();
     let diff = daybook_in(dir, &["diff", "demo/ledger", "rebuilt"]);
     assert!(diff.done().contains("nothing differs") && diff.stdout.contains("1500 usage"), "{}", diff.stdout);
-    // Quiet: a busy machine has time to print progress before the refusal.
-    daybook_in(dir, &["-q", "import", "demo/bundle", "--ledger", "demo/ledger"])
+    daybook_in(dir, &["import", "demo/bundle", "--ledger", "demo/ledger"])
         .refused(2, "error[EXPORT-009]: `usage` of the ledger demo/ledger has rows already");
 
     let of_workload = ["export", "--ledger", "demo/ledger", "--out", "claims", "--workload", "claims-triage"];
