@@ -30,8 +30,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 VIEWS = ROOT / "queries" / "src" / "views"
 DOC = ROOT / "docs" / "performance.md"
 TABLES = ["usage", "content", "corrections", "quarantine", "resolutions", "billing", "evidence"]
-# The first three price anew with the ledger's price book, which DuckDB has not; the others were not seen to agree yet.
-NOT_COMPARED = {"cache_savings", "batch_savings", "routing", "forecast", "anomalies"}
 # A view of one row a call is compared by everything a report could group it by.
 CALLS = "event_date, workload, owner, declared_segment, contract, is_approved, provider, model, model_family, operation, team, " \
         "project, api_key_alias, environment, status, price_status"
@@ -44,8 +42,7 @@ QUERIES = {"calls": f"SELECT {CALLS}, count(*) AS calls, sum(list_cost) AS list_
 def names():
     """Views in the order of their use."""
     text = (VIEWS / "mod.rs").read_text()
-    views = [line.split('"')[1] for line in text.splitlines() if line.strip().startswith('view!("')]
-    return [view for view in views if view not in NOT_COMPARED]
+    return [line.split('"')[1] for line in text.splitlines() if line.strip().startswith('view!("')]
 
 
 def sql_of(view):
@@ -192,6 +189,43 @@ def functions(folder):
         yield f"MACRO {function}(p, m) AS {look_up(field)}"
 
 
+# ---- prices -------------------------------------------------------------------------------------------------------------------
+
+# Rates are data, as the registry is: those the views can ask for are read from the ledger's price book. (tests/prices/run has a book
+# worked out anew.) What calls cost at them is worked out here.
+UNITS = ["input", "output", "cache_read", "cache_write", "cache_write_5m", "cache_write_30m", "cache_write_1h", "cache_write_12h"]
+REACHES = [272, 200, 100]  # thousands of tokens, beyond which a sheet may name other rates
+
+
+def reach(tokens):
+    return f"CASE {' '.join(f'WHEN {tokens} > {thousand}000 THEN {thousand}001' for thousand in REACHES)} ELSE 0 END"
+
+
+RATES = f"""
+    WITH served AS (SELECT DISTINCT provider, model, event_date AS day, service_tier, region, {reach('input_tokens')} AS tokens
+            FROM calls WHERE price_status = 'priced'),
+        tiers AS (SELECT DISTINCT service_tier AS tier FROM served UNION SELECT 'batch'),
+        asked AS (SELECT provider, model, day, unnest(make_array(service_tier, 'batch', NULL)) AS tier, region, tokens FROM served
+            UNION ALL SELECT models.provider, models.model, last_day, tier, NULL, reaches.tokens
+            FROM (SELECT DISTINCT provider, model FROM calls) AS models CROSS JOIN tiers
+            CROSS JOIN (SELECT max(event_date) AS last_day FROM usage)
+            CROSS JOIN (VALUES {', '.join(f'({thousand}001)' for thousand in REACHES)}, (0)) AS reaches(tokens))
+    SELECT DISTINCT provider, model, day, tier, region, tokens, unit, usd_per_million(provider, model, unit, day, tier, region, tokens) AS usd
+    FROM asked CROSS JOIN (VALUES {', '.join(f"('{unit}')" for unit in UNITS)}) AS units(unit)"""
+IS_RATE = " AND ".join(f"k.{column} IS NOT DISTINCT FROM {value}" for column, value in {
+    "provider": "p", "model": "m", "day": "moment::DATE", "tier": "t", "region": "r", "tokens": f"({reach('n')})", "unit": "u"}.items())
+PRICES = [
+    f"MACRO usd_per_million(p, m, u, moment, t, r, n) AS (SELECT any_value(k.usd) FROM rates k WHERE {IS_RATE})",
+    # In 10^-18 dollars, of which the last six places are rounded half to even.
+    "MACRO in_atto(tokens, usd) AS CASE WHEN coalesce(tokens, 0) = 0 THEN 0 ELSE tokens::HUGEINT * replace(usd::VARCHAR, '.', '')::HUGEINT END",
+    """MACRO rounded(atto) AS list_transform([atto], lambda n: (n // 1000000 + CASE WHEN n % 1000000 > 500000
+        OR (n % 1000000 = 500000 AND n // 1000000 % 2 = 1) THEN 1 ELSE 0 END)::DECIMAL(38, 0) * 0.000000000001)[1]""",
+    f"""MACRO price(p, m, moment, fresh, reads, writes, outputs, t, r) AS rounded({' + '.join(
+        f"in_atto({tokens}, usd_per_million(p, m, '{unit}', moment, t, r, fresh + coalesce(reads, 0) + coalesce(writes, 0)))"
+        for tokens, unit in (('fresh', 'input'), ('reads', 'cache_read'), ('writes', 'cache_write'), ('outputs', 'output')))})""",
+]
+
+
 # ---- both sides ---------------------------------------------------------------------------------------------------------------
 
 def live_files(ledger, table):
@@ -232,6 +266,10 @@ def open_duckdb(ledger, registry, folder):
         numbers = [column for column, kind, *_ in db.execute(f"DESCRIBE FROM '{file}'").fetchall() if kind == "BIGINT"]
         replaced = ", ".join(f'"{column}"::INTEGER AS "{column}"' for column in numbers)
         db.execute(f"CREATE TABLE {name} AS SELECT *{f' REPLACE ({replaced})' if numbers else ''} FROM '{file}'")
+    rates = daybook(ledger, RATES, folder / "rates.parquet")
+    db.execute(f"CREATE TABLE rates AS FROM '{rates}'")
+    for macro in PRICES:
+        db.execute(f"CREATE {macro}")
     for view in names():
         db.execute(f"CREATE VIEW {view} AS {translate(sql_of(view))}")
     return db
