@@ -1,6 +1,6 @@
 //! A company's calls over fifteen months, with facts planted in them, and the truth about them.
 //!
-//! `cargo run -p daybook-ledger --example company -- CALLS SEED PRICES.csv LEDGER TRUTH.json` makes a ledger of CALLS calls:
+//! `cargo run --release --example company -- CALLS SEED PRICES.csv LEDGER TRUTH.json` makes a ledger of CALLS calls:
 //! twelve workloads, five vendors, and a key nobody sanctioned. `tests/company` holds the prices and the registry, and
 //! compares every planted fact with what reports say of it. The same seed gives the same calls.
 //!
