@@ -1,18 +1,23 @@
 //! The registry in SQL: functions that become plain conditions over the columns they are given.
 //!
 //! Each call is replaced by a `CASE` over the registry's rules while a query is planned, so that only the columns the
-//! rules speak of are read, and filters on the result still leave out files.
+//! rules speak of are read, and filters on the result still leave out files. Those over the many rules for models stay
+//! functions, asked once for each distinct model of a batch of rows.
 
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema};
-use datafusion::common::{DFSchema, ScalarValue, exec_err, plan_err};
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use datafusion::common::{DFSchema, ScalarValue, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::utils::disjunction;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{Expr, SessionContext, col, lit};
 
 use super::pattern::{first_that_holds, word};
@@ -74,6 +79,11 @@ impl Function {
             Self::Owner | Self::DeclaredSegment => "workload",
             Self::IsApproved => "workload, provider, model",
         }
+    }
+
+    /// Whether it goes by the registry's models, of which there are many.
+    const fn is_of_models(self) -> bool {
+        matches!(self, Self::ModelFamily | Self::ModelEndsOn | Self::HasOpenWeights)
     }
 
     fn return_type(self) -> DataType {
@@ -169,12 +179,68 @@ struct RegistryFunction {
     function: Function,
     registry: Arc<Registry>,
     signature: Signature,
+    /// What is evaluated for arguments of these types.
+    planned: Mutex<HashMap<Vec<DataType>, Planned>>,
+}
+
+/// An expression over columns `argument0`, `argument1` and so on.
+#[derive(Clone, Debug)]
+struct Planned {
+    schema: SchemaRef,
+    expression: Arc<dyn PhysicalExpr>,
 }
 
 impl RegistryFunction {
+    fn new(function: Function, registry: &Arc<Registry>) -> Self {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Self { function, registry: Arc::clone(registry), signature, planned: Mutex::default() }
+    }
+
     fn expression(&self, arguments: &[Expr]) -> Expr {
         let expression = self.function.to_expr(&self.registry, arguments);
         expression.unwrap_or_else(|| null(&self.function.return_type()))
+    }
+
+    fn planned(&self, types: Vec<DataType>) -> Result<Planned> {
+        let mut known = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(planned) = known.get(&types) {
+            return Ok(planned.clone());
+        }
+        let name = |at: usize| format!("argument{at}");
+        let fields = types.iter().enumerate().map(|(at, data_type)| Field::new(name(at), data_type.clone(), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let arguments: Vec<_> = (0..types.len()).map(|at| col(name(at))).collect();
+        let expression = SessionContext::new()
+            .create_physical_expr(self.expression(&arguments), &DFSchema::try_from(Arc::clone(&schema))?)?;
+        let planned = Planned { schema, expression };
+        known.insert(types, planned.clone());
+        Ok(planned)
+    }
+}
+
+impl Planned {
+    fn evaluate(&self, arguments: Vec<ArrayRef>) -> Result<ArrayRef> {
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arguments)?;
+        self.expression.evaluate(&batch)?.into_array(batch.num_rows())
+    }
+
+    /// As `evaluate`, but asks once for rows that are alike.
+    fn evaluate_distinct(&self, arguments: &[ArrayRef]) -> Result<ArrayRef> {
+        let fields = self.schema.fields().iter().map(|field| SortField::new(field.data_type().clone()));
+        let rows = RowConverter::new(fields.collect())?.convert_columns(arguments)?;
+        let (mut firsts, mut places) = (Vec::new(), HashMap::new());
+        let place_of: UInt64Array = (0_u64..)
+            .zip(&rows)
+            .map(|(at, row)| {
+                *places.entry(row).or_insert_with(|| {
+                    firsts.push(at);
+                    firsts.len() as u64 - 1
+                })
+            })
+            .collect();
+        let firsts = UInt64Array::from(firsts);
+        let distinct = arguments.iter().map(|argument| take(argument, &firsts, None)).collect::<Result<_, _>>()?;
+        Ok(take(&self.evaluate(distinct)?, &place_of, None)?)
     }
 }
 
@@ -210,40 +276,47 @@ impl ScalarUDFImpl for RegistryFunction {
     }
 
     fn simplify(&self, arguments: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        Ok(ExprSimplifyResult::Simplified(self.expression(&arguments)))
+        Ok(match self.function.is_of_models() {
+            true => ExprSimplifyResult::Original(arguments),
+            false => ExprSimplifyResult::Simplified(self.expression(&arguments)),
+        })
     }
 
-    /// Only where a plan was never optimised: evaluates what `simplify` would have put in its place.
+    /// For functions of models; for others only where a plan was never optimised.
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let names: Vec<_> = (0..call.args.len()).map(|at| format!("argument{at}")).collect();
-        let arguments: Vec<_> = names.iter().map(col).collect();
-        let arrays = call.args.iter().map(|value| value.to_array(call.number_rows)).collect::<Result<Vec<_>>>()?;
-        let fields = names.iter().zip(&arrays).map(|(name, array)| Field::new(name, array.data_type().clone(), true));
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let physical = SessionContext::new()
-            .create_physical_expr(self.expression(&arguments), &DFSchema::try_from(Arc::clone(&schema))?)?;
-        match RecordBatch::try_new(schema, arrays) {
-            Ok(batch) => physical.evaluate(&batch),
-            Err(error) => exec_err!("{}: {error}", self.name()),
-        }
+        let arguments = call.args.iter().map(|value| value.to_array(call.number_rows)).collect::<Result<Vec<_>>>()?;
+        let planned = self.planned(arguments.iter().map(|argument| argument.data_type().clone()).collect())?;
+        Ok(ColumnarValue::Array(match self.function.is_of_models() {
+            true => planned.evaluate_distinct(&arguments)?,
+            false => planned.evaluate(arguments)?,
+        }))
     }
 }
 
 /// Registers every function over `registry`.
 pub(crate) fn register(context: &SessionContext, registry: &Arc<Registry>) {
     for function in Function::ALL {
-        context.register_udf(ScalarUDF::new_from_impl(RegistryFunction {
-            function,
-            registry: Arc::clone(registry),
-            signature: Signature::user_defined(Volatility::Immutable),
-        }));
+        context.register_udf(ScalarUDF::new_from_impl(RegistryFunction::new(function, registry)));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{Array as _, StringViewArray};
+
     use super::super::Subject;
     use super::*;
+
+    #[test]
+    fn models_that_are_alike_are_asked_about_once_and_answered_each() {
+        let function = RegistryFunction::new(Function::ModelFamily, &Registry::builtin().unwrap().into());
+        let planned = function.planned(vec![DataType::Utf8View]).unwrap();
+        let models = ["gpt-5", "no-such-model", "gpt-5", "claude-opus-4-1", "gpt-5"].map(Some);
+        let models: ArrayRef = Arc::new(StringViewArray::from_iter(models.into_iter().chain([None])));
+        let answers = planned.evaluate_distinct(&[Arc::clone(&models)]).unwrap();
+        assert_eq!(&answers, &planned.evaluate(vec![models]).unwrap());
+        assert_eq!((answers.len(), answers.null_count()), (6, 2));
+    }
 
     #[test]
     fn the_function_takes_the_columns_rules_speak_of_in_their_order() {
