@@ -20,10 +20,10 @@
 //! # }
 //! ```
 //!
-//! `session` opens and runs, `catalog` and `statistics` choose files, `statement` keeps out what writes, `as_of` finds
-//! states, `limits` bounds memory, `render` writes rows, [`report`] holds questions with a fixed form, [`focus`] writes bills,
-//! [`mod@simulate`] replays calls at other prices, `prices` prices in SQL, `membership` tells whose a row is, `replay` draws prompts, `names` and `error` say what
-//! was meant.
+//! `session` opens and runs, `catalog` and `statistics` choose files, `sharing` computes once what is mentioned more than
+//! once, `statement` keeps out what writes, `as_of` finds states, `limits` bounds memory, `render` writes rows, [`report`]
+//! holds questions with a fixed form, [`focus`] writes bills, [`mod@simulate`] replays calls at other prices, `prices` prices
+//! in SQL, `membership` tells whose a row is, `replay` draws prompts, `names` and `error` say what was meant.
 #![deny(clippy::float_arithmetic)]
 
 mod as_of;
@@ -40,6 +40,7 @@ mod render;
 mod replay;
 pub mod report;
 mod session;
+mod sharing;
 pub mod simulate;
 mod statement;
 mod statistics;

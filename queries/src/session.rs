@@ -11,9 +11,9 @@ use arrow::datatypes::SchemaRef;
 use datafusion::config::SpillCompression;
 use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use daybook_ledger::price::Imports;
@@ -28,7 +28,7 @@ use crate::names::{self, Names};
 use crate::prices::{self, Prices};
 use crate::registry::{self, Registry, RegistryVersion};
 use crate::statement::Statement;
-use crate::{Error, limits, views};
+use crate::{Error, limits, sharing, views};
 
 /// The catalog and schema of every table, as `SHOW TABLES` names them.
 const CATALOG: (&str, &str) = ("daybook", "ledger");
@@ -383,7 +383,8 @@ fn context(ledger: &Ledger, options: &SessionOptions) -> Result<SessionContext, 
     let root = ledger.root();
     let store = PrefixStore::new(Arc::clone(&root.store), root.prefix.clone());
     runtime.register_object_store(ObjectStoreUrl::parse(STORE)?.as_ref(), Arc::new(store));
-    Ok(SessionContext::new_with_config_rt(config(options), runtime))
+    let state = SessionStateBuilder::new_with_default_features().with_config(config(options)).with_runtime_env(runtime);
+    Ok(SessionContext::new_with_state(sharing::enable(state).build()))
 }
 
 fn config(options: &SessionOptions) -> SessionConfig {
@@ -394,6 +395,8 @@ fn config(options: &SessionOptions) -> SessionConfig {
     let settings = config.options_mut();
     // Money is decimal, in the text of a query too.
     settings.sql_parser.parse_float_as_decimal = true;
+    // It copies a plan for each mention of it, which `sharing` then takes for others.
+    settings.sql_parser.enable_subquery_sort_elimination = false;
     settings.execution.time_zone = Some(options.time_zone.clone());
     // Each sort keeps this aside to merge what it spills: a view with several must leave room for rows.
     settings.execution.sort_spill_reservation_bytes =

@@ -13,5 +13,6 @@ mod registry;
 mod render;
 mod report;
 mod session;
+mod sharing;
 mod simulate;
 mod sql;

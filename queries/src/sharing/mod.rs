@@ -1,0 +1,28 @@
+//! Computes once what a query reads more than once.
+//!
+//! DataFusion puts a view, and what `WITH` names, in place of each mention of it, so a query of several steps would read the
+//! calls once for every path through them. Here what several mentions add up of the calls becomes one subplan: it is planned
+//! and run once, and each mention reads its rows. Nothing outlives the query, so nothing can be out of date.
+//!
+//! - [`rule`]: which subplans are mentioned more than once and worth it
+//! - [`node`]: a mention in a logical plan
+//! - [`planner`]: plans each subplan once, with the columns that any mention needs
+//! - [`exec`]: its rows, kept within the memory limit and beyond it on disk
+
+mod exec;
+mod node;
+mod planner;
+mod rule;
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::optimizer::Analyzer;
+
+/// Adds sharing to a session.
+pub(crate) fn enable(builder: SessionStateBuilder) -> SessionStateBuilder {
+    let mut rules = Analyzer::new().rules;
+    // First: the others copy a plan, and mentions of one subplan are known by its place in memory.
+    rules.insert(0, Arc::new(rule::ShareSubplans::new(rules.clone())));
+    builder.with_analyzer_rules(rules).with_query_planner(Arc::new(planner::Planner))
+}
