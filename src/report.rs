@@ -79,9 +79,13 @@ impl<E: Report + 'static> From<E> for Failure {
 
 fn causes_of(error: &dyn Error) -> Vec<String> {
     let chain = std::iter::successors(error.source(), |cause| (*cause).source());
-    let mut causes: Vec<String> = chain.map(ToString::to_string).collect();
-    // A wrapper that only repeats what is below it says nothing.
-    causes.dedup();
+    let mut causes: Vec<String> = Vec::new();
+    for cause in chain.map(ToString::to_string) {
+        // Many a wrapper says all that is below it.
+        if causes.last().is_none_or(|above| !above.contains(&cause)) {
+            causes.push(cause);
+        }
+    }
     causes
 }
 

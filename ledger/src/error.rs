@@ -1,6 +1,7 @@
 //! What can go wrong with a ledger, and how a caller should react.
 
 use crate::TableVersion;
+use crate::answer::Answer;
 
 /// How the caller should react to an error; the command line's exit code comes from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,16 +125,32 @@ impl Error {
     /// Sorts a store's error into refused (it answered) and unavailable (it did not).
     pub fn store(place: impl Into<String>, action: &'static str, source: object_store::Error) -> Self {
         use object_store::Error as E;
-        let place = place.into();
-        match source {
+        let is_refusal = matches!(
+            source,
             E::NotFound { .. }
-            | E::PermissionDenied { .. }
-            | E::Unauthenticated { .. }
-            | E::InvalidPath { .. }
-            | E::NotSupported { .. }
-            | E::NotImplemented { .. }
-            | E::UnknownConfigurationKey { .. } => Self::StoreRefused { place, action, source: source.into() },
-            other => Self::StoreUnavailable { place, action, source: other.into() },
+                | E::PermissionDenied { .. }
+                | E::Unauthenticated { .. }
+                | E::InvalidPath { .. }
+                | E::NotSupported { .. }
+                | E::NotImplemented { .. }
+                | E::UnknownConfigurationKey { .. }
+        );
+        Self::of_store(place.into(), action, is_refusal, source.into())
+    }
+
+    /// The same for an error that a store is behind: what it answered is told in its own words, and decides.
+    pub(crate) fn of_store(
+        place: String,
+        action: &'static str,
+        is_refusal: bool,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        let answer = Answer::behind(source.as_ref());
+        let is_refusal = is_refusal || answer.as_ref().is_some_and(Answer::is_refusal);
+        let source = answer.map_or(source, Into::into);
+        match is_refusal {
+            true => Self::StoreRefused { place, action, source },
+            false => Self::StoreUnavailable { place, action, source },
         }
     }
 }

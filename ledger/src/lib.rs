@@ -4,6 +4,7 @@
 //! files, [`Table`] commits them, [`Ledger`] is the tables under one root, [`maintenance`] keeps them healthy, [`seal`] makes
 //! what they say provable, [`neutral`] reads what was said in words of no vendor.
 
+mod answer;
 mod billing;
 mod clock;
 mod columns;

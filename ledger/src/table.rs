@@ -587,7 +587,7 @@ impl Table {
     fn unavailable(&self, action: &'static str, source: deltalake::DeltaTableError) -> Error {
         match source {
             deltalake::DeltaTableError::ObjectStore { source } => self.store_error(action, source),
-            source => Error::StoreUnavailable { place: self.place.clone(), action, source: source.into() },
+            source => Error::of_store(self.place.clone(), action, false, source.into()),
         }
     }
 
@@ -597,9 +597,7 @@ impl Table {
                 Error::DamagedLog { table: self.spec.name, place: self.place.clone(), version, source: source.into() }
             }
             // It could not be looked at, which says nothing about what it is.
-            Some(_) => {
-                Error::StoreUnavailable { place: self.place.clone(), action: "read the log", source: source.into() }
-            }
+            Some(_) => Error::of_store(self.place.clone(), "read the log", false, source.into()),
         }
     }
 }

@@ -92,9 +92,7 @@ impl Table {
         let (path, place) = (format!("{}{}", self.url(), file.path), self.place.clone());
         move |error| match store_cause(&error) {
             Some(object_store::Error::NotFound { .. }) => Error::FileGone { path: path.clone() },
-            Some(_) => {
-                Error::StoreUnavailable { place: place.clone(), action: "read a data file", source: error.into() }
-            }
+            Some(_) => Error::of_store(place.clone(), "read a data file", false, error.into()),
             None => Error::DamagedFile { path: path.clone(), reason: error.to_string() },
         }
     }
