@@ -29,12 +29,12 @@ use crate::sign::{self, SIGNED, SigningKey};
 use crate::source::{Plan, Rows, Step};
 use crate::totals::Totals;
 use crate::writer::{self, BAGIT, BundleWriter, Finished, Form, List, Making};
-use crate::{Error, Format, Part, Progress, Scope};
+use crate::{Encryption, Error, Format, Part, Progress, Scope};
 
 /// What goes into a bundle, and where it goes.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The folder to make, which must not exist, or be empty; the file to make, `….tar.zst`; or `s3://bucket/prefix`.
+    /// The folder to make, which must not exist, or be empty; the file to make, `….tar.zst` or `….tar.zst.age`; or `s3://bucket/prefix`.
     pub out: PathBuf,
     /// First instant of `started_at` that is in; `None`: the earliest entry.
     pub from: Option<Instant>,
@@ -54,6 +54,8 @@ pub struct Request {
     pub rate_limit: Option<NonZeroU64>,
     /// Keys that sign it.
     pub signed_by: Vec<SigningKey>,
+    /// Who can open it, if it is `….tar.zst.age`.
+    pub encryption: Option<Encryption>,
 }
 
 impl Request {
@@ -71,12 +73,21 @@ impl Request {
             migrations: Vec::new(),
             rate_limit: None,
             signed_by: Vec::new(),
+            encryption: None,
         }
     }
 
     /// Its formats, if it can be met.
     fn checked_formats(&self) -> Result<Vec<Format>, Error> {
-        let (asked, max) = (self.shard_bytes, Form::of(&self.out)?.shard_bytes_max());
+        let form = Form::of(&self.out)?;
+        match (form, &self.encryption) {
+            (Form::Encrypted, None) => return Err(Error::WithoutRecipient { out: self.out.clone() }),
+            (Form::Directory | Form::Tar | Form::Objects, Some(_)) => {
+                return Err(Error::NotEncryptable { out: self.out.clone() });
+            }
+            _ => {}
+        }
+        let (asked, max) = (self.shard_bytes, form.shard_bytes_max());
         if asked > max {
             return Err(Error::ShardTooLong { asked, max });
         }
@@ -147,7 +158,7 @@ impl Summary {
 ///
 /// # Errors
 /// [`Error::OutTaken`], [`Error::OutBusy`], [`Error::EmptyWindow`], [`Error::NoFormat`], [`Error::UnknownForm`],
-/// [`Error::ShardTooLong`], [`Error::TwoModels`], [`Error::Folder`], and the ledger's: `DamagedFile` for a source file that is not what its commit says.
+/// [`Error::ShardTooLong`], [`Error::WithoutRecipient`], [`Error::NotEncryptable`], [`Error::TwoModels`], [`Error::Folder`], and the ledger's: `DamagedFile` for a source file that is not what its commit says.
 pub async fn write(ledger: &Ledger, request: &Request, progress: &mut dyn Progress) -> Result<Summary, Error> {
     let order = Order::load(ledger, request).await?;
     order.write(ledger, progress).await
@@ -193,7 +204,7 @@ impl Order {
         identity.insert("shard_bytes".into(), self.request.shard_bytes.into());
         let made_at = self.plan.pins.iter().find(|pin| pin.part == Part::Usage).map(|pin| pin.committed_at);
         let made_at = made_at.unwrap_or(Instant::from_micros(0));
-        Making { identity: Value::from(identity).to_string(), made_at }
+        Making { identity: Value::from(identity).to_string(), made_at, encryption: self.request.encryption.clone() }
     }
 
     /// `summary.json` without what only reading tells.

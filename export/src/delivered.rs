@@ -9,7 +9,7 @@ use crate::bundle::Order;
 use crate::describe::SUMMARY;
 use crate::reader::Bundle;
 use crate::sign::SIGNED;
-use crate::{Error, Progress, Request, Summary, verify};
+use crate::{Encryption, Error, Progress, Request, Summary, verify};
 
 /// What was handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,8 @@ impl From<&Summary> for Delivered {
     }
 }
 
-/// What stands at the place of `request`, if it is a whole bundle of this ledger, its scope and its window, of whatever version.
+/// What stands at the place of `request`, if it is a whole bundle of this ledger, its scope and its window, of whatever version. One
+/// that is encrypted to recipients cannot be told.
 ///
 /// # Errors
 /// As [`crate::preview()`]; [`Error::Differs`] if it is such a bundle and does not verify.
@@ -38,8 +39,9 @@ pub async fn delivered(
     request: &Request,
     progress: &mut dyn Progress,
 ) -> Result<Option<Delivered>, Error> {
+    let keys = request.encryption.as_ref().map(Encryption::keys).unwrap_or_default();
     let asked = Order::load(ledger, request).await?.summary();
-    let Ok(bundle) = Bundle::open(&request.out.to_string_lossy()).await else { return Ok(None) };
+    let Ok(bundle) = Bundle::open(&request.out.to_string_lossy(), &keys).await else { return Ok(None) };
     let found = bundle.load(SUMMARY).await.ok();
     let Some(found) = found.and_then(|text| serde_json::from_slice::<Value>(&text).ok()) else { return Ok(None) };
     let same =

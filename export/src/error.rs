@@ -26,9 +26,21 @@ pub enum Error {
     /// In one file each data file is held in memory.
     #[error("data files of {asked} bytes do not go into a single file, at most {max} do")]
     ShardTooLong { asked: u64, max: u64 },
+    /// The name says that it is encrypted.
+    #[error("{} would not be encrypted: nothing says who can open it", out.display())]
+    WithoutRecipient { out: PathBuf },
+    /// Only one form can be encrypted.
+    #[error("{} cannot be encrypted", out.display())]
+    NotEncryptable { out: PathBuf },
+    /// The keys given do not open it.
+    #[error("{} cannot be opened: {reason}", path.display())]
+    Locked { path: PathBuf, reason: String },
     /// The file system refused.
     #[error("cannot {action} {}", path.display())]
     Folder { path: PathBuf, action: &'static str, source: std::io::Error },
+    /// The file system refused to show a bundle.
+    #[error("cannot {action} {}", path.display())]
+    Unreadable { path: PathBuf, action: &'static str, source: std::io::Error },
     /// The folder to verify is no bundle.
     #[error("{} is not a bundle: {reason}", path.display())]
     NotABundle { path: PathBuf, reason: String },
@@ -70,11 +82,19 @@ impl Error {
         "EXPORT-010",
         "EXPORT-011",
         "EXPORT-012",
+        "EXPORT-020",
+        "EXPORT-021",
+        "EXPORT-022",
+        "EXPORT-023",
         "EXPORT-099",
     ];
 
     pub(crate) fn folder(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Folder { path: path.into(), action, source }
+    }
+
+    pub(crate) fn unreadable(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Unreadable { path: path.into(), action, source }
     }
 
     pub(crate) fn arrow(source: arrow::error::ArrowError) -> Self {
@@ -101,6 +121,10 @@ impl Report for Error {
             Self::UnknownForm { .. } => "EXPORT-010",
             Self::ShardTooLong { .. } => "EXPORT-011",
             Self::TwoModels { .. } => "EXPORT-012",
+            Self::WithoutRecipient { .. } => "EXPORT-020",
+            Self::NotEncryptable { .. } => "EXPORT-021",
+            Self::Locked { .. } => "EXPORT-022",
+            Self::Unreadable { .. } => "EXPORT-023",
             Self::Ledger(error) => error.code(),
             Self::Seal(error) => error.code(),
             Self::Internal { .. } => "EXPORT-099",
@@ -118,9 +142,12 @@ impl Report for Error {
             | Self::NotABundle { .. }
             | Self::WithoutParquet { .. }
             | Self::LedgerTaken { .. }
+            | Self::WithoutRecipient { .. }
+            | Self::NotEncryptable { .. }
+            | Self::Locked { .. }
             | Self::TwoModels { .. } => Kind::Usage,
             Self::OutBusy { .. } | Self::Differs { .. } => Kind::Conflict,
-            Self::Folder { source, .. } => match source.kind() {
+            Self::Folder { source, .. } | Self::Unreadable { source, .. } => match source.kind() {
                 Io::NotFound | Io::PermissionDenied | Io::NotADirectory | Io::ReadOnlyFilesystem => Kind::Usage,
                 _ => Kind::Unavailable,
             },
@@ -136,14 +163,24 @@ impl Report for Error {
             Self::OutBusy { .. } => "wait for it, or name another place".into(),
             Self::EmptyWindow { .. } => "the window is half-open: `--to` is the first instant left out".into(),
             Self::NoFormat => "name at least one of jsonl, csv, parquet".into(),
-            Self::UnknownForm { .. } => "name a folder, a file that ends in .tar.zst, or s3://bucket/prefix".into(),
+            Self::UnknownForm { .. } => "name a folder, a file that ends in .tar.zst or .tar.zst.age, or s3://bucket/prefix".into(),
             Self::ShardTooLong { .. } => "each is held in memory until it is full: lower `--shard-bytes`".into(),
+            Self::WithoutRecipient { .. } => {
+                "say who: `--encrypt-to age1…`, `--recipients-file` or `--passphrase`; or name a file that ends in .tar.zst".into()
+            }
+            Self::NotEncryptable { .. } => "only one file is encrypted, and its name says so: end it in .tar.zst.age".into(),
+            Self::Locked { .. } => {
+                "give the file of an identity (`AGE-SECRET-KEY-1…`) with `--identity`, or the passphrase with \
+                 `--passphrase-file` or DAYBOOK_PASSPHRASE"
+                    .into()
+            }
             Self::Folder { .. } => {
                 "check the path, its permissions and the free space; no bundle was left under its name, and the same command goes on \
                  from the data files that are finished"
                     .into()
             }
-            Self::NotABundle { .. } => "name a folder that `daybook export` wrote, or a ledger".into(),
+            Self::Unreadable { .. } => "check the permissions and the disk; nothing was changed".into(),
+            Self::NotABundle { .. } => "name what `daybook export` wrote, or a ledger; check the path".into(),
             Self::Differs { .. } => {
                 "nothing was read into a ledger: `daybook verify` lists every difference; get the bundle again".into()
             }

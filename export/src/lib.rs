@@ -20,6 +20,7 @@
 //! | `writer` | where they go: a folder, one file, a bucket, nowhere; whole or not at all |
 //! | `totals` | counts and sums, the same for writing and verifying |
 //! | `describe` | `datapackage.json`, `README.md`, `schema.md`, tag files |
+//! | `encryption` | a file that only some can open, as `age` makes and opens it |
 //! | `sign` | signatures, as `minisign` and `ssh-keygen` make and check them |
 //! | `reader` | the files of a bundle, wherever it lies |
 //! | [`verify`] | differences, by name |
@@ -31,6 +32,7 @@ mod delivered;
 mod describe;
 mod diff;
 mod digest;
+mod encryption;
 mod error;
 mod format;
 mod manifest;
@@ -53,6 +55,7 @@ mod writer;
 pub use bundle::{File, MigrationSummary, Request, Summary, preview, write};
 pub use delivered::{Delivered, delivered};
 pub use diff::diff;
+pub use encryption::{Encryption, Identity, Keys, Passphrase, Recipient};
 pub use error::Error;
 pub use format::Format;
 pub use migrate::{Destination, Migration};

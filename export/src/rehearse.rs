@@ -11,7 +11,7 @@ use crate::bundle::Order;
 use crate::describe::SUMMARY;
 use crate::source::{Holding, Plan, Sample};
 use crate::writer::{self, Form};
-use crate::{Bundle, Error, Part, Progress, Request, Silent, Summary, verify};
+use crate::{Bundle, Encryption, Error, Keys, Part, Progress, Request, Silent, Summary, verify};
 
 /// What a rehearsal did, and what the whole will take.
 #[derive(Clone, Debug)]
@@ -60,15 +60,17 @@ pub async fn rehearse(
     progress: &mut dyn Progress,
 ) -> Result<Rehearsal, Error> {
     let out = rehearsal_place(&request.out)?;
-    remove_rehearsed(&out).await?;
-    let mut order = Order::load(ledger, &Request { out: out.clone(), ..request.clone() }).await?;
+    let (encryption, keys) = request.encryption.as_ref().map(Encryption::of_rehearsal).unzip();
+    let keys = keys.unwrap_or_default();
+    remove_rehearsed(&out, &keys).await?;
+    let mut order = Order::load(ledger, &Request { out: out.clone(), encryption, ..request.clone() }).await?;
     let all = Measure::of(&order.plan);
     order.plan = order.plan.sampled(Sample { percent, at });
     let read = Measure::of(&order.plan);
     let began = Moment::now();
     let written = order.write(ledger, progress).await?;
     let took = began.elapsed();
-    check(&out).await?;
+    check(&out, &keys).await?;
     Ok(Rehearsal {
         days: (read.days, all.days),
         read_bytes: (read.bytes, all.bytes),
@@ -131,6 +133,7 @@ fn rehearsal_place(out: &Path) -> Result<PathBuf, Error> {
             None => return Err(Error::OutTaken { path: out.into() }),
         },
         Form::Tar => format!("{}.rehearsal.tar.zst", name.trim_end_matches(".tar.zst")),
+        Form::Encrypted => format!("{}.rehearsal.tar.zst.age", name.trim_end_matches(".tar.zst.age")),
         // A bucket has no name beside it that is ours.
         Form::Objects if name.matches('/').count() == 2 => format!("{name}/.rehearsal"),
         Form::Objects => format!("{name}.rehearsal"),
@@ -139,8 +142,8 @@ fn rehearsal_place(out: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Removes what a rehearsal that was killed left under its name, and nothing that is not one.
-async fn remove_rehearsed(out: &Path) -> Result<(), Error> {
-    let Ok(bundle) = Bundle::open(&out.to_string_lossy()).await else { return Ok(()) };
+async fn remove_rehearsed(out: &Path, keys: &Keys) -> Result<(), Error> {
+    let Ok(bundle) = Bundle::open(&out.to_string_lossy(), keys).await else { return Ok(()) };
     // What cannot be read is nothing this may remove: the export that follows says what stands there.
     let summary = bundle.load(SUMMARY).await.ok();
     let summary = summary.and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
@@ -150,8 +153,8 @@ async fn remove_rehearsed(out: &Path) -> Result<(), Error> {
     }
 }
 
-async fn check(out: &Path) -> Result<(), Error> {
-    let bundle = Bundle::open(&out.to_string_lossy()).await?;
+async fn check(out: &Path, keys: &Keys) -> Result<(), Error> {
+    let bundle = Bundle::open(&out.to_string_lossy(), keys).await?;
     let verdict = verify::opened(&bundle, &[], &mut Silent).await?;
     match verdict.differences.first() {
         None => writer::remove(out).await,
@@ -177,6 +180,7 @@ mod tests {
         let place = |out: &str| rehearsal_place(Path::new(out)).unwrap().to_string_lossy().into_owned();
         assert_eq!(place("a/out"), "a/out.rehearsal");
         assert_eq!(place("a/out.tar.zst"), "a/out.rehearsal.tar.zst");
+        assert_eq!(place("a/out.tar.zst.age"), "a/out.rehearsal.tar.zst.age");
         assert_eq!(place("s3://bucket/prefix/"), "s3://bucket/prefix.rehearsal");
         assert_eq!(place("s3://bucket"), "s3://bucket/.rehearsal");
         assert!(rehearsal_place(Path::new("..")).is_err());

@@ -18,7 +18,7 @@ use crate::reader::Bundle;
 use crate::series::Series;
 use crate::sign::SIGNED;
 use crate::verify::{self, Verdict};
-use crate::{Error, Format, Part, Progress};
+use crate::{Error, Format, Keys, Part, Progress};
 
 /// What the rows of one data file of the ledger may take in memory before they are written.
 const FLUSH_BYTES: usize = 128 << 20;
@@ -40,7 +40,7 @@ pub struct Restored {
 /// # Errors
 /// As [`verify::bundle`] and [`restore_verified`].
 pub async fn restore(path: &Path, address: &str, progress: &mut dyn Progress) -> Result<Restored, Error> {
-    let bundle = Bundle::open_path(path)?;
+    let bundle = Bundle::open_path(path, &Keys::default())?;
     refuse_if_taken(&bundle, address).await?;
     let verdict = verify::opened(&bundle, &[], progress).await?;
     restore_verified(&bundle, &verdict, address).await
@@ -77,7 +77,7 @@ pub async fn restore_verified(bundle: &Bundle, verdict: &Verdict, address: &str)
 /// Refuses a ledger that has rows of something else, before the time is taken to verify `bundle`.
 ///
 /// # Errors
-/// [`Error::LedgerTaken`], [`Error::Folder`] if it is no bundle, and the ledger's.
+/// [`Error::LedgerTaken`], [`Error::Unreadable`] if it is no bundle, and the ledger's.
 pub async fn refuse_if_taken(bundle: &Bundle, address: &str) -> Result<(), Error> {
     match Ledger::open(address).await {
         Err(daybook_ledger::Error::NotFound { .. }) => Ok(()),
@@ -120,7 +120,7 @@ fn read_batches(bundle: &Bundle, part: Part, batches: &Sender<RecordBatch>) -> R
             differences: 1,
             first: reason.to_string(),
         };
-        let file = bundle.open_random(&name).map_err(Error::folder(&path, "open"))?;
+        let file = bundle.open_random(&name).map_err(Error::unreadable(&path, "open"))?;
         let options = ArrowReaderOptions::new().with_schema(part.spec().building_schema());
         let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
             .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())

@@ -11,6 +11,7 @@ use daybook_export::{Format, Migration, MigrationSummary, Request, Summary};
 use daybook_ledger::{Date, Instant, Ledger, TableVersion};
 
 use super::clause::{self, ClauseArgs};
+use super::encryption::EncryptArgs;
 use super::progress::{bytes_text, progress};
 use super::rehearse::{self, RehearseArgs};
 use super::replay::{self, ReplayArgs};
@@ -27,8 +28,8 @@ pub(crate) struct ExportArgs {
     /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
     #[arg(short, long, value_name = "URL")]
     ledger: Option<String>,
-    /// The bundle to make: a folder, one file `NAME.tar.zst`, or `s3://bucket/prefix`; nothing may be there. With
-    /// --replay-set, the file to make.
+    /// The bundle to make: a folder, one file `NAME.tar.zst` or, encrypted, `NAME.tar.zst.age`, or `s3://bucket/prefix`; nothing
+    /// may be there. With --replay-set, the file to make.
     #[arg(long, value_name = "DIR|FILE|URL")]
     out: PathBuf,
     /// First instant of `started_at` that is in: RFC 3339, or a UTC day.
@@ -56,6 +57,8 @@ pub(crate) struct ExportArgs {
     dry_run: bool,
     #[command(flatten)]
     sign: SignArgs,
+    #[command(flatten)]
+    encrypt: EncryptArgs,
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
@@ -97,6 +100,7 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
         migrations: args.migrations.clone(),
         rate_limit: args.rate_limit,
         signed_by: args.sign.load()?,
+        encryption: args.encrypt.load()?,
         ..Request::new(args.out.clone())
     };
     request.shard_bytes = args.shard_bytes.unwrap_or(request.shard_bytes);
@@ -134,8 +138,11 @@ fn print(args: &ExportArgs, summary: &Summary, out: &mut dyn Write) -> std::io::
     }
     summary.migrations.iter().try_for_each(|migration| print_migration(migration, out))?;
     writeln!(out, "\nCheck it, with Daybook or without:\n")?;
-    writeln!(out, "    daybook verify {place}")?;
     let place = place.to_string();
+    if place.ends_with(".age") {
+        return args.encrypt.print_checks(&place, out);
+    }
+    writeln!(out, "    daybook verify {place}")?;
     if place.contains("://") {
         return writeln!(
             out,

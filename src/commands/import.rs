@@ -14,6 +14,7 @@ use daybook_ingest::{Capture, FlushLimits, Totals};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Kind, Ledger, Report as _, SystemClock};
 
+use super::encryption::UnlockArgs;
 use super::ingest::drain_on_signals;
 use super::progress::{bytes_text, progress};
 use crate::config::Layers;
@@ -24,7 +25,7 @@ use crate::report::Failure;
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ImportArgs {
     /// Files, folders, quoted patterns (`'logs/**/*.jsonl.gz'`) or `s3://bucket/prefix`: JSON, JSONL, CSV, Parquet; gzip, zstd.
-    /// Or one bundle, a folder, `NAME.tar.zst` or `s3://bucket/prefix`, to rebuild the ledger it was made from.
+    /// Or one bundle, a folder, `NAME.tar.zst`, `NAME.tar.zst.age` or `s3://bucket/prefix`, to rebuild the ledger it was made from.
     #[arg(value_name = "PATH|URL", required = true)]
     addresses: Vec<String>,
     /// Where the ledger is, a folder or `s3://bucket/prefix`; made if absent [default: ./ledger] [env: DAYBOOK_LEDGER].
@@ -45,6 +46,8 @@ pub(crate) struct ImportArgs {
     /// Read every record again, also those imported before: what could not be read then may be now.
     #[arg(long)]
     from_start: bool,
+    #[command(flatten)]
+    unlock: UnlockArgs,
     /// Read and decode, print what would be imported, and change nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -89,7 +92,7 @@ async fn restore(args: &ImportArgs, ledger: &str, quiet: bool) -> Result<ExitCod
     if !alone || args.account.is_some() {
         return Err(not_alone());
     }
-    let bundle = Bundle::open(bundle).await?;
+    let bundle = Bundle::open(bundle, &args.unlock.load(bundle)?).await?;
     refuse_if_taken(&bundle, ledger).await?;
     let verdict = verify::opened(&bundle, &[], progress("import", quiet).as_mut()).await?;
     let restored = restore_verified(&bundle, &verdict, ledger).await?;

@@ -144,7 +144,7 @@ fn memory_of(path: &Path) -> PathBuf {
     memory.into()
 }
 
-fn unusable(path: &Path, action: &str, error: std::io::Error) -> Failure {
+pub(super) fn unusable(path: &Path, action: &str, error: std::io::Error) -> Failure {
     Failure::new("CLI-050", &format!("the key file {} cannot be {action}", path.display()), error)
 }
 

@@ -16,7 +16,8 @@ pub(super) struct ReplayArgs {
     /// (docs/evidence.md).
     #[arg(long, value_name = "WORKLOAD", conflicts_with_all = [
         "from", "to", "as_of", "formats", "shard_bytes", "dry_run", "contract", "provider", "workload", "team", "subject",
-        "rehearse", "clause", "rate_limit", "sign", "migrations",
+        "rehearse", "clause", "rate_limit", "sign", "migrations", "encrypt_to", "recipients_files", "passphrase",
+        "passphrase_file",
     ])]
     pub(super) replay_set: Option<String>,
     /// The most prompts of a replay set

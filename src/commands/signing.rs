@@ -7,6 +7,7 @@ use daybook_export::{SigningKey, VerifyingKey};
 use daybook_ledger::Kind;
 
 use super::keys::{not_a_key, private_text};
+use super::secret::secret;
 use crate::report::Failure;
 
 /// The password of a key that signs, for runs without a terminal.
@@ -45,15 +46,9 @@ impl SignArgs {
     }
 
     fn password(&self, key: &Path) -> Result<String, Failure> {
-        if let Some(path) = &self.sign_password_file {
-            let text = private_text(path)?;
-            return Ok(text.lines().next().unwrap_or_default().to_owned());
-        }
-        match std::env::var(PASSWORD_VARIABLE) {
-            Ok(password) => Ok(password),
-            Err(_) => rpassword::prompt_password(format!("Password of {}: ", key.display()))
-                .map_err(|_| locked(key, "there is no terminal to ask for its password")),
-        }
+        let ask = || rpassword::prompt_password(format!("Password of {}: ", key.display()));
+        let password = secret(self.sign_password_file.as_deref(), PASSWORD_VARIABLE, ask)?;
+        password.ok_or_else(|| locked(key, "there is no terminal to ask for its password"))
     }
 }
 

@@ -11,6 +11,7 @@ use daybook_export::verify::{self, SealCheck, Trust, Verdict};
 use daybook_ledger::Ledger;
 use daybook_ledger::seal::VerifierKey;
 
+use super::encryption::UnlockArgs;
 use super::progress::{bytes_text, progress};
 use super::{keys, signing};
 use crate::exit;
@@ -22,7 +23,7 @@ use crate::report::Failure;
 /// the proof and the key.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// A bundle, which is a folder, a file `NAME.tar.zst` or `s3://bucket/prefix`; or a ledger, a folder or `s3://bucket/prefix`.
+    /// A bundle, which is a folder, a file `NAME.tar.zst` or `NAME.tar.zst.age`, or `s3://bucket/prefix`; or a ledger, a folder or `s3://bucket/prefix`.
     #[arg(value_name = "TARGET", required_unless_present = "proof")]
     target: Option<String>,
     /// Of a ledger or a proof, the verifier key that checkpoints must be signed by; repeated after a change of keys. Of a
@@ -35,6 +36,8 @@ pub(crate) struct VerifyArgs {
     /// Check only that the ledger's log begins with that of this earlier checkpoint.
     #[arg(long, value_name = "FILE")]
     consistency: Option<PathBuf>,
+    #[command(flatten)]
+    unlock: UnlockArgs,
     /// How the outcome is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     format: Output,
@@ -64,7 +67,7 @@ pub(crate) async fn run(args: VerifyArgs, quiet: bool) -> Result<ExitCode, Failu
             outcome.holds
         }
         None => {
-            let verdict = check_target(target, &args.keys, quiet).await?;
+            let verdict = check_target(target, &args, quiet).await?;
             print(args.format, &verdict, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
             verdict.is_whole()
         }
@@ -72,17 +75,24 @@ pub(crate) async fn run(args: VerifyArgs, quiet: bool) -> Result<ExitCode, Failu
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::NO) })
 }
 
-async fn check_target(target: &str, keys: &[String], quiet: bool) -> Result<Verdict, Failure> {
+async fn check_target(target: &str, args: &VerifyArgs, quiet: bool) -> Result<Verdict, Failure> {
     if Bundle::is_at(target).await? {
-        let keys = keys.iter().map(|key| signing::public_key(key)).collect::<Result<Vec<_>, _>>()?;
-        let bundle = Bundle::open(target).await?;
+        let keys = args.keys.iter().map(|key| signing::public_key(key)).collect::<Result<Vec<_>, _>>()?;
+        let bundle = Bundle::open(target, &args.unlock.load(target)?).await?;
         return Ok(verify::opened(&bundle, &keys, progress("verify", quiet).as_mut()).await?);
     }
-    let keys = keys.iter().map(|key| keys::verifier(key)).collect::<Result<Vec<_>, _>>()?;
+    let keys = args.keys.iter().map(|key| keys::verifier(key)).collect::<Result<Vec<_>, _>>()?;
     let trust = Trust { keys, nonce: keys::random_bytes() };
     // The bar goes before the verdict comes.
     let mut progress = progress("verify", quiet);
-    Ok(verify::ledger(&Ledger::open(target).await?, &trust, progress.as_mut()).await?)
+    let ledger = match Ledger::open(target).await {
+        Err(daybook_ledger::Error::NotFound { .. }) => {
+            let reason = "neither one nor a ledger is there".into();
+            return Err(daybook_export::Error::NotABundle { path: target.into(), reason }.into());
+        }
+        ledger => ledger?,
+    };
+    Ok(verify::ledger(&ledger, &trust, progress.as_mut()).await?)
 }
 
 pub(super) fn print(format: Output, verdict: &Verdict, out: &mut dyn Write) -> std::io::Result<()> {

@@ -5,6 +5,7 @@ mod billing;
 mod cli;
 mod decode;
 mod docs;
+mod encryption;
 mod evidence;
 mod facts;
 mod import;

@@ -6,15 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use age::stream::StreamReader;
 use bytes::Bytes;
 use zstd::stream::read::Decoder;
 
-use super::{BundleReader, Found, Random};
+use super::{BundleReader, Found, Random, open_file};
 use crate::Error;
+use crate::encryption::{self, Keys};
 use crate::writer::{TAR_FOLDER, padding_of};
 
 /// Longer members are refused: a file of a bundle in one file ends at [`crate::writer::Form::shard_bytes_max`] and a row.
@@ -31,10 +33,17 @@ const READ_BYTES: usize = 256 << 10;
 
 /// Finds the members of the archive at `path`.
 pub(super) fn open(path: &Path) -> Result<(Found, Box<dyn BundleReader>), Error> {
-    let file = File::open(path).map_err(Error::folder(path, "open"))?;
-    let bytes = file.metadata().map_err(Error::folder(path, "look at"))?.len();
-    let source: Arc<dyn Source> = Arc::new(file);
-    let mut scan = Scan { found: Found::default(), members: BTreeMap::new(), unpacked: 0, bytes };
+    find(path, Arc::new(open_file(path)?))
+}
+
+/// Finds the members of the archive that the file at `path` was encrypted from.
+pub(super) fn open_encrypted(path: &Path, keys: &Keys) -> Result<(Found, Box<dyn BundleReader>), Error> {
+    let stream = Mutex::new(encryption::open(path, keys)?);
+    find(path, Arc::new(Decrypted { stream, bytes: OnceLock::new() }))
+}
+
+fn find(path: &Path, source: Arc<dyn Source>) -> Result<(Found, Box<dyn BundleReader>), Error> {
+    let mut scan = Scan { found: Found::default(), members: BTreeMap::new(), unpacked: 0, bytes: 0 };
     if let Err(error) = scan.run(&source) {
         match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
@@ -43,7 +52,7 @@ pub(super) fn open(path: &Path) -> Result<(Found, Box<dyn BundleReader>), Error>
                 // What has no sound end is not read: it may be made to keep a reader busy.
                 scan.found.files.clear();
             }
-            _ => return Err(Error::folder(path, "read")(error)),
+            _ => return Err(Error::unreadable(path, "read")(error)),
         }
     }
     Ok((scan.found, Box::new(Archive { source, members: scan.members })))
@@ -51,12 +60,65 @@ pub(super) fn open(path: &Path) -> Result<(Found, Box<dyn BundleReader>), Error>
 
 /// The bytes of an archive.
 pub(super) trait Source: std::fmt::Debug + Send + Sync {
+    fn bytes(&self) -> io::Result<u64>;
+
     fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
 impl Source for File {
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
     fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
         std::os::unix::fs::FileExt::read_at(self, buffer, at)
+    }
+}
+
+/// Decrypted as it is read; nothing that was altered comes out of it.
+struct Decrypted {
+    stream: Mutex<StreamReader<BufReader<File>>>,
+    bytes: OnceLock<u64>,
+}
+
+impl Decrypted {
+    fn stream(&self) -> MutexGuard<'_, StreamReader<BufReader<File>>> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Decrypted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Decrypted")
+    }
+}
+
+impl Source for Decrypted {
+    /// Believed only if the last bytes are those that were written last.
+    fn bytes(&self) -> io::Result<u64> {
+        if let Some(bytes) = self.bytes.get() {
+            return Ok(*bytes);
+        }
+        let bytes = self.stream().seek(SeekFrom::End(0)).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => invalid("it is cut off, or its end was altered"),
+            _ => error,
+        })?;
+        Ok(*self.bytes.get_or_init(|| bytes))
+    }
+
+    fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        // The stream counts on never being asked beyond its end.
+        if at >= self.bytes()? {
+            return Ok(0);
+        }
+        let mut stream = self.stream();
+        let read = stream.seek(SeekFrom::Start(at)).and_then(|_| stream.read(buffer));
+        read.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => {
+                invalid(format!("it was altered within 64 KiB of byte {at} of the archive in it"))
+            }
+            _ => error,
+        })
     }
 }
 
@@ -104,6 +166,7 @@ struct Member {
 
 impl Scan {
     fn run(&mut self, source: &Arc<dyn Source>) -> io::Result<()> {
+        self.bytes = source.bytes()?;
         let mut reader = Cursor::open(source, 0);
         loop {
             if reader.fill_buf()?.is_empty() {

@@ -27,13 +27,13 @@ pub(super) fn open(path: &Path) -> Result<(Found, Box<dyn BundleReader>), Error>
 
 /// Finds the regular files; everything else is a fault and is not touched again.
 fn walk(found: &mut Found, folder: &Path, prefix: &str, depth: usize) -> Result<(), Error> {
-    let entries = fs::read_dir(folder).map_err(Error::folder(folder, "look into"))?;
+    let entries = fs::read_dir(folder).map_err(Error::unreadable(folder, "look into"))?;
     for entry in entries {
-        let entry = entry.map_err(Error::folder(folder, "look into"))?;
+        let entry = entry.map_err(Error::unreadable(folder, "look into"))?;
         let name = entry.file_name();
         let place = format!("{prefix}{}", name.to_string_lossy());
         // Of the entry itself: a link is not followed.
-        let kind = entry.metadata().map_err(Error::folder(folder, "look into"))?;
+        let kind = entry.metadata().map_err(Error::unreadable(folder, "look into"))?;
         match name.to_str().filter(|name| is_safe_name(name)) {
             None => found.fault(&place, "no file of a bundle has such a name"),
             Some(_) if kind.is_dir() && depth < DEPTH_MAX => {

@@ -9,6 +9,7 @@ mod objects;
 mod random;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use daybook_ledger::Root;
 
 pub(crate) use self::random::Random;
 use crate::Error;
+use crate::encryption::{self, Keys};
 use crate::manifest::{is_safe, shown};
 use crate::verify::Difference;
 use crate::writer::{BAGIT, Form};
@@ -77,8 +79,17 @@ impl Found {
     }
 }
 
+/// Opens a bundle in one file.
+pub(crate) fn open_file(path: &Path) -> Result<File, Error> {
+    File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::NotABundle { path: path.into(), reason: "there is no such file".into() },
+        _ => Error::unreadable(path, "open")(error),
+    })
+}
+
 impl Bundle {
-    /// Whether `address` is meant to be a bundle: a file `….tar.zst`, or a folder or prefix with a file that only bundles have.
+    /// Whether `address` is meant to be a bundle: named `….tar.zst` or `….tar.zst.age`, or a folder or prefix with a file that only
+    /// bundles have.
     ///
     /// # Errors
     /// The ledger's, if a bucket cannot be asked.
@@ -86,30 +97,45 @@ impl Bundle {
         let path = Path::new(address);
         Ok(match Form::of(path) {
             Ok(Form::Objects) if address.starts_with("s3") => objects::is_bundle(&Root::open(address, false)?).await?,
-            Ok(Form::Tar) => path.is_file(),
+            Ok(Form::Tar | Form::Encrypted) => true,
             _ => folder::is_bundle(path),
         })
     }
 
-    /// Finds the files of the bundle at `address`: a folder, a file `….tar.zst`, or `s3://bucket/prefix`.
+    /// Whether the bundle at `address` opens with a passphrase.
     ///
     /// # Errors
-    /// [`Error::NotABundle`] if it is none of them, [`Error::Folder`] if it cannot be read, and the ledger's for a bucket.
-    pub async fn open(address: &str) -> Result<Self, Error> {
+    /// As [`Bundle::open`].
+    pub fn asks_for_passphrase(address: &str) -> Result<bool, Error> {
+        let path = Path::new(address);
+        match Form::of(path) {
+            Ok(Form::Encrypted) => encryption::asks_for_passphrase(path),
+            _ => Ok(false),
+        }
+    }
+
+    /// Finds the files of the bundle at `address`: a folder, a file `….tar.zst`, or `….tar.zst.age` if one of `keys` opens it, or
+    /// `s3://bucket/prefix`.
+    ///
+    /// # Errors
+    /// [`Error::NotABundle`] if it is none of them, [`Error::Locked`], [`Error::Unreadable`] if it cannot be read, and the ledger's for a
+    /// bucket.
+    pub async fn open(address: &str, keys: &Keys) -> Result<Self, Error> {
         match Form::of(Path::new(address)) {
             Ok(Form::Objects) => {
                 let root = Root::open(address, false)?;
                 let (found, reader) = objects::open(root).await?;
                 Ok(Self(Arc::new(Opened { place: address.into(), found, reader })))
             }
-            _ => Self::open_path(Path::new(address)),
+            _ => Self::open_path(Path::new(address), keys),
         }
     }
 
     /// As [`Bundle::open`], on the local disk.
-    pub(crate) fn open_path(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open_path(path: &Path, keys: &Keys) -> Result<Self, Error> {
         let (found, reader): (_, Box<dyn BundleReader>) = match Form::of(path) {
             Ok(Form::Tar) => archive::open(path)?,
+            Ok(Form::Encrypted) => archive::open_encrypted(path, keys)?,
             _ => folder::open(path)?,
         };
         Ok(Self(Arc::new(Opened { place: path.into(), found, reader })))
@@ -141,7 +167,7 @@ impl Bundle {
             Ok(bytes)
         };
         let read = tokio::task::spawn_blocking(read).await.map_err(Error::panicked)?;
-        read.map_err(Error::folder(&path, "read"))
+        read.map_err(Error::unreadable(&path, "read"))
     }
 
     pub(crate) fn open_random(&self, name: &str) -> io::Result<Random> {

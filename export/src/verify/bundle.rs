@@ -20,7 +20,7 @@ use crate::reader::{Bundle, TEXT_BYTES_MAX};
 use crate::sign::{SIGNED, VerifyingKey, is_signature};
 use crate::totals::Totals;
 use crate::writer::BAGIT;
-use crate::{Error, Format, Part, Progress};
+use crate::{Error, Format, Keys, Part, Progress};
 
 /// A signature has a few hundred.
 const SIGNATURE_BYTES_MAX: u64 = 64 << 10;
@@ -31,7 +31,7 @@ const READ_BYTES: usize = 1 << 20;
 /// # Errors
 /// As [`opened`], and [`Error::NotABundle`].
 pub fn bundle(path: &Path, progress: &mut dyn Progress) -> Result<Verdict, Error> {
-    check(&Bundle::open_path(path)?, &[], progress)
+    check(&Bundle::open_path(path, &Keys::default())?, &[], progress)
 }
 
 /// Checks a bundle with nothing but the bundle, and that each of `keys` has signed it.
@@ -41,7 +41,7 @@ pub fn bundle(path: &Path, progress: &mut dyn Progress) -> Result<Verdict, Error
 /// `summary.json`.
 ///
 /// # Errors
-/// [`Error::Folder`] if it cannot be read. What differs is in the verdict.
+/// [`Error::Unreadable`] if it cannot be read. What differs is in the verdict.
 pub async fn opened(bundle: &Bundle, keys: &[VerifyingKey], progress: &mut dyn Progress) -> Result<Verdict, Error> {
     let (bundle, keys) = (bundle.clone(), keys.to_vec());
     let (told, mut hear) = unbounded_channel();
@@ -140,7 +140,7 @@ impl Check<'_> {
         let mut buffer = vec![0; READ_BYTES];
         for name in self.files.keys() {
             let path = self.bundle.place().join(name);
-            let mut file = self.bundle.open_file(name).map_err(Error::folder(&path, "open"))?;
+            let mut file = self.bundle.open_file(name).map_err(Error::unreadable(&path, "open"))?;
             let mut digests = Digests::default();
             loop {
                 let length = match file.read(&mut buffer) {
@@ -148,7 +148,7 @@ impl Check<'_> {
                         self.verdict.differs(name, format!("it cannot be read: {}", shown(&error.to_string())));
                         break;
                     }
-                    read => read.map_err(Error::folder(&path, "read"))?,
+                    read => read.map_err(Error::unreadable(&path, "read"))?,
                 };
                 let (read, _) = buffer.split_at(length);
                 if read.is_empty() {

@@ -23,7 +23,7 @@ use self::object::Objects;
 use self::tar::Tar;
 pub(crate) use self::tar::{FOLDER as TAR_FOLDER, padding_of};
 use crate::digest::Written;
-use crate::{Error, Progress};
+use crate::{Encryption, Error, Progress};
 
 /// The first file written.
 pub(crate) const BAGIT: &str = "bagit.txt";
@@ -58,6 +58,8 @@ pub(crate) enum Form {
     Directory,
     /// One file, `.tar.zst`.
     Tar,
+    /// The same, encrypted: `.tar.zst.age`.
+    Encrypted,
     /// Objects below `s3://bucket/prefix`.
     Objects,
 }
@@ -65,11 +67,12 @@ pub(crate) enum Form {
 impl Form {
     /// What the name of `out` asks for.
     pub(crate) fn of(out: &Path) -> Result<Self, Error> {
-        const OTHERS: [&str; 8] = [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip", ".zst", ".7z"];
+        const OTHERS: [&str; 9] = [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip", ".zst", ".7z", ".age"];
         let name = out.to_string_lossy();
         match () {
             () if name.contains("://") => Ok(Self::Objects),
             () if name.ends_with(".tar.zst") => Ok(Self::Tar),
+            () if name.ends_with(".tar.zst.age") => Ok(Self::Encrypted),
             () if OTHERS.iter().any(|end| name.ends_with(end)) => Err(Error::UnknownForm { out: out.into() }),
             () => Ok(Self::Directory),
         }
@@ -81,14 +84,14 @@ impl Form {
     pub(crate) const fn shard_bytes(self) -> u64 {
         match self {
             Self::Directory | Self::Objects => 1 << 30,
-            Self::Tar => 32 << 20,
+            Self::Tar | Self::Encrypted => 32 << 20,
         }
     }
 
     pub(crate) const fn shard_bytes_max(self) -> u64 {
         match self {
             Self::Directory | Self::Objects => u64::MAX,
-            Self::Tar => 256 << 20,
+            Self::Tar | Self::Encrypted => 256 << 20,
         }
     }
 }
@@ -100,6 +103,8 @@ pub(crate) struct Making {
     pub(crate) identity: String,
     /// The time files of a tar have.
     pub(crate) made_at: Instant,
+    /// Who can open it.
+    pub(crate) encryption: Option<Encryption>,
 }
 
 /// Claims `out` for one run; answers the files that an interrupted run to the same end finished there.
@@ -113,7 +118,7 @@ pub(crate) async fn claim(
             let (directory, finished) = Directory::claim(out, &making.identity, progress)?;
             (Arc::new(directory), finished)
         }
-        Form::Tar => {
+        Form::Tar | Form::Encrypted => {
             let (tar, finished) = Tar::claim(out, making, progress)?;
             (Arc::new(tar), finished)
         }
@@ -129,7 +134,7 @@ pub(crate) async fn claim(
 pub(crate) async fn refuse_if_taken(out: &Path) -> Result<(), Error> {
     match Form::of(out)? {
         Form::Directory => partial::refuse_if_taken(out),
-        Form::Tar => partial::refuse_if_there(out),
+        Form::Tar | Form::Encrypted => partial::refuse_if_there(out),
         Form::Objects => Objects::refuse_if_taken(&Root::open(&out.to_string_lossy(), false)?).await,
     }
 }
@@ -138,7 +143,7 @@ pub(crate) async fn refuse_if_taken(out: &Path) -> Result<(), Error> {
 pub(crate) async fn remove(out: &Path) -> Result<(), Error> {
     match Form::of(out)? {
         Form::Directory => std::fs::remove_dir_all(out).map_err(Error::folder(out, "remove")),
-        Form::Tar => std::fs::remove_file(out).map_err(Error::folder(out, "remove")),
+        Form::Tar | Form::Encrypted => std::fs::remove_file(out).map_err(Error::folder(out, "remove")),
         Form::Objects => Objects::remove(&Root::open(&out.to_string_lossy(), false)?).await,
     }
 }
@@ -162,8 +167,9 @@ mod tests {
         assert_eq!(form("out"), Some(Form::Directory));
         assert_eq!(form("a.b/out.2026"), Some(Form::Directory));
         assert_eq!(form("out.tar.zst"), Some(Form::Tar));
+        assert_eq!(form("out.tar.zst.age"), Some(Form::Encrypted));
         assert_eq!(form("s3://bucket/prefix"), Some(Form::Objects));
-        for other in ["out.tar", "out.tar.gz", "out.tgz", "out.zip", "out.zst"] {
+        for other in ["out.tar", "out.tar.gz", "out.tgz", "out.zip", "out.zst", "out.tar.age", "out.age"] {
             assert_eq!(form(other), None, "{other}");
         }
     }

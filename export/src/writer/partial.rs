@@ -69,6 +69,9 @@ impl PartialFolder {
         if self.is_leftover {
             clear(&self.path, kept)?;
             super::tell_leftover(&self.path, &finished, progress);
+            if identity.is_none() {
+                progress.notice("an encrypted bundle starts over: what was written of it cannot be gone on with");
+            }
         }
         self.is_started = true;
         // First, as it marks the folder as ours.

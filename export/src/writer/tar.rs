@@ -4,6 +4,9 @@
 //! reader finds a member without unpacking those before it. A header has the length of what follows: the bytes of a data
 //! file are held in memory, compressed, until it is full. Members come in the order they are admitted in, whichever thread
 //! finished first.
+//!
+//! Encrypted, only what age made of it reaches the disk, and the keys of that are gone with a run: a killed one cannot go on.
+//! So nothing of it is noted, and the next run starts over.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -17,7 +20,8 @@ use super::partial::{PartialFolder, refuse_if_there};
 use super::{BAGIT, BundleWriter, Finished, Line, Making, Sink};
 use crate::describe::BAGIT_TEXT;
 use crate::digest::{DigestWriter, Written};
-use crate::{Error, Progress};
+use crate::encryption::Encrypting;
+use crate::{Encryption, Error, Progress};
 
 /// The folder all members are in, whatever the archive is called: the same bundle is the same archive.
 pub(crate) const FOLDER: &str = "bundle";
@@ -42,6 +46,8 @@ pub(crate) struct Tar {
 struct Archive {
     path: PathBuf,
     file: File,
+    /// What encrypts, on the way to `file`.
+    encrypting: Option<Encrypting>,
     bytes: u64,
 }
 
@@ -51,10 +57,13 @@ impl Tar {
         let mut folder = PartialFolder::claim(out)?;
         let path = folder.path().join(ARCHIVE);
         let length = std::fs::symlink_metadata(&path).map_or(0, |archive| archive.len());
-        let lines = folder.lines(&making.identity, |line| line.archive_bytes.is_some_and(|bytes| bytes <= length));
+        let is_there = |line: &Line| line.archive_bytes.is_some_and(|bytes| bytes <= length);
+        let identity = making.encryption.is_none().then_some(making.identity.as_str());
+        let lines = identity.map(|identity| folder.lines(identity, is_there)).unwrap_or_default();
         let kept = if lines.is_empty() { [].into() } else { [path.clone()].into() };
-        let finished = folder.start(Some(&making.identity), &lines, &kept, progress)?;
-        let archive = Archive::open(path, lines.last().and_then(|line| line.archive_bytes))?;
+        let finished = folder.start(identity, &lines, &kept, progress)?;
+        let whole = lines.last().and_then(|line| line.archive_bytes);
+        let archive = Archive::open(path, whole, making.encryption.as_ref())?;
         let is_new = archive.bytes == 0;
         let made_at_seconds = making.made_at.micros().div_euclid(1_000_000);
         let tar = Self { folder, archive: Mutex::new(archive), packed: Packed::default(), made_at_seconds };
@@ -67,22 +76,32 @@ impl Tar {
 
 impl Archive {
     /// Opens the archive to go on after its first `whole` bytes, or a new one.
-    fn open(path: PathBuf, whole: Option<u64>) -> Result<Self, Error> {
+    fn open(path: PathBuf, whole: Option<u64>, encryption: Option<&Encryption>) -> Result<Self, Error> {
         let bytes = whole.unwrap_or(0);
         let open = || {
             let mut file = OpenOptions::new().append(true).create(true).open(&path)?;
             file.set_len(bytes)?;
             file.flush()?;
-            Ok(file)
+            let encrypting = encryption.map(|encryption| encryption.begin(file.try_clone()?)).transpose()?;
+            Ok((file, encrypting))
         };
-        let file = open().map_err(Error::folder(&path, "open"))?;
-        Ok(Self { path, file, bytes })
+        let (file, encrypting) = open().map_err(Error::folder(&path, "open"))?;
+        Ok(Self { path, file, encrypting, bytes })
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all(bytes).map_err(Error::folder(&self.path, "write"))?;
+        let written = match &mut self.encrypting {
+            Some(encrypting) => encrypting.write_all(bytes),
+            None => self.file.write_all(bytes),
+        };
+        written.map_err(Error::folder(&self.path, "write"))?;
         self.bytes += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Nothing more comes.
+    fn end(&mut self) -> Result<(), Error> {
+        self.encrypting.take().map_or(Ok(()), Encrypting::finish).map_err(Error::folder(&self.path, "write"))
     }
 
     /// Answers how much of it is on the disk.
@@ -125,6 +144,7 @@ impl BundleWriter for Tar {
         let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
         let end = pack(&[0; 2 * BLOCK_BYTES]).map_err(Error::folder(&archive.path, "write"))?;
         archive.append(&end)?;
+        archive.end()?;
         archive.sync()?;
         refuse_if_there(self.folder.out())?;
         self.folder.publish(&archive.path)?;

@@ -1,12 +1,16 @@
 //! A bundle in one file: the files of the folder, killed and gone on with to the same bytes.
 
+mod encrypted;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
 use daybook_export::verify::{self, Verdict};
-use daybook_export::{Bundle, Progress, Request, SigningKey, Silent, VerifyingKey, diff, preview, restore, write};
+use daybook_export::{
+    Bundle, Keys, Progress, Request, SigningKey, Silent, VerifyingKey, diff, preview, restore, write,
+};
 use daybook_ledger::{Ledger, Report as _};
 
 use super::common::files;
@@ -213,7 +217,7 @@ async fn signed_bundles_hold_for_the_keys_that_signed_them() {
     let signed_by: Vec<_> = SigningKey::parse(&secret, None).unwrap().into_iter().collect();
     let [own, other] = [own, other].map(|pair| VerifyingKey::parse(&pair.pk.to_base64()).unwrap());
     let check = async |name: &str, keys: &[&VerifyingKey]| -> Verdict {
-        let bundle = Bundle::open(&place.address(name)).await.unwrap();
+        let bundle = Bundle::open(&place.address(name), &Keys::default()).await.unwrap();
         let keys: Vec<VerifyingKey> = keys.iter().map(|key| (*key).clone()).collect();
         verify::opened(&bundle, &keys, &mut Silent).await.unwrap()
     };
