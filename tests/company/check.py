@@ -141,6 +141,42 @@ def commitments():
         same(f"report contracts, {name}", Decimal(shown[name]["list_cost"]), Decimal(planted["list_cost"]))
 
 
-for check in (sums, price_change, shadow_key, locked_in, commitments):
+def outlook():
+    """What is over is known to the last decimal; what is not lies in a band, above what is used already."""
+    found = {f"{row['contract']}/{row['commitment']}": row for row in query("SELECT * FROM burn_down")}
+    same("commitments that burn down", sorted(found), sorted(PLANTED["commitment"]))
+    for name, planted in PLANTED["commitment"].items():
+        row, used = found[name], Decimal(planted["list_cost"])
+        band = [Decimal(row[end]) for end in ("low", "middle", "high")]
+        same(f"used of {name}", Decimal(row["used"]), used)
+        same(f"{name} ends in its band, above what is used", sorted([used, *band]), [used, *band])
+        if row["projected_days"] == "0":
+            same(f"end of {name}", band, [used] * 3)
+        for amount, end in zip(("high", "middle", "low"), band):
+            same(f"shortfall of {name}, {amount}", Decimal(row[f"shortfall_{amount}"]), max(Decimal(row["committed"]) - end, Decimal(0)))
+    months = query("SELECT * FROM forecast WHERE dimension = 'provider' AND actual IS NOT NULL")
+    same("months under way", sorted({row["month"] for row in months}), [PLANTED["all"]["all"]["last_day"][:8] + "01"])
+    for row in months:
+        planted = PLANTED["month"][f"{row['month'][:7]} {row['name']}"]
+        same(f"forecast of {row['name']}, so far", Decimal(row["actual"]), Decimal(planted["list_cost"]))
+
+
+def deadlines():
+    found = query("SELECT contract, deadline, due_on FROM deadlines WHERE deadline IN ('notice', 'commitment')")
+    same("last days of notice and of commitments", sorted(tuple(row.values()) for row in found), [
+        ("anthropic-2026", "commitment", "2026-06-30"), ("anthropic-2026", "notice", "2026-11-01"),
+        ("mistral-2025", "commitment", "2026-08-31"),
+        ("openai-2026", "commitment", "2026-12-31"), ("openai-2026", "notice", "2026-12-01"),
+    ])
+
+
+def routes():
+    """Every call of a workload went somewhere, and no saving is more than what was paid."""
+    found = by("workload", query("SELECT workload, sum(calls) AS calls, sum(unpriced_calls) AS unpriced, sum(list_cost) AS list_cost FROM routing GROUP BY 1"))
+    for name, planted in PLANTED["workload"].items():
+        tally(f"routing of {name}", found[name], planted, ("calls", "unpriced", "list_cost"))
+
+
+for check in (sums, price_change, shadow_key, locked_in, commitments, outlook, deadlines, routes):
     check()
 print(f"{CHECKED} facts of {PLANTED['all']['all']['calls']} calls and {PLANTED['all']['all']['list_cost']} dollars, nothing differs")
