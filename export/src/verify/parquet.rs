@@ -22,10 +22,12 @@ const SCHEMA_ELEMENTS_MAX: u64 = 1_024;
 const ROWS_PER_BYTE_MAX: u64 = 16;
 /// A page of a column that is summed; ours have a megabyte.
 const PAGE_BYTES_MAX: i64 = 64 << 20;
+/// A page of any other column: what was said in one call is in one page.
+const BODY_PAGE_BYTES_MAX: i64 = 512 << 20;
 const PAGE_HEADER_BYTES_MAX: u64 = 1 << 20;
 
-/// A reader of `file`, whose columns called `columns` are safe to read.
-pub(super) fn open<R: ChunkReader + 'static>(
+/// A reader of `file`, whose columns are safe to read; those called `columns` have narrow values.
+pub(crate) fn open<R: ChunkReader + 'static>(
     file: R,
     columns: &[&str],
 ) -> Result<ParquetRecordBatchReaderBuilder<R>, String> {
@@ -36,9 +38,8 @@ pub(super) fn open<R: ChunkReader + 'static>(
     for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
         let range = byte_range(chunk, length)?;
         let name = chunk.column_path().parts().first().map_or("", String::as_str);
-        if columns.contains(&name) {
-            check_pages(&file, range).map_err(|reason| format!("column `{name}`: {reason}"))?;
-        }
+        let most = if columns.contains(&name) { PAGE_BYTES_MAX } else { BODY_PAGE_BYTES_MAX };
+        check_pages(&file, range, most).map_err(|reason| format!("column `{name}`: {reason}"))?;
     }
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(text)?;
@@ -102,7 +103,7 @@ fn byte_range(chunk: &ColumnChunkMetaData, length: u64) -> Result<(u64, u64), St
 }
 
 /// The headers of a column's pages, one after the other.
-fn check_pages<R: ChunkReader>(file: &R, (mut at, size): (u64, u64)) -> Result<(), String> {
+fn check_pages<R: ChunkReader>(file: &R, (mut at, size): (u64, u64), most: i64) -> Result<(), String> {
     let end = at + size;
     while at < end {
         let page = file.get_read(at).map_err(text)?.take(PAGE_HEADER_BYTES_MAX.min(end - at));
@@ -118,8 +119,8 @@ fn check_pages<R: ChunkReader>(file: &R, (mut at, size): (u64, u64)) -> Result<(
         }
         let stored = stored.and_then(|stored| u64::try_from(stored).ok());
         let (Some(bytes), Some(stored)) = (bytes, stored) else { return Err("a page does not say its length".into()) };
-        if !(0..=PAGE_BYTES_MAX).contains(&bytes) {
-            return Err(format!("a page has {bytes} bytes, at most {PAGE_BYTES_MAX} are read"));
+        if !(0..=most).contains(&bytes) {
+            return Err(format!("a page has {bytes} bytes, at most {most} are read"));
         }
         at = at.saturating_add(header.bytes_read()).saturating_add(stored);
     }
@@ -181,6 +182,16 @@ mod tests {
         assert!(bomb.len() < 1 << 20, "{}", bomb.len());
         let reason = check(&bomb).unwrap_err();
         assert!(reason.starts_with("column `word`: a page has 8") && reason.contains("67108864"), "{reason}");
+    }
+
+    #[test]
+    fn a_page_of_what_was_said_is_held_against_a_bound_of_its_own() {
+        let bomb = bytes::Bytes::from(file_of(&[&"0".repeat(80 << 20)]));
+        open(bomb, &["number"]).unwrap();
+        // PageHeader: type 0, 2^31 - 1 bytes of which 4 are stored.
+        let lie = [0x15, 0, 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f, 0x15, 8, 0];
+        let reason = check_pages(&bytes::Bytes::copy_from_slice(&lie), (0, 11), BODY_PAGE_BYTES_MAX).unwrap_err();
+        assert_eq!(reason, "a page has 2147483647 bytes, at most 536870912 are read");
     }
 
     #[test]

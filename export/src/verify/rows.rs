@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use daybook_ledger::schema::Column;
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 use crate::format::text_columns;
 use crate::reader::Bundle;
@@ -32,7 +33,7 @@ pub(super) fn add_file(
     let before = totals.rows();
     let columns = Totals::columns(part);
     match format {
-        Format::Parquet => add_parquet(bundle, name, &columns, totals)?,
+        Format::Parquet => add_parquet(bundle, name, part, &columns, totals)?,
         Format::Jsonl | Format::Csv => {
             let file = bundle.open_file(name).map_err(|error| error.to_string())?;
             let mut lines = Lines::new(BufReader::with_capacity(1 << 20, file), format == Format::Csv);
@@ -54,9 +55,12 @@ pub(super) fn count_lines(bundle: &Bundle, name: &str) -> Result<u64, String> {
     Lines::new(BufReader::with_capacity(1 << 20, file), false).count_rest()
 }
 
-fn add_parquet(bundle: &Bundle, name: &str, columns: &[&str], totals: &mut Totals) -> Result<(), String> {
+fn add_parquet(bundle: &Bundle, name: &str, part: Part, columns: &[&str], totals: &mut Totals) -> Result<(), String> {
     let file = bundle.open_random(name).map_err(|error| error.to_string())?;
     let builder = super::parquet::open(file, columns)?;
+    let options = ArrowReaderOptions::new().with_schema(part.spec().building_schema());
+    ArrowReaderMetadata::try_new(Arc::clone(builder.metadata()), options)
+        .map_err(|error| format!("its columns are not those of the table: {error}"))?;
     let rows = builder.metadata().file_metadata().num_rows();
     if columns.is_empty() {
         totals.add_rows(rows.try_into().map_err(|_| format!("its footer says {rows} rows"))?);
