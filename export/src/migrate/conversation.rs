@@ -246,7 +246,8 @@ fn given(response: Option<Json<'_>>) -> Result<Vec<Given<'_>>, Dropped> {
     let Some(response) = response else { return Ok(Vec::new()) };
     let blocks: Option<Vec<Block<'_>>> = serde_json::from_str(response.get()).ok();
     let is_content = |block: &Block<'_>| block.kind.is_some() || block.text.is_some() || block.json.is_some();
-    match blocks.filter(|blocks| blocks.iter().all(is_content)) {
+    // An empty list is what a tool found: nothing.
+    match blocks.filter(|blocks| !blocks.is_empty() && blocks.iter().all(is_content)) {
         None if response.get().starts_with('"') => Ok(vec![Given::Text(response)]),
         None => Ok(vec![Given::Json(response)]),
         Some(blocks) => blocks

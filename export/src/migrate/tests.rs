@@ -209,6 +209,15 @@ fn results_without_ids_find_the_calls_they_answer() {
 }
 
 #[test]
+fn a_tool_that_found_nothing_is_quoted_and_not_left_without_content() {
+    let input = r#"[{"role":"user","parts":[{"type":"text","content":"any?"}]},
+        {"role":"assistant","parts":[{"type":"tool_call","id":"c","name":"f","arguments":{}}]},
+        {"role":"tool","parts":[{"type":"tool_call_response","id":"c","response":[]}]}]"#;
+    let (chat, _) = line("chat-messages", &row(input, OUTPUT)).unwrap();
+    assert_eq!(chat["messages"][2]["content"], "[]");
+}
+
+#[test]
 fn a_migration_names_a_model_where_its_lines_do() {
     for (text, reason) in [
         ("openai-batch", "say which model is to answer: openai-batch=MODEL"),
