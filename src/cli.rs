@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    config, decode, demo, diff, doctor, erase, evidence, export, gate, import, ingest, keys, maintain, prices, prove,
-    quarantine, query, receive, registry, report, reprice, seal, simulate, status, verify,
+    artifacts, config, decode, demo, diff, doctor, erase, evidence, export, gate, import, ingest, keys, maintain,
+    prices, prove, quarantine, query, receive, registry, report, reprice, seal, simulate, status, verify,
 };
 
 /// The append-only ledger of a company's AI usage.
@@ -103,6 +103,9 @@ pub(crate) enum Command {
     /// Record what was done beside the calls: tests of an alternative, rehearsals, audits.
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
+    /// Register what was made with a vendor beside the calls: training sets, weights, embeddings, prompts.
+    #[command(subcommand)]
+    Artifacts(artifacts::ArtifactsCommand),
     /// Check what must hold before a contract is renewed.
     Gate(gate::GateArgs),
     /// Show effective settings.

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use daybook_ledger::{Date, Instant, Ledger, TableVersion};
 use serde_json::{Map, Value, json};
 
+use crate::artifact::{self, Index, Registered};
 use crate::describe::{self, Description};
 use crate::digest::{DigestWriter, Written};
 use crate::format::{Lane, Shard, Target};
@@ -48,6 +49,8 @@ pub struct Request {
     pub formats: Vec<Format>,
     /// Shapes of other vendors that what was said is also written in; order and repetition do not matter.
     pub migrations: Vec<Migration>,
+    /// Whether registered artifacts are carried; else the bundle says where they are.
+    pub with_artifacts: bool,
     /// A data file that has reached this many bytes is followed by the next.
     pub shard_bytes: u64,
     /// At most so many bytes a second are read from the ledger, and as many written to the bundle.
@@ -71,6 +74,7 @@ impl Request {
             as_of: None,
             formats,
             migrations: Vec::new(),
+            with_artifacts: false,
             rate_limit: None,
             signed_by: Vec::new(),
             encryption: None,
@@ -118,6 +122,8 @@ pub struct Summary {
     pub sha256: String,
     /// What was written in the shapes of other vendors.
     pub migrations: Vec<MigrationSummary>,
+    /// Registered artifacts that are in it, and those it says the place of.
+    pub artifacts: (usize, usize),
 }
 
 /// What one migration wrote.
@@ -158,7 +164,7 @@ impl Summary {
 ///
 /// # Errors
 /// [`Error::OutTaken`], [`Error::OutBusy`], [`Error::EmptyWindow`], [`Error::NoFormat`], [`Error::UnknownForm`],
-/// [`Error::ShardTooLong`], [`Error::WithoutRecipient`], [`Error::NotEncryptable`], [`Error::TwoModels`], [`Error::Folder`], and the ledger's: `DamagedFile` for a source file that is not what its commit says.
+/// [`Error::ShardTooLong`], [`Error::WithoutRecipient`], [`Error::NotEncryptable`], [`Error::TwoModels`], [`Error::ArtifactLost`], [`Error::Folder`], and the ledger's: `DamagedFile` for a source file that is not what its commit says.
 pub async fn write(ledger: &Ledger, request: &Request, progress: &mut dyn Progress) -> Result<Summary, Error> {
     let order = Order::load(ledger, request).await?;
     order.write(ledger, progress).await
@@ -209,7 +215,7 @@ impl Order {
 
     /// `summary.json` without what only reading tells.
     pub(crate) fn summary(&self) -> Map<String, Value> {
-        let mut summary = describe::summary(&self.plan, self.window, &self.request.scope, &self.formats);
+        let mut summary = describe::summary(&self.plan, self.window, &self.request, &self.formats);
         let migrations: Vec<_> = self.request.migrations.iter().map(Migration::to_json).collect();
         summary.insert("migrations".into(), migrations.into());
         summary
@@ -227,7 +233,7 @@ impl Order {
         let copy = Copy::start(&bundle, &self, finished, &written);
         let pace = Pace::new(self.request.rate_limit);
         let copy = copy_rows(ledger, copy, &self.plan.steps, &pace, progress).await?;
-        let finish = move || finish(bundle.as_ref(), &self, copy);
+        let finish = move || finish(bundle.as_ref(), &self, copy, &written);
         tokio::task::spawn_blocking(finish).await.map_err(Error::panicked)?
     }
 }
@@ -273,6 +279,7 @@ struct Copy {
     window: Window,
     scope: Scope,
     tables: Vec<PartCopy>,
+    registered: Registered,
     migrations: Vec<(Migration, Lane<Bodies, Losses>)>,
     day: Option<Date>,
     entries: DayEntries,
@@ -313,6 +320,7 @@ impl Copy {
             window: order.window,
             scope: order.request.scope.clone(),
             tables,
+            registered: Registered::default(),
             migrations,
             day: None,
             entries: DayEntries::default(),
@@ -339,6 +347,9 @@ impl Copy {
             for table in self.tables.iter_mut().filter(|table| table.part == part) {
                 table.totals.add(&batch)?;
                 table.lanes.iter_mut().try_for_each(|(_, lane)| lane.send(batch.clone()))?;
+            }
+            if part == Part::Evidence {
+                self.registered.add(&batch)?;
             }
             if part == Part::Content && !self.migrations.is_empty() {
                 let bodies = Bodies { offered: self.entries.offer(&batch)?, batch };
@@ -383,7 +394,7 @@ impl Copy {
 }
 
 /// Ends every file, describes them, seals the bag and gives it its name.
-fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy) -> Result<Summary, Error> {
+fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy, pace: &Pace) -> Result<Summary, Error> {
     let Order { request, formats, window, plan } = order;
     copy.end_day();
     let mut shards: Vec<(Part, Format, Shard)> = Vec::new();
@@ -420,6 +431,12 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy) -> Result<Su
     for (migration, migrated) in &migrated {
         payload.extend(account_for(bundle, migration, migrated)?);
     }
+    let index = Index::new(std::mem::take(&mut copy.registered).into_artifacts(), request.with_artifacts);
+    if !index.artifacts.is_empty() {
+        payload.extend(artifact::carry(bundle, &index, Form::of(&request.out)?.shard_bytes_max(), pace)?);
+        payload.push(DigestWriter::write_whole(bundle, artifact::INDEX, index.text()?.as_bytes())?);
+    }
+    let carried = index.artifacts.iter().filter(|indexed| indexed.path.is_some()).count();
     for (name, text) in [
         (describe::SUMMARY, describe::pretty(&summary.into())),
         (describe::SCHEMA, describe::schema()),
@@ -445,6 +462,7 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy) -> Result<Su
         migrations: migrated.into_iter().map(|(migration, migrated)| migrated.summary(migration)).collect(),
         versions: plan.pins.iter().map(|pin| (pin.part, pin.version)).collect(),
         sha256,
+        artifacts: (carried, index.artifacts.len() - carried),
     })
 }
 

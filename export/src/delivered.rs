@@ -44,8 +44,9 @@ pub async fn delivered(
     let Ok(bundle) = Bundle::open(&request.out.to_string_lossy(), &keys).await else { return Ok(None) };
     let found = bundle.load(SUMMARY).await.ok();
     let Some(found) = found.and_then(|text| serde_json::from_slice::<Value>(&text).ok()) else { return Ok(None) };
-    let same =
-        ["ledger_id", "scope", "window", "rehearsal", "migrations"].iter().all(|key| asked.get(*key) == found.get(key));
+    let same = ["ledger_id", "scope", "window", "rehearsal", "migrations", "artifacts"]
+        .iter()
+        .all(|key| asked.get(*key) == found.get(key));
     if !same {
         return Ok(None);
     }

@@ -13,7 +13,7 @@ use crate::format::{HEX_COLUMNS, Shard, TextColumn, text_columns};
 use crate::migrate::{Destination, Migrated, Migration};
 use crate::select::Window;
 use crate::source::{Pin, Plan};
-use crate::{Format, Part, Scope};
+use crate::{Format, Part, Request, Scope};
 
 pub(crate) const BAGIT_TEXT: &str = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n";
 pub(crate) const BAG_INFO: &str = "bag-info.txt";
@@ -42,7 +42,7 @@ pub(crate) struct Description<'a> {
 }
 
 /// `summary.json` without the totals of the tables.
-pub(crate) fn summary(plan: &Plan, window: Window, scope: &Scope, formats: &[Format]) -> Map<String, Value> {
+pub(crate) fn summary(plan: &Plan, window: Window, request: &Request, formats: &[Format]) -> Map<String, Value> {
     let version = |pin: &Pin| {
         let value = json!({"version": pin.version.0, "committed_at": pin.committed_at.to_string()});
         (pin.part.name().to_owned(), value)
@@ -57,8 +57,9 @@ pub(crate) fn summary(plan: &Plan, window: Window, scope: &Scope, formats: &[For
             "from": window.from.map(|from| from.to_string()),
             "before": window.to.map(|to| to.to_string()),
         },
-        "scope": scope.to_json(),
-        "categories": categories(scope),
+        "scope": request.scope.to_json(),
+        "categories": categories(&request.scope, request.with_artifacts),
+        "artifacts": if request.with_artifacts { "carried" } else { "referenced" },
         "formats": formats.iter().map(|format| format.as_str()).collect::<Vec<_>>(),
     });
     let mut fields = match fields {
@@ -72,21 +73,37 @@ pub(crate) fn summary(plan: &Plan, window: Window, scope: &Scope, formats: &[For
 }
 
 /// What there is to port, and what of it is in the bundle (Regulation (EU) 2023/2854, article 25).
-fn categories(scope: &Scope) -> Vec<Value> {
+fn categories(scope: &Scope, with_artifacts: bool) -> Vec<Value> {
     let of_part = |part: Part| match scope.exemption(part) {
         None => json!({"category": part.name(), "what": part.meaning(), "exported": true}),
         Some(reason) => json!({"category": part.name(), "what": part.meaning(), "exported": false, "why_not": reason}),
     };
     let others =
         BESIDE_THE_TABLES.map(|(category, reason)| json!({"category": category, "exported": false, "why_not": reason}));
-    Part::ALL.into_iter().map(of_part).chain(others).collect()
+    Part::ALL.into_iter().map(of_part).chain([artifacts(scope, with_artifacts)]).chain(others).collect()
+}
+
+/// Files that `evidence` says the place of.
+fn artifacts(scope: &Scope, are_carried: bool) -> Value {
+    const WHAT: &str = "registered training sets, weights, evaluation suites, embeddings, prompt templates";
+    let why_not = match scope.exemption(Part::Evidence) {
+        Some(reason) => reason,
+        None if are_carried => {
+            let note =
+                "those that are registered under a URL stay there: artifacts/index.json has their place and SHA-256";
+            return json!({"category": "artifacts", "what": WHAT, "exported": true, "note": note});
+        }
+        None => {
+            "artifacts/index.json, if any are registered, has their place and SHA-256; `--with-artifacts` carries them"
+        }
+    };
+    json!({"category": "artifacts", "what": WHAT, "exported": false, "why_not": why_not})
 }
 
 /// What a ledger has beside its tables, or a company beside its ledger.
-const BESIDE_THE_TABLES: [(&str, &str); 3] = [
+const BESIDE_THE_TABLES: [(&str, &str); 2] = [
     ("reading positions", "where this installation stands in Kafka; each row has its own topic, partition and offset"),
     ("seals", "proofs about the ledger stay with it; `daybook prove` gives one for any entry"),
-    ("models, training sets, embeddings", "the ledger does not hold them"),
 ];
 
 pub(crate) fn pretty(value: &Value) -> String {

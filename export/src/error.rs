@@ -56,6 +56,12 @@ pub enum Error {
     /// A file of prompts names one model.
     #[error("two models are to answer {destination}")]
     TwoModels { destination: &'static str },
+    /// A file that is to be registered is not what its name says.
+    #[error("{} cannot be registered: {reason}", path.display())]
+    NotAnArtifact { path: PathBuf, reason: String },
+    /// A registered artifact is not there to be carried.
+    #[error("the artifact `{name}` at {place} cannot be carried: {reason}")]
+    ArtifactLost { name: String, place: String, reason: String },
     /// The ledger could not be read.
     #[error(transparent)]
     Ledger(#[from] daybook_ledger::Error),
@@ -86,6 +92,8 @@ impl Error {
         "EXPORT-021",
         "EXPORT-022",
         "EXPORT-023",
+        "EXPORT-030",
+        "EXPORT-031",
         "EXPORT-099",
     ];
 
@@ -125,6 +133,8 @@ impl Report for Error {
             Self::NotEncryptable { .. } => "EXPORT-021",
             Self::Locked { .. } => "EXPORT-022",
             Self::Unreadable { .. } => "EXPORT-023",
+            Self::NotAnArtifact { .. } => "EXPORT-030",
+            Self::ArtifactLost { .. } => "EXPORT-031",
             Self::Ledger(error) => error.code(),
             Self::Seal(error) => error.code(),
             Self::Internal { .. } => "EXPORT-099",
@@ -146,7 +156,8 @@ impl Report for Error {
             | Self::NotEncryptable { .. }
             | Self::Locked { .. }
             | Self::TwoModels { .. } => Kind::Usage,
-            Self::OutBusy { .. } | Self::Differs { .. } => Kind::Conflict,
+            Self::NotAnArtifact { .. } => Kind::Refused,
+            Self::OutBusy { .. } | Self::Differs { .. } | Self::ArtifactLost { .. } => Kind::Conflict,
             Self::Folder { source, .. } | Self::Unreadable { source, .. } => match source.kind() {
                 Io::NotFound | Io::PermissionDenied | Io::NotADirectory | Io::ReadOnlyFilesystem => Kind::Usage,
                 _ => Kind::Unavailable,
@@ -187,6 +198,16 @@ impl Report for Error {
             Self::WithoutParquet { .. } => "export with `--formats parquet`, alone or among others".into(),
             Self::LedgerTaken { .. } => "name a ledger that does not exist yet; a bundle is never mixed with other rows".into(),
             Self::TwoModels { .. } => "name one; for a second model make a second bundle".into(),
+            Self::NotAnArtifact { .. } => {
+                "give the file as the tool that made it wrote it; a name that ends otherwise is registered without a look at its \
+                 header"
+                    .into()
+            }
+            Self::ArtifactLost { .. } => {
+                "register it where it is now with `daybook artifacts add`, or leave out `--with-artifacts`: the bundle then says \
+                 where each is kept"
+                    .into()
+            }
             Self::Ledger(error) => return error.hint(),
             Self::Seal(error) => return error.hint(),
             Self::Internal { .. } => "this is a bug of Daybook: please report it with this message".into(),

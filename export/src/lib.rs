@@ -15,6 +15,7 @@
 //! | `part`, `series`, `source` | the tables; their data files; which versions and files are read, and in what order |
 //! | `scope`, `select` | which rows of them |
 //! | `format` | rows as JSONL, CSV and Parquet |
+//! | `artifact` | what was made with a vendor beside the calls: looked at, listed, carried |
 //! | `migrate` | what was said in the shapes of other vendors, and what that loses |
 //! | `digest` | files whose digests are taken while they are written |
 //! | `writer` | where they go: a folder, one file, a bucket, nowhere; whole or not at all |
@@ -27,6 +28,7 @@
 //! | `restore`, `diff` | a bundle as a ledger again; two ledgers row by row |
 #![deny(clippy::float_arithmetic)]
 
+mod artifact;
 mod bundle;
 mod delivered;
 mod describe;
@@ -52,6 +54,7 @@ mod totals;
 pub mod verify;
 mod writer;
 
+pub use artifact::{Artifact, Inspected, artifacts, inspect};
 pub use bundle::{File, MigrationSummary, Request, Summary, preview, write};
 pub use delivered::{Delivered, delivered};
 pub use diff::diff;

@@ -14,6 +14,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderB
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::{Sender, channel};
 
+use crate::artifact;
 use crate::reader::Bundle;
 use crate::series::Series;
 use crate::sign::SIGNED;
@@ -33,6 +34,8 @@ pub struct Restored {
     pub rows: Vec<(Part, u64)>,
     /// Tables an interrupted run had finished.
     pub already: Vec<Part>,
+    /// Artifacts that the bundle carries; the ledger has only what is said of them.
+    pub artifacts: usize,
 }
 
 /// Verifies the bundle at `path`, a folder or a file, and does [`restore_verified`].
@@ -71,7 +74,8 @@ pub async fn restore_verified(bundle: &Bundle, verdict: &Verdict, address: &str)
         rows.push((part, declared));
     }
     rows.reverse();
-    Ok(Restored { rows, already })
+    let is_artifact = |name: &&String| name.starts_with(artifact::FOLDER) && *name != artifact::INDEX;
+    Ok(Restored { rows, already, artifacts: bundle.files().keys().filter(is_artifact).count() })
 }
 
 /// Refuses a ledger that has rows of something else, before the time is taken to verify `bundle`.

@@ -10,7 +10,10 @@ use crate::schema::EvidenceBuilder;
 use crate::words::words;
 use crate::{Commit, CommitOutcome, Date, EntryId, Error, Instant, Ledger, Snapshot, Table, Usd, file};
 
+mod artifact;
 mod read;
+
+pub use self::artifact::{ArtifactDetails, ArtifactKind};
 
 /// Lost races a recording survives; recordings are rare, so more is a sign of something else.
 const ATTEMPTS_MAX: u32 = 10;
@@ -28,6 +31,8 @@ words! {
         Audit = "audit",
         /// Content was erased.
         Erasure = "erasure",
+        /// A file made with a vendor is registered: training data, weights, vectors, prompts.
+        Artifact = "artifact",
     }
 }
 
@@ -175,6 +180,11 @@ impl Evidence {
             && self.kind == EvidenceKind::PortabilityTest
         {
             return Some(format!("a portability_test needs a {name}"));
+        }
+        if self.kind == EvidenceKind::Artifact
+            && let Some(reason) = artifact::fault(self)
+        {
+            return Some(reason);
         }
         // A day ahead is one of another time zone.
         if self.date.days() > recorded_at.date().days().saturating_add(1) {

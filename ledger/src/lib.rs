@@ -34,7 +34,7 @@ pub use clock::{Clock, Date, FixedClock, Instant, SystemClock};
 pub use columns::Kind as ColumnKind;
 pub use entry::{Body, Buckets, Entry, EntryId, Feature, Features, Operation, Status, Tokens, UsageSource};
 pub use error::{Error, Kind, Report};
-pub use evidence::{Evidence, EvidenceKind, Recorded, Score};
+pub use evidence::{ArtifactDetails, ArtifactKind, Evidence, EvidenceKind, Recorded, Score};
 pub use ledger::Ledger;
 pub use money::{NotAnAmount, PRECISION, SCALE, Usd};
 pub use row::{Cost, Origin, Row};

@@ -347,7 +347,7 @@ table! {
         event_date: Day, true, "UTC day", "Day it was done", "Daybook";
         batch_id: Word, false, "", "The commit that brought the row", "Daybook";
         recorded_at: Instant, false, "UTC, us", "When the row was made", "Daybook";
-        kind: Word, true, "", "portability_test, export, rehearsal (an export that was checked and read back), audit, erasure", "Daybook";
+        kind: Word, true, "", "portability_test, export, rehearsal (an export that was checked and read back), audit, erasure, artifact (a file made with a vendor is registered)", "Daybook";
         workload: Word, false, "", "The workload it is about, by its name in the registry", "Daybook";
         contract: Word, false, "", "The contract it is about, by its name in the registry", "Daybook";
         provider: Word, false, "", "Where it ran, or whose calls it is about", "OpenTelemetry gen_ai.provider.name";
@@ -358,7 +358,7 @@ table! {
         passed: Int, false, "", "Cases passed", "Daybook";
         scores: DecimalMap, false, "by name", "Scores, exact, as the harness states them", "OpenTelemetry gen_ai.evaluation.score.value";
         score_scales: DecimalMap, false, "by name", "The best value a score can have, where it is stated", "Daybook";
-        artifact: Text, false, "", "Name of what is kept as proof: a file of results, a bundle", "Daybook";
+        artifact: Text, false, "", "Name of what is kept: a file of results, a bundle, an artifact", "Daybook";
         artifact_sha256: Text, false, "", "Its SHA-256, hexadecimal", "Daybook";
         note: Text, false, "", "In words", "Daybook";
         recorded_by: Word, false, "", "Who says so", "Daybook";

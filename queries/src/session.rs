@@ -288,7 +288,7 @@ impl std::fmt::Debug for Rows {
 
 impl Rows {
     /// Rows that are there already.
-    pub(crate) fn of(session: &Session, batch: RecordBatch) -> Self {
+    pub fn of(session: &Session, batch: RecordBatch) -> Self {
         let schema = batch.schema();
         let stream = RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)]));
         Self { stream: Box::pin(stream), deadline: None, session: session.clone() }

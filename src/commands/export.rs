@@ -49,6 +49,10 @@ pub(crate) struct ExportArgs {
     /// mistral-batch to run the prompts there.
     #[arg(long = "for", value_name = "SHAPE[=MODEL]", value_delimiter = ',', value_parser = Migration::parse)]
     migrations: Vec<Migration>,
+    /// Take along the files of registered artifacts (`daybook artifacts`), each held against its SHA-256. Without it the bundle
+    /// says where they are kept.
+    #[arg(long, conflicts_with_all = ["rehearse", "replay_set"])]
+    with_artifacts: bool,
     /// Start a new data file after this many bytes, 1 MiB and more [default: 1 GiB, in a single file 32 MiB].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1 << 20..))]
     shard_bytes: Option<u64>,
@@ -98,6 +102,7 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
         as_of,
         formats: args.formats.clone(),
         migrations: args.migrations.clone(),
+        with_artifacts: args.with_artifacts,
         rate_limit: args.rate_limit,
         signed_by: args.sign.load()?,
         encryption: args.encrypt.load()?,
@@ -135,6 +140,11 @@ fn print(args: &ExportArgs, summary: &Summary, out: &mut dyn Write) -> std::io::
             Some((_, version)) => writeln!(out, "{:11} {rows} rows, table version {version}", part.name())?,
             None => writeln!(out, "{:11} {rows} rows, the ledger has no such table", part.name())?,
         }
+    }
+    if let (carried, elsewhere) = summary.artifacts
+        && carried + elsewhere > 0
+    {
+        writeln!(out, "artifacts   {carried} carried, {elsewhere} by their place and SHA-256")?;
     }
     summary.migrations.iter().try_for_each(|migration| print_migration(migration, out))?;
     writeln!(out, "\nCheck it, with Daybook or without:\n")?;

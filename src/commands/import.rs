@@ -103,7 +103,10 @@ async fn restore(args: &ImportArgs, ledger: &str, quiet: bool) -> Result<ExitCod
             let already = if restored.already.contains(part) { ", there already" } else { "" };
             writeln!(out, "{:11} {rows} rows{already}", part.name())?;
         }
-        Ok(())
+        match restored.artifacts {
+            0 => Ok(()),
+            files => writeln!(out, "artifacts   {files} files stay in {}/data/artifacts", bundle.place().display()),
+        }
     };
     tell().map_err(Failure::unprintable)?;
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! One file per command: take the arguments, call the crates, render.
 
+pub(crate) mod artifacts;
 mod clause;
 pub(crate) mod config;
 pub(crate) mod decode;
@@ -69,6 +70,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Report(command) => report::run(command, &mut layers, quiet).await,
         Command::Simulate(args) => simulate::run(*args, &mut layers, quiet).await,
         Command::Evidence(command) => evidence::run(command, &mut layers).await,
+        Command::Artifacts(command) => artifacts::run(command, &mut layers).await,
         Command::Gate(args) => gate::run(args, &mut layers).await,
         Command::Registry(command) => registry::run(command, &mut layers).await,
         Command::Config(config::ConfigCommand::Show) => config::show(&mut layers),

@@ -1,6 +1,7 @@
 //! Promises tested end to end, through the command line as a process; a module per promise.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code outside test functions")]
 
+mod artifacts;
 mod billing;
 mod cli;
 mod decode;

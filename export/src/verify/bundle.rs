@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::migrations::MIGRATIONS;
 use super::rows::add_file;
 use super::{TableRows, Verdict};
+use crate::artifact;
 use crate::describe::{BAG_INFO, BAGIT_TEXT, DESCRIPTOR, LAYOUT, PAYLOAD_OXUM, READER, SUMMARY};
 use crate::digest::{Digests, Written};
 use crate::manifest::{self, Algorithm, shown};
@@ -306,13 +307,16 @@ impl Check<'_> {
         }
         let content = self.verdict.rows.iter().find(|rows| rows.table == Part::Content.name()).map(|rows| rows.rows);
         self.migrations(summary.as_ref(), content.unwrap_or_default(), &resources, digests);
+        self.artifacts(digests);
     }
 
     /// The formats there are files of, which must be those `summary.json` lists.
     fn formats(&mut self, summary: Option<&Value>) -> Vec<Format> {
         let of_format = |format: &Format| {
             let extension = format!(".{}", format.as_str());
-            self.files.keys().any(|name| !name.starts_with(MIGRATIONS) && name.ends_with(&extension))
+            self.files.keys().any(|name| {
+                !name.starts_with(MIGRATIONS) && !name.starts_with(artifact::FOLDER) && name.ends_with(&extension)
+            })
         };
         let found: Vec<Format> = Format::ALL.into_iter().filter(of_format).collect();
         let names = Value::from(found.iter().map(|format| format.as_str()).collect::<Vec<_>>());

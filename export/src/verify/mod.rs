@@ -1,10 +1,11 @@
 //! Is it still what was written? Every difference by name.
 
+mod artifacts;
 mod bundle;
 mod history;
 mod ledger;
 mod migrations;
-mod parquet;
+pub(crate) mod parquet;
 mod rewritings;
 mod rows;
 mod seal;

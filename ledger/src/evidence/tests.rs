@@ -28,7 +28,7 @@ fn a_bad_line_is_named_with_its_number_and_fault() {
         (r#"{"date":"20.11.2026"}"#, "`20.11.2026` is not a day (YYYY-MM-DD)"),
         (
             r#"{"date":"2026-11-20","kind":"test"}"#,
-            "`test` is none of portability_test, export, rehearsal, audit, erasure",
+            "`test` is none of portability_test, export, rehearsal, audit, erasure, artifact",
         ),
         (r#"{"date":"2026-11-20","scores":{"a":"6/5"}}"#, "`6/5` is better than the best it can be"),
         (r#"{"date":"2026-11-20","scores":{"a":"1/0"}}"#, "`1/0`: the best a score can be is more than 0"),
@@ -58,6 +58,10 @@ async fn what_proves_nothing_is_refused_and_nothing_of_its_batch_is_recorded() {
         (changed(&|f| f.runs = None), "`passed` needs `runs`: passed of how many?"),
         (changed(&|f| f.passed = Some(101)), "101 passed of 100 runs"),
         (changed(&|f| f.passed = Some(-1)), "-1 cases cannot have passed"),
+        (
+            changed(&|f| f.kind = EvidenceKind::Artifact),
+            "no artifact (it has no name, no SHA-256 or no details); `daybook artifacts add` records one",
+        ),
         (changed(&|f| f.artifact_sha256 = Some("AB".into())), "`AB` is not 64 lower-case hexadecimal digits"),
     ] {
         let error = ledger.record(&[test_run(), fact], now()).await.unwrap_err();

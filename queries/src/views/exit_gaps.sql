@@ -4,7 +4,7 @@
 --
 -- - `contract`: the contract
 -- - `gap`: `no_clause`, `no_deadline`, `never_rehearsed`, `too_slow`, `never_exported`, `no_calls`, `bodies_missing`,
---   `calls_without_body`, `unpriced`, `fine_tuned_models`, `quarantined`
+--   `calls_without_body`, `unpriced`, `artifacts_unregistered`, `quarantined`
 -- - `number`: how many: calls, models or messages; null where it is yes or no
 -- - `share`: part of the contract's calls, 0 to 1; null where calls are not what is counted
 -- - `what`: what is missing, and what to do
@@ -20,7 +20,8 @@ WITH gaps(position, gap, what) AS (
         (7, 'bodies_missing', 'Had a body that the ledger does not keep: taken in with --capture digest, or erased'),
         (8, 'calls_without_body', 'Came without a body, or were taken in with --capture off'),
         (9, 'unpriced', 'Have no price: daybook prices import'),
-        (10, 'fine_tuned_models', 'Fine-tuned models: their weights, and perhaps the sets they were tuned on, are with the vendor'),
+        (10, 'artifacts_unregistered',
+         'Models of which nothing is registered (sets they were tuned on, weights, vectors they made): daybook artifacts add --model'),
         (11, 'quarantined', 'Messages of the whole ledger that were set aside: daybook quarantine list')
 ),
 counted AS (
@@ -32,7 +33,7 @@ counted AS (
         CASE gap WHEN 'bodies_missing' THEN bodies_missing
                  WHEN 'calls_without_body' THEN calls_without_body
                  WHEN 'unpriced' THEN unpriced_calls
-                 WHEN 'fine_tuned_models' THEN fine_tuned_models
+                 WHEN 'artifacts_unregistered' THEN unregistered_models
                  WHEN 'quarantined' THEN quarantined
         END AS number
     FROM exit_readiness

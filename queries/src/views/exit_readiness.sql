@@ -1,7 +1,8 @@
 -- How ready one is to leave, by contract: what there is to take along, and whether the way out was walked.
 --
 -- One row per contract. A body counts as kept if `content` has it; what was said in other calls nobody can export. Fine-tuned
--- models are those that calls under the contract name; what of them is registered elsewhere, the ledger does not know.
+-- models are those that calls under the contract name; what was made with them counts as registered if `daybook artifacts`
+-- has an artifact of that model.
 --
 -- - `contract`: the contract
 -- - `vendor`: with whom
@@ -21,6 +22,7 @@
 -- - `calls_without_body`: calls whose event had no body: the sender left it out, or `--capture off` did
 -- - `unpriced_calls`: calls without a `list_cost`
 -- - `fine_tuned_models`: fine-tuned models called
+-- - `unregistered_models`: fine-tuned models, and models only the vendor has of embeddings, of which no artifact is registered
 -- - `quarantined`: messages set aside and not read yet, of the whole ledger: nobody knows whose they are
 -- - `rehearsed_on`: UTC day of the last rehearsal of an export; null if there was none
 -- - `predicted_s`: seconds the whole export will take, by the last rehearsal that says so
@@ -50,7 +52,10 @@ counted AS (
         max(event_date) AS last_day,
         count(content_sha256) AS with_body,
         count(*) - count(list_cost) AS unpriced_calls,
-        count(DISTINCT CASE WHEN array_has(features, 'fine_tuned_model') THEN model END) AS fine_tuned_models
+        count(DISTINCT CASE WHEN array_has(features, 'fine_tuned_model') THEN model END) AS fine_tuned_models,
+        count(DISTINCT CASE WHEN array_has_any(features, ['fine_tuned_model', 'proprietary_embedding'])
+                             AND NOT coalesce(array_has((SELECT array_agg(DISTINCT model) FROM evidence WHERE kind = 'artifact'), model), false)
+                            THEN model END) AS unregistered_models
     FROM under
     WHERE contract IS NOT NULL
     GROUP BY contract
@@ -109,6 +114,7 @@ SELECT
     coalesce(calls, 0) - coalesce(with_body, 0) AS calls_without_body,
     coalesce(unpriced_calls, 0) AS unpriced_calls,
     coalesce(fine_tuned_models, 0) AS fine_tuned_models,
+    coalesce(unregistered_models, 0) AS unregistered_models,
     quarantined,
     rehearsed_on,
     predicted_s,
