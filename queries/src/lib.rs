@@ -34,6 +34,7 @@ pub mod focus;
 mod limits;
 mod membership;
 mod names;
+mod one_row;
 mod prices;
 pub mod registry;
 mod render;
