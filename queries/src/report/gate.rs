@@ -94,12 +94,13 @@ fn sql(options: &GateOptions) -> String {
         share("unpriced", &format!("(unpriced{part}"), options.unpriced_max),
         share("unassigned", &format!("(unassigned{part}"), options.unassigned_max),
         share("unattributed", &format!("(unattributed{part}"), options.unattributed_max),
-        "SELECT 'options', count(*) = 0, coalesce(string_agg(workload || ' ' || option, ', ' ORDER BY workload), 'all fresh'), \
-         'all fresh' FROM tied WHERE segment <> 'locked_in' AND option <> 'fresh'"
-            .into(),
-        "SELECT 'declared', count(*) = 0, coalesce(string_agg(workload || ' is ' || segment, ', ' ORDER BY workload), \
-         'as declared'), 'as declared' FROM tied WHERE NOT agrees"
-            .into(),
+        of_workloads(
+            "options",
+            "segment <> 'locked_in' AND option <> 'fresh'",
+            "workload || ' ' || option",
+            "all fresh",
+        ),
+        of_workloads("declared", "NOT agrees", "workload || ' is ' || segment", "as declared"),
         format!(
             "SELECT 'export', coalesce(max(day)::int >= {on}::int - {days}, false), coalesce(max(day)::varchar, 'never'), \
              'on or after ' || ({on}::int - {days})::date::varchar FROM exit_evidence \
@@ -110,12 +111,7 @@ fn sql(options: &GateOptions) -> String {
             "SELECT 'clauses', count(*) = 0, coalesce('missing ' || string_agg(clause, ', ' ORDER BY clause), 'all held'), \
              'all held' FROM registry_clauses WHERE contract = {contract} AND NOT held AND clause IN ({required})"
         ),
-        format!(
-            "SELECT 'commitments', count(*) = 0, coalesce(string_agg(commitment || ' used ' || coalesce(used::varchar, \
-             'unknown') || ' of 1 after ' || elapsed::varchar || ' of its time', ', ' ORDER BY commitment), 'on course'), \
-             'on course' FROM commitments WHERE contract = {contract} AND starts_on <= {on} AND ends_on >= {on} \
-             AND coalesce(used < elapsed, true)"
-        ),
+        commitments(&contract, &on),
     ];
     // The parts of a union come in any order: each check keeps its place.
     let columns = "(check, passed, found, allowed)";
@@ -131,5 +127,37 @@ fn sql(options: &GateOptions) -> String {
          SELECT * EXCLUDE (position) FROM ({}) ORDER BY position",
         named.join(", "),
         all.join(" UNION ALL ")
+    )
+}
+
+/// No workload with calls under the contract may be a `fault`, and one has to be known.
+fn of_workloads(check: &str, fault: &str, named: &str, allowed: &str) -> String {
+    format!(
+        "SELECT '{check}', count(*) > 0 AND count(*) FILTER (WHERE {fault}) = 0, CASE WHEN count(*) = 0 THEN 'unknown' \
+         ELSE coalesce(string_agg({named}, ', ' ORDER BY workload) FILTER (WHERE {fault}), '{allowed}') END, '{allowed}' FROM tied"
+    )
+}
+
+/// By where the projection ends: short in the middle of its band, or beyond even at its low end. A commitment is met again and again
+/// on purpose, so that spend which may end on either side is on course.
+fn commitments(contract: &str, on: &str) -> String {
+    let dollars = |column: &str| format!("{column}::decimal(38, 2)::varchar");
+    let ends = |how: &str, what: &str| {
+        let [low, middle, high] = ["low", "middle", "high"].map(|end| dollars(&format!("{what}_{end}")));
+        format!(
+            "' ends ' || {middle} || ' dollars {how} on ' || ends_on::varchar || ' (' || {low} || ' to ' || {high} || ')'"
+        )
+    };
+    format!(
+        "SELECT 'commitments', count(*) = 0, coalesce(string_agg(commitment || CASE \
+         WHEN middle IS NULL THEN ' cannot be projected' \
+         WHEN shortfall_middle > 0 THEN {short} || CASE shortfall WHEN 'rolls_over' THEN ', which roll over' \
+         ELSE ', which are ' || shortfall END \
+         WHEN used >= committed THEN {over} || ', used up already' \
+         ELSE {over} || ', used up on ' || used_up_on::varchar END, '; ' ORDER BY commitment), 'on course'), 'on course' \
+         FROM burn_down WHERE contract = {contract} AND starts_on <= {on} AND ends_on >= {on} \
+         AND coalesce(shortfall_middle > 0 OR overage_low > 0, true)",
+        short = ends("short", "shortfall"),
+        over = ends("over", "overage"),
     )
 }

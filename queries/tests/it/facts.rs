@@ -165,7 +165,8 @@ async fn the_gate_names_each_reason_and_opens_when_none_is_left() {
     assert_eq!(found("options"), (false, "chat stale, rare never".into()));
     assert_eq!(found("declared"), (false, "threads is locked_in".into()));
     assert_eq!(found("clauses"), (false, "missing data_portability, escrow".into()));
-    assert_eq!(found("commitments"), (true, "on course".into()));
+    let over = "autumn ends 4.00 dollars over on 2026-12-31 (4.00 to 10.44), used up already";
+    assert_eq!(found("commitments"), (false, over.into()));
     assert!(!gate_is_open(&session, &checks).await.unwrap());
 
     let error = gate(&session, &GateOptions { contract: "openai-2027".into(), ..strict }).unwrap_err();

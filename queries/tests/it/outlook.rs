@@ -9,7 +9,7 @@ use arrow::datatypes::DataType;
 use daybook_ledger::testing::{append, call};
 use daybook_ledger::{Body, Date, Entry, Feature, Instant, Ledger, Usd};
 use daybook_queries::registry::{File, Registry};
-use daybook_queries::report::{calendar, portability};
+use daybook_queries::report::{GateOptions, calendar, gate, portability};
 use daybook_queries::{RegistryChoice, ReplayOptions, Session, SessionOptions, replay_set};
 use serde_json::Value;
 
@@ -68,10 +68,10 @@ kind = 'escrow'
 due_on = 2026-11-30
 ";
 
-/// The registry of this company.
-pub(crate) fn registry() -> Registry {
+/// The registry of this company, with these contracts.
+fn registry(contracts: &str) -> Registry {
     let file = |name: &str, text: &str| File { name: name.into(), text: text.into() };
-    Registry::read("", vec![file("workloads.toml", WORKLOADS), file("contracts.toml", CONTRACTS)]).unwrap()
+    Registry::read("", vec![file("workloads.toml", WORKLOADS), file("contracts.toml", contracts)]).unwrap()
 }
 
 /// `steady` costs a dollar a day; `growing` a tenth more a day each week, counted from the week that ends the day before the
@@ -137,7 +137,11 @@ fn routed<'a>() -> Vec<(Entry<'a>, Option<Usd>)> {
 }
 
 pub(crate) fn options() -> SessionOptions {
-    SessionOptions { registry: RegistryChoice::Given(Arc::new(registry())), ..fixture::options() }
+    of(CONTRACTS)
+}
+
+fn of(contracts: &str) -> SessionOptions {
+    SessionOptions { registry: RegistryChoice::Given(Arc::new(registry(contracts))), ..fixture::options() }
 }
 
 #[tokio::test]
@@ -162,6 +166,35 @@ async fn the_calendar_is_stable_and_names_every_deadline() {
     assert_eq!(unique.len(), days.len());
     assert_eq!(uids(&text), uids(&calendar(&session, on("2026-11-21")).await.unwrap()));
     assert_eq!(text, calendar(&session, on("2026-11-20")).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_gate_judges_commitments_by_where_they_end() {
+    let commitment = |name: &str, usd: &str, shortfall: &str| {
+        format!(
+            "[[contract.commitment]]\nname = '{name}'\nusd = {usd}\nstarts_on = 2026-10-01\nends_on = 2026-12-31\n\
+             shortfall = '{shortfall}'\n"
+        )
+    };
+    let others = [
+        ("met", "109.95", "billed"),
+        ("over", "99", "billed"),
+        ("rolls", "200", "rolls_over"),
+        ("spent", "50", "billed"),
+    ];
+    let others = others.map(|(name, usd, shortfall)| commitment(name, usd, shortfall)).concat();
+    let options = SessionOptions { memory_bytes_max: 512 << 20, ..of(&format!("{CONTRACTS}{others}")) };
+    let session = Session::open(&ledger().await, options).await.unwrap();
+    let checks = gate(&session, &GateOptions::usual("openai-2026", Date::parse(LAST_DAY).unwrap())).unwrap();
+    let row = "max(passed::varchar || ' ' || found) FILTER (WHERE \"check\" = 'commitments')";
+    let rows = session.run(&format!("SELECT {row} FROM ({})", checks.sql)).await.unwrap().collect().await.unwrap();
+    let found = cast(rows[0].column(0), &DataType::Utf8).unwrap();
+    // `met` ends between its low and its middle; `winter` has not begun.
+    let expected = "false autumn ends 90.04 dollars short on 2026-12-31 (80.38 to 99.71), which are billed; \
+                    over ends 10.96 dollars over on 2026-12-31 (1.29 to 20.62), used up on 2026-12-21; \
+                    rolls ends 90.04 dollars short on 2026-12-31 (80.38 to 99.71), which roll over; \
+                    spent ends 59.96 dollars over on 2026-12-31 (50.29 to 69.62), used up already";
+    assert_eq!(found.as_string::<i32>().value(0), expected);
 }
 
 #[tokio::test]
