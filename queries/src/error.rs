@@ -89,7 +89,7 @@ pub enum Error {
     /// The files of a registry have faults.
     #[error("the registry has {}", list_faults(.faults))]
     Registry { faults: Vec<Fault> },
-    /// The folder of a registry cannot be read.
+    /// The folder of a registry, or a file in it, cannot be read.
     #[error("the registry {path} cannot be read")]
     RegistryFolder { path: String, source: std::io::Error },
     /// The folder has none of the files of a registry.
@@ -337,7 +337,7 @@ impl Report for Error {
                 format!("there are {}; `daybook reprice --as NAME --prices FILE` makes one", list(valid))
             }
             Self::Registry { .. } => "docs/registry.md describes every key; nothing was imported".into(),
-            Self::RegistryFolder { .. } => "name the folder that holds the registry's files".into(),
+            Self::RegistryFolder { .. } => "name the folder that holds the registry's files, each a text in UTF-8".into(),
             Self::NoRegistry { .. } => format!("a registry has one or more of {}", list(&FILES.map(String::from))),
             Self::UnknownRegistryVersion { last: Some(last), .. } => format!("use a version from 1 to {last}"),
             Self::UnknownRegistryVersion { last: None, .. } => {

@@ -14,6 +14,11 @@ fn a_registry_is_checked_whole_and_imported_by_version() {
     daybook_in(dir.path(), &["registry", "check", "none"])
         .refused(2, "error[QUERIES-031]: the registry none cannot be read");
 
+    std::fs::write(folder.join("contracts.toml"), [0xff]).unwrap();
+    daybook_in(dir.path(), &["registry", "check", "r"])
+        .refused(2, "error[QUERIES-031]: the registry r/contracts.toml cannot be read");
+    std::fs::remove_file(folder.join("contracts.toml")).unwrap();
+
     std::fs::write(folder.join("workloads.toml"), WORKLOADS.replace("team", "taem").replace("owner", "owners"))
         .unwrap();
     let run = daybook_in(dir.path(), &["registry", "import", "r"]);
@@ -56,4 +61,33 @@ fn a_registry_that_is_not_imported_can_be_tried() {
     let run = daybook_in(dir.path(), &["registry", "show", "workloads", "--registry", "r", "--format", "csv"]);
     assert!(run.done().lines().nth(1).unwrap().starts_with("bot,jane,,"), "{}", run.stdout);
     assert!(!dir.path().join("ledger").exists());
+}
+
+#[test]
+fn a_fault_in_any_file_is_named_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("r")).unwrap();
+    let files = [
+        ("contracts.toml", "[[contract]]\nname = 'c'\nvendor = 'V'\nproviders = 'v'\nstarts_on = 2026-13-01\n"),
+        (
+            "features.toml",
+            "[[feature]]\nname = 'tool_callin'\nform = 'proprietary_api'\nsegment = 'movable'\nshare_min = 1.5\n",
+        ),
+        ("models.toml", "[[model]]\nmatch = 'm'\nfamily = 'm'\ncontext = 5\n"),
+        ("workload.toml", ""),
+    ];
+    for (name, text) in files {
+        std::fs::write(dir.path().join("r").join(name), text).unwrap();
+    }
+    let run = daybook_in(dir.path(), &["registry", "check", "r"]);
+    assert_eq!(run.code, 3, "{}", run.stderr);
+    for fault in [
+        "  r/contracts.toml:5:13: invalid date, expected month between 01 and 12\n",
+        "  r/features.toml:2:8: `name` is `tool_callin`; did you mean `tool_calling`?\n",
+        "  r/features.toml:5:13: `share_min` is `1.5`; it takes a decimal from 0 to 1\n",
+        "  r/models.toml:4:1: unknown key `context`; ",
+        "  r/workload.toml:1:1: `workload.toml` is no file of a registry; did you mean `workloads.toml`?\n",
+    ] {
+        assert!(run.stderr.contains(fault), "{fault}: {}", run.stderr);
+    }
 }

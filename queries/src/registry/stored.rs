@@ -51,7 +51,9 @@ impl Registry {
             let name = entry.file_name().to_string_lossy().into_owned();
             // A file with a misspelt name would silently count for nothing, so it is read and refused.
             if name.ends_with(".toml") && !name.starts_with('.') {
-                files.push(File { text: std::fs::read_to_string(entry.path()).map_err(failed)?, name });
+                let text = std::fs::read_to_string(entry.path());
+                let path = format!("{}/{name}", path.trim_end_matches('/'));
+                files.push(File { text: text.map_err(|source| Error::RegistryFolder { path, source })?, name });
             }
         }
         files.sort_by(|a, b| a.name.cmp(&b.name));
