@@ -64,7 +64,7 @@ struct WhatArgs {
     example: bool,
 }
 
-fn parse_usd(text: &str) -> Result<Usd, String> {
+pub(crate) fn parse_usd(text: &str) -> Result<Usd, String> {
     let amount = Usd::parse(text).map_err(|error| error.to_string())?;
     if amount.is_negative() { Err(format!("`{text}` is less than nothing")) } else { Ok(amount) }
 }

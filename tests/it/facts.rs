@@ -1,5 +1,7 @@
 //! Reports on the command line: honest when there is nothing, and named when something is asked that is not there.
 
+use serde_json::Value;
+
 use crate::daybook_in;
 
 #[test]
@@ -15,7 +17,10 @@ fn reports_of_an_empty_ledger_say_nothing_that_looks_like_a_fact() {
     assert_eq!(rows, ["bot,,portable,,,,0,0,,,,,"]);
     let run = daybook_in(dir.path(), &["report", "lockin"]);
     assert!(
-        run.done().starts_with("Made from version 0 of `usage` and version 1 of the registry.\n"),
+        run.done().starts_with(
+            "Made from version 0 of `usage` and version 1 of the registry.\n\nThe ledger holds no call: nothing below is a \
+             fact about spend.\n"
+        ),
         "{}",
         run.stdout
     );
@@ -33,6 +38,107 @@ fn reports_of_an_empty_ledger_say_nothing_that_looks_like_a_fact() {
     let run = daybook_in(dir.path(), &["report", "spend", "--sql", "--by", "team", "--grain", "month"]);
     let sql = run.done().split_once('\n').unwrap().1;
     daybook_in(dir.path(), &["query", "-c", sql]).done();
+}
+
+/// Seven calls of OpenAI's, of which one calls a tool.
+#[test]
+fn why_shows_rules_counts_and_calls_and_a_changed_rule_changes_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let workload =
+        "[[workload]]\nname = 'bot'\ndeclared_segment = 'portable'\n[[workload.rule]]\nprovider = 'openai'\n";
+    let rule = "[[feature]]\nname = 'tool_calling'\nform = 'proprietary_api'\nsegment = 'locked_in'\nshare_min = 0.142857\n\
+                effort_days = 9\nreason = 'our tools'\nmoving = 'by hand'\n";
+    let folders = [("r", None), ("firmer", Some(rule.to_owned())), ("rarer", Some(rule.replace("142857", "142858")))];
+    for (folder, rule) in &folders {
+        std::fs::create_dir(dir.path().join(folder)).unwrap();
+        std::fs::write(dir.path().join(folder).join("workloads.toml"), workload).unwrap();
+        let features = dir.path().join(folder).join("features.toml");
+        rule.iter().for_each(|rule| std::fs::write(&features, rule).unwrap());
+    }
+    daybook_in(dir.path(), &["registry", "import", "r"]).done();
+    let events = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/events/openai-chat");
+    daybook_in(dir.path(), &["import", events]);
+    let why = |args: &[&str]| -> Value {
+        let args = [&["report", "lockin", "--why", "bot", "--format", "json"], args].concat();
+        serde_json::from_str(daybook_in(dir.path(), &args).done()).unwrap()
+    };
+    let tools = |report: &Value, table: &str, column: &str| {
+        let row = report[table].as_array().unwrap().iter().find(|row| row["feature"] == "tool_calling").unwrap();
+        row[column].clone()
+    };
+    let verdict = |report: &Value| {
+        ["segment", "because", "agrees", "calls"].map(|column| report["verdict"][0][column].to_string()).join(" ")
+    };
+
+    let shipped = why(&[]);
+    assert_eq!(verdict(&shipped), r#""movable" "audio_input, audio_output, tool_calling, vision_input" false 7"#);
+    let counted = ["calls", "share", "list_cost", "unpriced_calls"].map(|column| tools(&shipped, "rules", column));
+    assert_eq!(Value::from(counted.to_vec()).to_string(), r#"[1,"0.142857","0.000448000000",0]"#);
+    let sample = tools(&shipped, "rules", "sample");
+    let sql = format!(
+        "SELECT event_id, array_has(features, 'tool_calling') AS calls_tools FROM usage WHERE encode(entry_id, 'hex') = '{}'",
+        sample.as_str().unwrap()
+    );
+    let call = daybook_in(dir.path(), &["query", "--format", "csv", "-c", &sql]);
+    assert_eq!(call.done(), "event_id,calls_tools\nchatcmpl-E5tool,true\n");
+    assert_eq!(shipped["assignment"][0]["conditions"], "provider = openai");
+
+    let firmer = why(&["--registry", "firmer"]);
+    assert_eq!(verdict(&firmer), r#""locked_in" "tool_calling" false 7"#);
+    assert_eq!((tools(&firmer, "reasons", "reason"), tools(&firmer, "rules", "sample")), ("our tools".into(), sample));
+    let rarer = why(&["--registry", "rarer"]);
+    assert_eq!(verdict(&rarer), r#""movable" "audio_input, audio_output, vision_input" false 7"#);
+    assert_eq!(tools(&rarer, "rules", "binds"), false);
+}
+
+/// Ninety calls of a provider no price is known of.
+#[test]
+fn calls_without_a_price_are_counted_and_are_no_dollars() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("r")).unwrap();
+    let contract = "[[contract]]\nname = 'c'\nvendor = 'Acme'\nproviders = 'acme'\nstarts_on = 2026-01-01\nends_on = 2026-12-31\n\
+                    [[contract.commitment]]\nname = 'year'\nusd = 100\nstarts_on = 2026-01-01\nends_on = 2026-12-31\n\
+                    shortfall = 'billed'\n";
+    std::fs::write(dir.path().join("r/contracts.toml"), contract).unwrap();
+    std::fs::write(
+        dir.path().join("r/workloads.toml"),
+        "[[workload]]\nname = 'bot'\n[[workload.rule]]\nprovider = 'acme'\n",
+    )
+    .unwrap();
+    daybook_in(dir.path(), &["registry", "import", "r"]).done();
+    let event = include_str!("../fixtures/events/litellm-standard/anthropic-cache.json");
+    let event: Value =
+        serde_json::from_str(&event.replace("\"anthropic\"", "\"acme\"").replace("claude-opus-5", "a-1")).unwrap();
+    let at = event["startTime"].as_f64().unwrap();
+    let lines = (0..90).map(|back| {
+        let mut event = event.clone();
+        event["id"] = format!("call {back}").into();
+        event["startTime"] = (at - 86_400.0 * f64::from(back)).into();
+        format!("{event}\n")
+    });
+    std::fs::write(dir.path().join("calls.jsonl"), lines.collect::<String>()).unwrap();
+    daybook_in(dir.path(), &["import", "calls.jsonl"]).done();
+
+    let only = |args: &[&str], table: &str| {
+        let run =
+            daybook_in(dir.path(), &[args, &["--on", "2026-11-20", "--format", "json", "--only", table]].concat());
+        serde_json::from_str::<Value>(run.done()).unwrap()[table][0].clone()
+    };
+    let position = only(&["report", "brief", "--contract", "c"], "position");
+    let known: Vec<_> = position.as_object().unwrap().iter().filter(|(_, value)| !value.is_null()).collect();
+    assert_eq!(known.len(), 1, "the day to decide, no dollar and no share: {known:?}");
+    let ends = only(&["report", "contracts"], "burn_down");
+    assert_eq!((&ends["unpriced_calls"], &ends["used"], &ends["middle"]), (&90.into(), &Value::Null, &Value::Null));
+    let base = only(&["simulate", "--to", "openai/gpt-5.4"], "scenarios");
+    assert_eq!((&base["left_out_calls"], &base["base"], &base["middle"]), (&90.into(), &Value::Null, &Value::Null));
+
+    let run = daybook_in(dir.path(), &["gate", "--contract", "c", "--on", "2026-01-20", "--format", "csv"]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    let rows: Vec<_> = run.stdout.lines().collect();
+    for row in ["concentration,false,unknown,at most 0.800000", "unpriced,false,1.000000,at most 0.010000"] {
+        assert!(rows.contains(&row), "{}", run.stdout);
+    }
+    assert_eq!(rows.last(), Some(&"commitments,false,year cannot be projected,on course"));
 }
 
 #[test]
@@ -53,6 +159,7 @@ fn the_gate_is_shut_when_nothing_is_known() {
             "concentration,false,unknown,at most 0.800000"
         ]
     );
+    assert_eq!(rows[7..9], ["options,false,unknown,all fresh", "declared,false,unknown,as declared"]);
     let run = daybook_in(dir.path(), &["gate", "--contract", "d"]);
     run.refused(2, "error[QUERIES-037]: unknown contract `d`");
 }

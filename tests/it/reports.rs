@@ -47,14 +47,15 @@ fn the_name_of_the_file_decides_the_format() {
 #[test]
 fn one_table_of_a_brief_comes_in_any_format_and_as_its_query() {
     let dir = company();
-    let calendar = ["brief", "--contract", "anthropic-2026", "--only", "calendar", "--on", "2026-11-25"];
+    let calendar = ["brief", "--contract", "anthropic-2026", "--only", "deadlines", "--on", "2026-11-25"];
     let run = report(dir.path(), &[&calendar[..], &["--sql", "--out", "a.sql"]].concat());
     assert_eq!(run.done(), "");
     daybook_in(dir.path(), &["query", "-f", "a.sql"]).done();
     let run = report(dir.path(), &[&calendar[..], &["--format", "csv"]].concat());
     assert_eq!(
         run.done(),
-        "what,day,days_left\nDecision due,2026-08-03,-114\nLast day for notice,2026-12-01,6\nEnd of the term,2026-12-31,36\n"
+        "what,due_on,days_left,name,usd\n\"Decide: renew, renegotiate or leave\",2026-08-03,-114,,\n\
+         Last day to give notice,2026-12-01,6,,\nLast day of the term,2026-12-31,36,,\n"
     );
 }
 

@@ -213,6 +213,12 @@ impl Contract {
         Some(Date::from_days(self.notice_on().or(self.ends_on)?.days().checked_sub(days)?))
     }
 
+    /// Whether calls to `model` of `provider` fall under it, on its days.
+    pub fn covers(&self, provider: &str, model: &str) -> bool {
+        let any = |patterns: &[Pattern], name: &str| patterns.iter().any(|pattern| pattern.matches(name));
+        any(&self.providers, provider) && (self.models.is_empty() || any(&self.models, model))
+    }
+
     /// Whether a call of `day` falls under it, over the arguments of the SQL function `contract`.
     fn to_expr(&self, provider: &Expr, model: &Expr, day: &Expr) -> Option<Expr> {
         let date = |date: Date| lit(ScalarValue::Date32(Some(date.days())));

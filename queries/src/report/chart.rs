@@ -25,6 +25,19 @@ pub enum Chart {
         /// From left to right.
         parts: &'static [Part],
     },
+    /// A span a row, from low to high, with a mark at the middle and one at what it is compared with.
+    Ranges {
+        /// What names a row.
+        label: &'static [&'static str],
+        /// Its left end.
+        low: &'static str,
+        /// Its mark.
+        middle: &'static str,
+        /// Its right end.
+        high: &'static str,
+        /// What it is compared with.
+        against: &'static str,
+    },
     /// Lines over days, a picture for each of what `by` names.
     Lines {
         /// What names a picture; one for all rows if empty.

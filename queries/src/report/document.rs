@@ -5,6 +5,7 @@ use std::io::Write;
 use daybook_ledger::Date;
 
 use super::{Section, html};
+use crate::render::html::Grid;
 use crate::{Error, Format, Session, render};
 
 /// A report of several tables.
@@ -98,6 +99,9 @@ async fn render_text(
     let failed = |source| Error::Output { source };
     let mark = |level| if format == Format::Markdown { level } else { "" };
     writeln!(out, "Made from {}.", origin(session)).map_err(failed)?;
+    for warning in warnings(session).await? {
+        writeln!(out, "\n{warning}").map_err(failed)?;
+    }
     for ReportPart { title: question, lead, sections } in &report.parts {
         if !question.is_empty() {
             writeln!(out, "\n{}{question}\n\n{lead}", mark("## ")).map_err(failed)?;
@@ -135,4 +139,16 @@ pub(super) fn origin(session: &Session) -> String {
         None if session.registry().files().is_empty() => format!("{usage} and the shipped rules; there is no registry"),
         None => format!("{usage} and a registry that is not in the ledger"),
     }
+}
+
+/// What a reader has to know before the first number.
+pub(super) async fn warnings(session: &Session) -> Result<Vec<&'static str>, Error> {
+    let extent = Grid::load(session, "SELECT count(*) AS calls, count(list_cost) AS priced_calls FROM usage").await?;
+    let has_none = |name: &str| extent.column(name).and_then(|column| column.number(0)).unwrap_or_default() == 0;
+    let warnings = [
+        (has_none("calls"), "The ledger holds no call: nothing below is a fact about spend."),
+        (!has_none("calls") && has_none("priced_calls"), "No call is priced: no amount of dollars is known."),
+        (session.registry().files().is_empty(), "There is no registry: no call belongs to a workload or a contract."),
+    ];
+    Ok(warnings.into_iter().filter_map(|(holds, warning)| holds.then_some(warning)).collect())
 }

@@ -2,6 +2,7 @@
 
 use daybook_ledger::Date;
 
+use super::document::ReportPart;
 use super::{Section, quoted};
 use crate::{Error, Session};
 
@@ -13,9 +14,14 @@ pub fn exit_readiness(session: &Session, contract: Option<&str>, on: Date) -> Re
     if let Some(contract) = contract {
         session.registry().need_contract(contract)?;
     }
+    Ok(exits(contract, on))
+}
+
+/// The same for a contract that is known.
+pub(super) fn exits(contract: Option<&str>, on: Date) -> Vec<Section> {
     let only = contract.map(|name| format!(" AND contract = {}", quoted(name))).unwrap_or_default();
     let today = format!("DATE '{on}'");
-    Ok(vec![
+    vec![
         Section::new(
             "readiness",
             "Readiness",
@@ -62,7 +68,17 @@ pub fn exit_readiness(session: &Session, contract: Option<&str>, on: Date) -> Re
                  OR name IN ('data_portability', 'exit_help')){only} ORDER BY contract, due_on, deadline"
             ),
         ),
-    ])
+    ]
+}
+
+/// Whether one can leave, and what is missing: of [`exits`] what other reports show.
+pub(super) fn ways_out(contract: Option<&str>, on: Date) -> ReportPart {
+    let wanted = ["readiness", "missing"];
+    ReportPart {
+        title: "Was the way out walked?",
+        lead: "A right to an export that nobody has tried is a plan.",
+        sections: exits(contract, on).into_iter().filter(|section| wanted.contains(&section.name)).collect(),
+    }
 }
 
 /// One row for each thing there is some of; one scan counts all but the bills.

@@ -19,7 +19,7 @@ mod section;
 mod spend;
 
 pub use audit::audit;
-pub use brief::brief;
+pub use brief::{BriefOptions, brief};
 pub use calendar::calendar;
 pub use chart::{Chart, Part, Tone};
 pub use contracts::contracts;

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use daybook_ledger::price::{Book, PricesOf};
 use daybook_ledger::testing::{append, call};
-use daybook_ledger::{Date, Ledger, Report as _};
+use daybook_ledger::{Date, Ledger, Report as _, Usd};
 use daybook_queries::registry::Registry;
 use daybook_queries::report::{
-    Chart, Grain, Report, SpendOptions, audit, brief, contracts, lockin, render_report, spend,
+    BriefOptions, Chart, Grain, Report, SpendOptions, audit, brief, contracts, lockin, render_report, savings, spend,
 };
+use daybook_queries::simulate::{Priced, Scenarios, SimulateOptions, Window, simulate};
 use daybook_queries::{Format, RegistryChoice, Session, SessionOptions};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -24,7 +26,9 @@ fn on() -> Date {
 
 async fn open(ledger: &Ledger, registry: Registry) -> Session {
     let registry = RegistryChoice::Given(Arc::new(registry));
-    Session::open(ledger, SessionOptions { registry, ..fixture::options() }).await.unwrap()
+    // A brief's queries sort many small things at once, and each sort sets memory aside.
+    let options = SessionOptions { registry, memory_bytes_max: 512 << 20, ..fixture::options() };
+    Session::open(ledger, options).await.unwrap()
 }
 
 async fn company() -> Session {
@@ -204,11 +208,24 @@ async fn the_audit_is_a_whole_page_with_every_planted_fact() {
     let report = audit(session.registry(), on());
     let page = Page::parse(&text(&session, &report, Format::Html).await);
     check(&page, &report);
-    assert_eq!(drawn(&page, &report), ["workloads", "gateways", "concentration", "growth"]);
+    assert_eq!(
+        drawn(&page, &report),
+        ["months", "workloads", "portability", "gateways", "concentration", "forms", "growth", "savings"]
+    );
     let known = |values: &[&str]| values.iter().map(|value| Some((*value).to_owned())).collect::<Vec<_>>();
+    assert_eq!(figure(&page, "year", "Calls").as_deref(), Some("253"));
+    assert_eq!(figure(&page, "year", "List cost the year before"), None, "the ledger does not go back so far");
     assert_eq!(page.column("drift", "workload"), known(&["tools", "threads"]));
     assert_eq!(page.column("drift", "since"), known(&["2026-11-18", "2026-10-05"]));
     assert_eq!(page.column("drift", "list_cost"), known(&["1.000000000000", "4.500000000000"]));
+    assert_eq!(page.column("portability", "month"), known(&["2026-07-01", "2026-10-01", "2026-11-01"]));
+    assert_eq!(page.column("portability", "firmer"), known(&["0", "0", "0"]));
+    assert_eq!(
+        page.column("forms", "calls"),
+        known(&["11", "1", "5", "3", "0"]),
+        "proprietary, tuned, embedded, hosted, capacity"
+    );
+    assert_eq!(page.column("forms", "list_cost")[4].as_deref(), Some("0.000000000000"), "no such call is no spend");
     assert_eq!(page.column("ties", "form"), known(&["embeddings", "fine tuned model", "hosted state"]));
     assert_eq!(page.column("ties", "input_tokens")[0].as_deref(), Some("5000"));
     assert_eq!(
@@ -221,22 +238,23 @@ async fn the_audit_is_a_whole_page_with_every_planted_fact() {
 #[tokio::test]
 async fn the_brief_argues_with_what_can_move_and_with_nothing_else() {
     let session = company().await;
-    let report = brief(&session, CONTRACT, on()).unwrap();
+    let report = about(&session, &book()).await;
     let page = Page::parse(&text(&session, &report, Format::Html).await);
     check(&page, &report);
-    assert_eq!(drawn(&page, &report), ["movable", "locked_in", "burn_down"]);
+    assert_eq!(drawn(&page, &report), ["movable", "moves", "locked_in", "burn_down"]);
 
     // chat 18 x 0.1 and rare 200 x 0.01 can move; threads 6 x 1.5, tuned 3 x 0.4 and index 5 x 0.000001 cannot.
     assert_eq!(figure(&page, "position", "Spend").as_deref(), Some("14.000005000000"));
     assert_eq!(figure(&page, "position", "Can move").as_deref(), Some("3.800000000000"));
     assert_eq!(figure(&page, "position", "Cannot move").as_deref(), Some("10.200005000000"));
-    assert_eq!(figure(&page, "position", "Of no workload"), None, "no such call, so no dollars");
+    assert_eq!(figure(&page, "position", "Proven").as_deref(), Some("0.000000000000"), "no option is fresh");
+    assert_eq!(figure(&page, "position", "Of no workload").as_deref(), Some("0.000000000000"), "there is no such call");
     assert_eq!(figure(&page, "position", "Of no workload share").as_deref(), Some("0.000000"));
     let workloads = |section: &str| -> Vec<_> { page.column(section, "workload").into_iter().flatten().collect() };
     assert_eq!(workloads("movable"), ["rare", "chat"]);
     let locked = workloads("locked_in");
     assert_eq!(locked, ["threads", "tuned", "index"]);
-    for section in ["movable", "elsewhere", "alternatives", "effort"] {
+    for section in ["movable", "elsewhere", "alternatives", "effort", "left_out"] {
         assert!(workloads(section).iter().all(|name| !locked.contains(name)), "{section}: {:?}", workloads(section));
     }
     let says_so = "Workloads that are locked in are kept out of this part";
@@ -247,7 +265,49 @@ async fn the_brief_argues_with_what_can_move_and_with_nothing_else() {
     assert_eq!(autumn("day"), ["2026-10-01", "2026-10-31", "2026-11-20"]);
     assert_eq!(autumn("remaining"), ["10.000000000000", "1.000000000000", "-4.000005000000"]);
     assert_eq!(autumn("even_pace"), ["10.000000000000", "6.630434782609", "4.456521739130"]);
-    assert_eq!(page.column("calendar", "days_left")[1].as_deref(), Some("6"), "2026-12-01");
+    assert_eq!(page.column("deadlines", "days_left")[1].as_deref(), Some("6"), "2026-12-01");
+}
+
+/// `chat` names mistral-small-2603: 18 calls of 1,000 tokens in and 100 out within the last twelve weeks.
+#[tokio::test]
+async fn the_brief_plays_each_alternative_and_says_how_to_play_it_again() {
+    let session = company().await;
+    let report = about(&session, &book()).await;
+    let json: Value = serde_json::from_str(&text(&session, &report, Format::Json).await).unwrap();
+    let moves = json["moves"].as_array().unwrap();
+    assert_eq!(moves.len(), 1, "{moves:?}");
+    assert_eq!(moves[0]["scenario"], "to mistral/mistral-small-2603");
+    // Today 18 x (1,000 x 2 + 100 x 10) millionths; there half of it, times 0.9 and 0.81, 1 and 1, 1.2 and 1.44.
+    let row = ["calls", "today", "low", "middle", "high"].map(|column| moves[0][column].to_string());
+    assert_eq!(row, ["18", "\"0.054000000000\"", "\"0.023490000000\"", "\"0.027000000000\"", "\"0.034560000000\""]);
+    assert_eq!(json["months"][0]["once_middle"], "0.000000000000", "{}", json["months"]);
+    assert_eq!(json["alternatives"][0]["played"], true);
+
+    let section = report.sections().find(|section| section.name == "moves").unwrap();
+    let comment: Vec<_> =
+        section.sql.lines().take_while(|line| line.starts_with("-- ")).map(|line| &line[3..]).collect();
+    assert_eq!(comment[1], "daybook simulate --scenario FILE --from 2026-08-29 --until 2026-11-21 --on 2026-11-25");
+    let again = Scenarios::read("again", &comment[2..].join("\n")).unwrap();
+    let window = Window { from: Date::parse("2026-08-29"), until: Date::parse("2026-11-21"), workload: None };
+    let options = SimulateOptions { window, prices_of: PricesOf::Day(on()), growth: again.growth };
+    let priced = again.scenarios.into_iter().map(|scenario| Priced { scenario, book: book() });
+    let session = company().await;
+    let sections = simulate(&session, &book(), &priced.collect::<Vec<_>>(), &options).await.unwrap();
+    let again = Report::of("Again", None, sections).only("scenarios").unwrap();
+    let again: Value = serde_json::from_str(&text(&session, &again, Format::Json).await).unwrap();
+    assert_eq!(again["scenarios"][1]["middle"], moves[0]["middle"]);
+}
+
+async fn about(session: &Session, book: &Arc<Book>) -> Report {
+    let options = BriefOptions { contract: CONTRACT.into(), on: on(), day_rate_usd: Some(Usd::parse("800").unwrap()) };
+    Box::pin(brief(session, book, &options)).await.unwrap()
+}
+
+fn book() -> Arc<Book> {
+    let sheet = "provider,model,effective_from,effective_to,unit,usd_per_million,source\n\
+                 openai,gpt-5,2026-01-01,,input,2,x\nopenai,gpt-5,2026-01-01,,output,10,x\n\
+                 mistral,mistral-small-2603,2026-01-01,,input,1,x\nmistral,mistral-small-2603,2026-01-01,,output,5,x\n";
+    Arc::new(Book::read_csv(sheet.as_bytes(), "sheet").unwrap())
 }
 
 #[tokio::test]
@@ -269,7 +329,8 @@ async fn a_page_shows_the_dollars_of_the_view_to_the_last_decimal() {
 
 #[tokio::test]
 async fn an_unknown_contract_is_named_with_the_nearest() {
-    let error = brief(&company().await, "openai-2027", on()).unwrap_err();
+    let options = BriefOptions { contract: "openai-2027".into(), on: on(), day_rate_usd: None };
+    let error = Box::pin(brief(&company().await, &book(), &options)).await.unwrap_err();
     assert_eq!(error.to_string(), "unknown contract `openai-2027`; did you mean `openai-2026`?");
     assert_eq!(error.code(), "QUERIES-037");
 }
@@ -301,20 +362,42 @@ async fn the_same_state_and_day_give_the_same_bytes() {
 
 #[tokio::test]
 async fn a_page_about_nothing_says_so_and_holds_no_zero_that_looks_like_a_fact() {
-    let position = |session: &Session| audit(session.registry(), on()).only("position").unwrap();
-    let dollars = |page: &Page| page.all("data").filter(|data| data.text.contains('$')).count();
     let session = fixture::open(&fixture::empty().await).await;
-    let html = text(&session, &position(&session), Format::Html).await;
-    assert!(html.contains("The ledger holds no call"), "{html}");
-    assert!(html.contains("There is no registry"), "{html}");
-    assert_eq!(dollars(&Page::parse(&html)), 0);
+    for report in reports(&session).await {
+        let html = text(&session, &report, Format::Html).await;
+        assert!(html.contains("The ledger holds no call") && html.contains("There is no registry"), "{html}");
+        assert_eq!(dollars(&Page::parse(&html)), Vec::<String>::new(), "{}", report.title);
+    }
 
     let ledger = fixture::empty().await;
     append(&ledger, "b", &[(call("a", "p", "m", "t", "2026-02-20T09:00:00Z", (10, 1)), None)]).await;
     let session = open(&ledger, portfolio::registry()).await;
-    let html = text(&session, &position(&session), Format::Html).await;
-    assert!(html.contains("No call is priced"), "{html}");
-    let page = Page::parse(&html);
-    assert_eq!(dollars(&page), 0);
-    assert!(page.with_id("position").text.contains("not known"));
+    let mut all = reports(&session).await;
+    all.push(about(&session, &book()).await);
+    for report in all {
+        let html = text(&session, &report, Format::Html).await;
+        assert!(html.contains("No call is priced"), "{html}");
+        let shown = dollars(&Page::parse(&html));
+        // What was promised is known: 10 and 20 dollars, all of it left at the start.
+        assert!(
+            shown.iter().all(|dollars| ["$10.00", "$20.00"].contains(&dollars.as_str())),
+            "{}: {shown:?}",
+            report.title
+        );
+    }
+}
+
+/// Every amount of dollars on a page.
+fn dollars(page: &Page) -> Vec<String> {
+    page.all("data").filter(|data| data.text.contains('$')).map(|data| data.text.clone()).collect()
+}
+
+async fn reports(session: &Session) -> Vec<Report> {
+    let plain = |title: &str, sections| Report::of(title, Some(on()), sections);
+    vec![
+        audit(session.registry(), on()),
+        plain("Lock-in", lockin()),
+        plain("Contracts", contracts(on())),
+        plain("Savings", savings()),
+    ]
 }

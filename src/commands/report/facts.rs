@@ -4,19 +4,21 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use daybook_ledger::price::Book;
-use daybook_ledger::{Clock as _, Date, Ledger, SystemClock};
+use daybook_ledger::{Clock as _, Date, Ledger, SystemClock, Usd};
 use daybook_queries::registry::ModelRef;
 use daybook_queries::report::{
-    Dimension, Grain, Report, Section, SpendOptions, audit, brief, calendar, contracts, exit_readiness, lockin,
-    portability, re_embedding, spend, why,
+    BriefOptions, Dimension, Grain, Report, Section, SpendOptions, audit, brief, calendar, contracts, exit_readiness,
+    lockin, portability, re_embedding, spend, why,
 };
 
 use super::show::{OnArgs, ShowArgs, TablesArgs};
 use crate::commands::prices::parse_day;
+use crate::commands::simulate::parse_usd;
 use crate::config::Layers;
 use crate::output::{self, OutFile};
 use crate::report::Failure;
@@ -107,6 +109,9 @@ pub(crate) struct BriefArgs {
     contract: String,
     #[command(flatten)]
     on: OnArgs,
+    /// An engineering day in dollars: what moving takes once is not known without it.
+    #[arg(long, value_name = "USD", value_parser = parse_usd)]
+    day_rate: Option<Usd>,
     #[command(flatten)]
     tables: TablesArgs,
 }
@@ -202,6 +207,9 @@ pub(super) async fn run_audit(args: AuditArgs, layers: &mut Layers, quiet: bool)
 
 pub(super) async fn run_brief(args: BriefArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     let session = args.tables.show.open("UTC", layers).await?;
-    let report = brief(&session, &args.contract, args.on.day())?;
+    let ledger = Ledger::open(&layers.ledger(args.tables.show.ledger.clone())).await?;
+    let book = Arc::new(Book::load(&ledger).await?);
+    let options = BriefOptions { contract: args.contract, on: args.on.day(), day_rate_usd: args.day_rate };
+    let report = Box::pin(brief(&session, &book, &options)).await?;
     args.tables.show(&session, report, quiet).await
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::document::{Report, origin};
+use super::super::document::{Report, origin, warnings};
 use super::prose;
 use crate::render::html::{Grid, Text};
 use crate::views::{self, View};
@@ -19,24 +19,16 @@ pub(super) async fn header(session: &Session, report: &Report) -> Result<String,
     let (calls, unpriced) = (read("calls"), read("unpriced_calls"));
     let mut state = vec![format!("Made from {}.", prose(&origin(session)))];
     state.extend(report.on.map(|on| format!("Days are counted from <time>{on}</time>.")));
-    match calls.1 {
-        Some(0) | None => {
-            state.push("<strong>The ledger holds no call: nothing below is a fact about spend.</strong>".into())
-        }
-        Some(_) => state.push(format!(
+    if calls.1.is_some_and(|calls| calls > 0) {
+        state.push(format!(
             "The ledger holds {} calls from <time>{}</time> to <time>{}</time>, {} of them without a price.",
             calls.0,
             read("first_day").0,
             read("last_day").0,
-            if unpriced.1 == Some(0) { "none".into() } else { unpriced.0.clone() },
-        )),
+            if unpriced.1 == Some(0) { "none".into() } else { unpriced.0 },
+        ));
     }
-    if calls.1 != Some(0) && calls.1 == unpriced.1 {
-        state.push("<strong>No call is priced: no amount of dollars is known.</strong>".into());
-    }
-    if session.registry().files().is_empty() {
-        state.push("<strong>There is no registry: no call belongs to a workload or a contract.</strong>".into());
-    }
+    state.extend(warnings(session).await?.into_iter().map(|warning| format!("<strong>{warning}</strong>")));
     let lead =
         if report.lead.is_empty() { String::new() } else { format!("<p class=\"lead\">{}</p>\n", prose(&report.lead)) };
     Ok(format!(

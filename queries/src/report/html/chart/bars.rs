@@ -6,9 +6,9 @@ use super::Labels;
 use crate::render::html::{Column, Text};
 
 /// More bars than these are left to the table.
-const BARS_MAX: usize = 12;
+pub(super) const BARS_MAX: usize = 12;
 /// Pixels from bar to bar.
-const PITCH: usize = 42;
+pub(super) const PITCH: usize = 42;
 /// Characters of a name; the table has all of it.
 const LABEL_MAX: usize = 34;
 
@@ -57,7 +57,14 @@ pub(super) fn stack(
     legend(samples) + &picture(section, title, &describe_parts(labels, parts, drawn), drawn, rows, body)
 }
 
-fn picture(section: &str, title: &str, description: &str, drawn: usize, rows: usize, body: String) -> String {
+pub(super) fn picture(
+    section: &str,
+    title: &str,
+    description: &str,
+    drawn: usize,
+    rows: usize,
+    body: String,
+) -> String {
     let height = drawn * PITCH + if rows > BARS_MAX { PITCH / 2 } else { 0 };
     let (id, title) = (format!("picture-{section}"), format!("{title}, as bars"));
     let picture = Picture { id, title, description: description.into(), height, body };
@@ -81,7 +88,7 @@ fn rect(class: &str, from: Across, width: Across, row: usize) -> String {
     format!("<rect class=\"{class}\" x=\"{from}\" y=\"{}\" width=\"{width}\" height=\"12\"/>\n", row * PITCH + 20)
 }
 
-fn rest(rows: usize) -> String {
+pub(super) fn rest(rows: usize) -> String {
     match rows.saturating_sub(BARS_MAX) {
         0 => String::new(),
         more => format!("<text class=\"quiet\" y=\"{}\">and {more} more in the table</text>\n", BARS_MAX * PITCH + 13),
@@ -102,7 +109,7 @@ fn describe_parts(labels: &Labels<'_>, parts: &[(&Part, &Column)], rows: usize) 
     (0..rows).map(of_row).collect::<Vec<_>>().join("; ") + ". The table below has every row."
 }
 
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     if text.chars().count() <= LABEL_MAX {
         return text.into();
     }

@@ -2,6 +2,7 @@
 
 mod bars;
 mod lines;
+mod ranges;
 mod scale;
 
 use super::super::Chart;
@@ -19,6 +20,11 @@ pub(super) fn draw(section: &str, title: &str, chart: &Chart, grid: &Grid) -> Re
             let parts = parts.iter().map(|part| Ok((part, column(grid, part.value)?)));
             let parts = parts.collect::<Result<Vec<_>, Error>>()?;
             bars::stack(section, title, &Labels::of(grid, label)?, column(grid, total)?, &parts, grid.rows)
+        }
+        Chart::Ranges { label, low, middle, high, against } => {
+            let [low, middle, high, against] = [*low, *middle, *high, *against].map(|name| column(grid, name));
+            let ranges = ranges::Ranges { low: low?, middle: middle?, high: high?, against: against? };
+            ranges.picture(section, title, &Labels::of(grid, label)?, grid.rows)
         }
         Chart::Lines { by, day, lines, band } => {
             let lines = lines.iter().map(|name| column(grid, name)).collect::<Result<Vec<_>, _>>()?;

@@ -1,14 +1,21 @@
 //! The portability audit, once a year: what has become entrenched, whether the ways out still work, and what leaving would
 //! take.
 
+mod leaving;
+mod year;
+
 use daybook_ledger::Date;
 
 use super::document::{Report, ReportPart};
-use super::{Chart, Section, Tone, contracts};
-use crate::registry::{Form, Registry};
+use super::exit_readiness::ways_out;
+use super::{Chart, Section, Tone};
+use crate::registry::Registry;
+use leaving::leaving;
+use year::Year;
 
-/// The report, counted from the day `on`.
+/// The report, about the year that ends on the day `on`.
 pub fn audit(registry: &Registry, on: Date) -> Report {
+    let year = Year { on };
     Report {
         title: "Portability audit".into(),
         lead: "Which part of the AI workload could run elsewhere, whether it still can, and what holds the rest. Segments and \
@@ -16,13 +23,15 @@ pub fn audit(registry: &Registry, on: Date) -> Report {
             .into(),
         on: Some(on),
         parts: vec![
+            year.numbers(),
             entrenched(),
+            year.changes(),
             abstraction(),
-            fallback(),
             leaving(registry),
+            ways_out(None, on),
             succession(),
-            governance(),
-            terms(on),
+            year.governance(),
+            year.to_come(),
             unknown(),
         ],
     }
@@ -31,9 +40,8 @@ pub fn audit(registry: &Registry, on: Date) -> Report {
 fn entrenched() -> ReportPart {
     ReportPart {
         title: "Which workloads have become entrenched?",
-        lead: "A workload has the segment of the firmest feature that binds it. Options decay without a decision: what binds \
-               now and did not at first is listed with its day.",
-        sections: vec![segment_figures(), workloads(), drift()],
+        lead: "A workload has the segment of the firmest feature that binds it.",
+        sections: vec![segment_figures(), workloads()],
     }
 }
 
@@ -47,18 +55,22 @@ fn share_of_spend(segment: &str) -> String {
 
 fn segment_figures() -> Section {
     let shares: Vec<_> = ["portable", "movable", "locked_in"].map(share_of_spend).into();
+    // Without calls a workload has no segment, and none is no number of them.
+    let workloads = |condition: &str, name: &str| {
+        format!("CASE WHEN count(segment) > 0 THEN count(*) FILTER (WHERE {condition}) END AS {name}")
+    };
     Section::new(
         "position",
         "Position",
         "Spend at list price, and the parts of it by what calls lean on. Calls of no workload belong to no segment, yet their \
          dollars are in one of the three.",
         format!(
-            "SELECT sum(list_cost) AS list_cost, {}, \
-             count(*) FILTER (WHERE segment = 'locked_in') AS locked_in_workloads, \
-             count(*) FILTER (WHERE segment <> 'locked_in') AS movable_workloads, \
-             count(*) FILTER (WHERE segment <> 'locked_in' AND option = 'fresh') AS with_a_fresh_option, \
-             count(*) FILTER (WHERE NOT agrees) AS wrongly_declared FROM lockin",
-            shares.join(", ")
+            "SELECT sum(list_cost) AS list_cost, {}, {}, {}, {}, \
+             CASE WHEN count(agrees) > 0 THEN count(*) FILTER (WHERE NOT agrees) END AS wrongly_declared FROM lockin",
+            shares.join(", "),
+            workloads("segment = 'locked_in'", "locked_in_workloads"),
+            workloads("segment <> 'locked_in'", "movable_workloads"),
+            workloads("segment <> 'locked_in' AND option = 'fresh'", "with_a_fresh_option"),
         ),
     )
     .drawn(Chart::Figures)
@@ -85,21 +97,6 @@ fn workloads() -> Section {
         ),
     )
     .drawn(Chart::Stack { label: &["workload"], total: "list_cost", parts: Chart::SEGMENTS })
-}
-
-fn drift() -> Section {
-    Section::new(
-        "drift",
-        "What became firmer",
-        "Features that bind a workload and that its first calls did not lean on, from the day they appeared. A call that leans \
-         on several counts in each.",
-        "SELECT workload_features.workload, owner, feature, workload_features.segment AS segment, \
-         workload_features.first_day AS since, lockin.first_day AS workload_since, workload_features.calls, \
-         workload_features.list_cost FROM workload_features \
-         JOIN lockin ON lockin.workload = workload_features.workload \
-         WHERE binds AND firmness > 0 AND workload_features.first_day > lockin.first_day \
-         ORDER BY workload_features.first_day DESC, workload_features.workload, feature",
-    )
 }
 
 fn abstraction() -> ReportPart {
@@ -129,6 +126,7 @@ fn abstraction() -> ReportPart {
                  LEFT JOIN registry_workloads ON registry_workloads.workload = lockin.workload \
                  WHERE lockin.workload IS NOT NULL ORDER BY list_cost DESC NULLS LAST, lockin.workload",
             ),
+            fallbacks(),
             Section::new(
                 "evidence",
                 "Tests and rehearsals",
@@ -148,7 +146,7 @@ fn abstraction() -> ReportPart {
     }
 }
 
-fn fallback() -> ReportPart {
+fn fallbacks() -> Section {
     let weights = "split_part(fallback, '/', 1), substr(fallback, strpos(fallback, '/') + 1)";
     let sql = format!(
         "SELECT registry_workloads.workload, fallback, has_open_weights({weights}) AS open_weights, \
@@ -158,60 +156,14 @@ fn fallback() -> ReportPart {
          LEFT JOIN model_succession ON model_succession.workload = registry_workloads.workload \
          AND provider || '/' || model = fallback ORDER BY registry_workloads.workload"
     );
-    ReportPart {
-        title: "Is the fallback current?",
-        lead: "A fallback that has not run lately is a plan. Open weights are the one that no vendor can withdraw.",
-        sections: vec![Section::new(
-            "fallbacks",
-            "Fallbacks",
-            "The fallback each workload names, and its calls on it. `standing` is `current` within the workload's window for \
-             options, else `stale`, `never run` or `none named`.",
-            sql,
-        )],
-    }
-}
-
-fn leaving(registry: &Registry) -> ReportPart {
-    let leans = |form: Form| {
-        let rules = registry.features.iter().filter(|rule| rule.form == form);
-        let names: Vec<_> = rules.map(|rule| format!("'{}'", rule.feature.as_str())).collect();
-        if names.is_empty() {
-            "false".into()
-        } else {
-            format!("array_has_any(features, make_array({}))", names.join(", "))
-        }
-    };
-    let (embeds, tuned, state) = (leans(Form::Embeddings), leans(Form::FineTunedModel), leans(Form::HostedState));
-    let by_month = format!(
-        "SELECT month, embedded_tokens, sum(embedded_tokens) OVER (ORDER BY month) AS embedded_so_far, fine_tuned_calls, \
-         hosted_state_calls FROM (SELECT date_trunc('month', event_date)::date AS month, \
-         sum(input_tokens::decimal(20, 0)) FILTER (WHERE {embeds}) AS embedded_tokens, \
-         count(*) FILTER (WHERE {tuned}) AS fine_tuned_calls, count(*) FILTER (WHERE {state}) AS hosted_state_calls \
-         FROM calls GROUP BY 1) ORDER BY month"
-    );
-    ReportPart {
-        title: "Has leaving become dearer?",
-        lead: "Vectors of different vendors do not mix, tuned weights stay with the vendor, and so does hosted state. Each month \
-               of use adds to what would have to be made again.",
-        sections: vec![
-            Section::new(
-                "growth",
-                "Growth by month",
-                "Tokens embedded with proprietary models, in the month and since the ledger began; calls of tuned models, and \
-                 calls that lean on state kept by the vendor. Calls without usage have no tokens.",
-                by_month,
-            )
-            .drawn(Chart::Lines { by: &[], day: "month", lines: &["embedded_so_far"], band: None }),
-            Section::new(
-                "ties",
-                "What would have to be made again",
-                "For embeddings, `input tokens` would be embedded again; `list cost` is what that took at the prices of then.",
-                "SELECT form, feature, workload, provider, model, calls, input_tokens, list_cost, first_day FROM lockin_forms \
-                 WHERE form IN ('embeddings', 'fine_tuned_model', 'hosted_state') \
-                 ORDER BY form, list_cost DESC NULLS LAST, feature, workload, provider, model",
-            ),
-        ],
-    }
+    Section::new(
+        "fallbacks",
+        "Fallbacks",
+        "The fallback each workload names, and its calls on it: one that has not run lately is a plan. `standing` is `current` \
+         within the workload's window for options, else `stale`, `never run` or `none named`. Open weights are what no vendor can \
+         withdraw.",
+        sql,
+    )
 }
 
 fn succession() -> ReportPart {
@@ -226,39 +178,6 @@ fn succession() -> ReportPart {
              FROM model_succession WHERE workload IS NOT NULL \
              ORDER BY ends_on NULLS LAST, list_cost DESC NULLS LAST, workload, provider, model",
         )],
-    }
-}
-
-fn governance() -> ReportPart {
-    ReportPart {
-        title: "What runs outside of the rules?",
-        lead: "Found from the traffic, not from a survey.",
-        sections: vec![
-            Section::new(
-                "shadow",
-                "Not sanctioned",
-                "Keys without a workload, models and providers that a workload's list leaves out, providers without a contract, \
-                 models the registry does not know. A call may be in several findings, so rows do not add up.",
-                "SELECT finding, name, workload, calls, unpriced_calls, list_cost, first_day, last_day FROM shadow_ai \
-                 ORDER BY list_cost DESC NULLS LAST, finding, name, workload",
-            ),
-            Section::new(
-                "unassigned",
-                "Calls of no workload",
-                "What no rule of `workloads.toml` claims, by what names it.",
-                "SELECT team, api_key_alias, provider, model, calls, share, list_cost, last_day FROM unassigned \
-                 ORDER BY list_cost DESC NULLS LAST, calls DESC, team, project, api_key_alias, workload_hint, provider, model",
-            ),
-        ],
-    }
-}
-
-fn terms(on: Date) -> ReportPart {
-    let wanted = ["calendar", "commitments", "clauses"];
-    ReportPart {
-        title: "What do the contracts allow, and by when?",
-        lead: "Where lock-in rose, the next renewal is the time to ask for more: the clauses a contract lacks.",
-        sections: contracts(on).into_iter().filter(|section| wanted.contains(&section.name)).collect(),
     }
 }
 
