@@ -223,6 +223,7 @@ fn no_header(head: &[u8]) -> Option<&'static str> {
     match () {
         () if head.starts_with(ARMOR) => Some("it is age's text form (armor), only the binary form is read"),
         () if !head.starts_with(b"age-encryption.org/") => Some("it is not a file that age encrypted"),
+        () if !is_ended && (head.len() as u64) < HEADER_BYTES_MAX => Some("the header of its encryption is cut off"),
         () if !is_ended => Some("the header of its encryption has no end within 64 KiB"),
         () => None,
     }
@@ -323,6 +324,7 @@ mod tests {
         for (bytes, expected) in [
             (endless.as_slice(), "no end within"),
             (b"-----BEGIN AGE ENCRYPTED FILE-----", "text form"),
+            (b"age-encryption.org/v1\n-> X25519 a", "is cut off"),
             (b"PK", "not a file that age encrypted"),
             (b"", "not a file that age encrypted"),
             (b"age-encryption.org/v2\n--- x\n", "not one of age v1"),
