@@ -284,8 +284,7 @@ async fn the_brief_plays_each_alternative_and_says_how_to_play_it_again() {
     assert_eq!(json["alternatives"][0]["played"], true);
 
     let section = report.sections().find(|section| section.name == "moves").unwrap();
-    let comment: Vec<_> =
-        section.sql.lines().take_while(|line| line.starts_with("-- ")).map(|line| &line[3..]).collect();
+    let comment: Vec<_> = section.sql.lines().map_while(|line| line.strip_prefix("-- ")).collect();
     assert_eq!(comment[1], "daybook simulate --scenario FILE --from 2026-08-29 --until 2026-11-21 --on 2026-11-25");
     let again = Scenarios::read("again", &comment[2..].join("\n")).unwrap();
     let window = Window { from: Date::parse("2026-08-29"), until: Date::parse("2026-11-21"), workload: None };
