@@ -22,6 +22,7 @@ mod round_trip;
 mod seal;
 mod server;
 mod simulate;
+mod subject;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
