@@ -13,7 +13,7 @@ use daybook_ledger::{Body, Entry, Feature, Instant, Ledger, Operation, Report as
 use serde_json::Value;
 use tempfile::TempDir;
 
-use common::files;
+use common::{files, reseal};
 
 fn usd(text: &str) -> Option<Usd> {
     Some(Usd::parse(text).unwrap())
@@ -595,23 +595,6 @@ async fn every_tampering_is_named() {
         tamper(&bundle);
         assert_named(&bundle, expected);
     }
-}
-
-/// Writes the manifests anew, as somebody who forges a bundle would.
-fn reseal(bundle: &Path) {
-    use sha2::{Digest as _, Sha256, Sha512};
-    let hex = |bytes: &[u8]| daybook_ledger::file::hex(bytes);
-    let write = |name: &str, is_listed: &dyn Fn(&str) -> bool, digest: &dyn Fn(&[u8]) -> String| {
-        let listed = files(bundle).into_iter().filter(|(path, _)| is_listed(path));
-        let lines: String = listed.map(|(path, bytes)| format!("{}  {path}\n", digest(&bytes))).collect();
-        fs::write(bundle.join(name), lines).unwrap();
-    };
-    let payload = |path: &str| path.starts_with("data/");
-    write("manifest-sha256.txt", &payload, &|bytes| hex(&Sha256::digest(bytes)));
-    write("manifest-sha512.txt", &payload, &|bytes| hex(&Sha512::digest(bytes)));
-    let tags = |path: &str| path.starts_with("bag") || path.starts_with("manifest");
-    write("tagmanifest-sha256.txt", &tags, &|bytes| hex(&Sha256::digest(bytes)));
-    write("tagmanifest-sha512.txt", &tags, &|bytes| hex(&Sha512::digest(bytes)));
 }
 
 #[tokio::test]

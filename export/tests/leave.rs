@@ -2,7 +2,9 @@
 //! ledger it was made from, and none that was made to harm is read.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::large_futures, reason = "test code")]
 
+mod any_ledger;
 mod common;
+mod hostile;
 mod wrapping;
 
 use std::collections::BTreeMap;
@@ -14,8 +16,7 @@ use daybook_export::{
     write,
 };
 use daybook_ledger::testing::{append, call, correct, quarantine};
-use daybook_ledger::{Body, Entry, Feature, Instant, Ledger, Report as _, TableVersion, Usd};
-use proptest::prelude::*;
+use daybook_ledger::{Body, Entry, Instant, Ledger, Report as _, TableVersion, Usd};
 use tempfile::TempDir;
 
 use common::files;
@@ -317,166 +318,6 @@ async fn every_difference_of_two_ledgers_is_named() {
     );
     assert_eq!(found.iter().filter(|text| text.ends_with(": only in the second")).count(), 2, "{found:?}");
     assert_eq!(diff(&two, &one, &mut Silent).await.unwrap().differences_count, 3);
-}
-
-/// A call with anything in it.
-fn any_call() -> impl Strategy<Value = (Entry<'static>, Option<Usd>)> {
-    let text = || prop_oneof![Just(String::new()), "\\PC{0,12}", Just("\u{0}\u{202e}\u{1f600}\r\n\",".to_owned())];
-    let body = prop_oneof![9 => text().boxed(), 1 => Just("x".repeat(300_000)).boxed()];
-    let parts = (
-        proptest::option::of(text()),
-        proptest::option::of(body),
-        proptest::option::of((0_i64..1 << 40, 0_i64..1 << 40)),
-        proptest::collection::vec((text(), text()), 0..3),
-        proptest::option::of(0_i128..10_i128.pow(20)),
-        proptest::collection::vec(any::<u8>(), 0..20),
-        0_u32..4,
-        any::<u64>(),
-    );
-    parts.prop_map(|(team, body, tokens, tags, cost, raw, day, id)| {
-        let (raw, id): (&'static [u8], &'static str) = (raw.leak(), id.to_string().leak());
-        let started_at = format!("2026-11-{:02}T23:59:59.999999Z", 18 + day);
-        let mut entry = call(id, "p", "m", "t", &started_at, (0, 0));
-        entry.raw = raw;
-        entry.team = team.map(Into::into);
-        entry.provider = None;
-        entry.request_model = None;
-        entry.body = body.map(|text| Body { output_messages: Some(text.into()), ..Body::default() });
-        (entry.tokens.input, entry.tokens.output) = tokens.unzip();
-        entry.tags = tags.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        entry.features.insert(Feature::ToolCalling);
-        (entry, cost.map(Usd::from_pico))
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_ledger_comes_back_from_its_bundle(calls in proptest::collection::vec(any_call(), 0..12), message in any::<Vec<u8>>()) {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let place = Place::new();
-            let ledger = Ledger::open_or_create(&place.address("ledger")).await.unwrap();
-            // As writers do: `usage` last, which is what a bundle's versions are taken from.
-            quarantine(&ledger, "batch-1", 1, &message).await;
-            append(&ledger, "batch-1", &calls).await;
-            assert_round_trip(&place, &ledger).await;
-        });
-    }
-}
-
-#[tokio::test]
-async fn no_hostile_bundle_is_read_into_a_ledger() {
-    type Harm = fn(&Path);
-    fn append_to(bundle: &Path, name: &str, text: &str) {
-        let whole = [fs::read(bundle.join(name)).unwrap(), text.as_bytes().to_vec()].concat();
-        fs::write(bundle.join(name), whole).unwrap();
-    }
-    let corpus: [(&str, Harm); 11] = [
-        ("a path out of the bundle", |bundle| {
-            append_to(bundle, "manifest-sha256.txt", &format!("{}  data/../../escaped\n", "a".repeat(64)));
-        }),
-        ("an absolute path", |bundle| {
-            append_to(bundle, "manifest-sha256.txt", &format!("{}  /etc/passwd\n", "a".repeat(64)));
-        }),
-        ("a link to a file", |bundle| {
-            fs::remove_file(bundle.join("data/usage/usage-00000.parquet")).unwrap();
-            std::os::unix::fs::symlink("/etc/passwd", bundle.join("data/usage/usage-00000.parquet")).unwrap();
-        }),
-        ("a link to a folder", |bundle| std::os::unix::fs::symlink("/", bundle.join("data/root")).unwrap()),
-        ("a loop of links", |bundle| std::os::unix::fs::symlink(".", bundle.join("data/again")).unwrap()),
-        ("an absurd count", |bundle| {
-            let text = fs::read_to_string(bundle.join("data/datapackage.json")).unwrap();
-            let absurd = text.replace("\"rowCount\": 5", "\"rowCount\": 18446744073709551615");
-            assert_ne!(text, absurd);
-            fs::write(bundle.join("data/datapackage.json"), absurd).unwrap();
-        }),
-        ("a number past every type", |bundle| {
-            fs::write(bundle.join("data/datapackage.json"), "{\"resources\":[{\"bytes\":1e999}]}").unwrap();
-        }),
-        ("JSON as deep as it goes", |bundle| fs::write(bundle.join("data/summary.json"), "[".repeat(4 << 20)).unwrap()),
-        ("one name in two spellings", |bundle| {
-            fs::write(bundle.join("data/caf\u{e9}"), "x").unwrap();
-            fs::write(bundle.join("data/cafe\u{301}"), "y").unwrap();
-        }),
-        ("a file listed twice", |bundle| {
-            let text = fs::read_to_string(bundle.join("manifest-sha512.txt")).unwrap();
-            append_to(bundle, "manifest-sha512.txt", text.lines().next().unwrap());
-        }),
-        ("folders without end", |bundle| {
-            fs::create_dir_all(bundle.join("data").join("a/".repeat(200))).unwrap();
-        }),
-    ];
-    let place = Place::new();
-    let ledger = ledger(&place.path("ledger")).await;
-    for (number, (what, harm)) in corpus.into_iter().enumerate() {
-        let bundle = place.path(&number.to_string());
-        write(&ledger, &Request::new(&bundle), &mut Silent).await.unwrap();
-        harm(&bundle);
-        let error = restore(&bundle, &place.address("new"), &mut Silent).await.unwrap_err();
-        assert_eq!(error.code(), "EXPORT-007", "{what}: {error}");
-        assert!(!place.path("new").exists(), "{what}");
-    }
-    assert!(!place.path("escaped").exists());
-}
-
-/// A change of some bytes, at a part of the file.
-#[derive(Clone, Debug)]
-enum Change {
-    Flip(u8),
-    Overwrite(Vec<u8>),
-    Insert(Vec<u8>),
-    CutOff,
-}
-
-fn changes() -> impl Strategy<Value = Change> {
-    let bytes = || prop::collection::vec(any::<u8>(), 1..24);
-    prop_oneof![
-        (0..8_u8).prop_map(Change::Flip),
-        bytes().prop_map(Change::Overwrite),
-        bytes().prop_map(Change::Insert),
-        Just(Change::CutOff),
-    ]
-}
-
-fn changed(mut file: Vec<u8>, at: prop::sample::Index, change: &Change) -> Vec<u8> {
-    let at = at.index(file.len());
-    match change {
-        Change::Flip(bit) => file[at] ^= 1 << bit,
-        Change::Overwrite(bytes) => file.iter_mut().skip(at).zip(bytes).for_each(|(old, new)| *old = *new),
-        Change::Insert(bytes) => drop(file.splice(at..at, bytes.iter().copied())),
-        Change::CutOff => file.truncate(at),
-    }
-    file
-}
-
-#[test]
-fn no_bundle_with_changed_bytes_is_whole_and_none_stops_the_reader() {
-    let place = Place::new();
-    let bundle = place.path("bundle");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let ledger = ledger(&place.path("ledger")).await;
-        write(&ledger, &Request::new(&bundle), &mut Silent).await.unwrap();
-    });
-    // The last manifests are what everything else is held against.
-    let is_covered = |(name, bytes): &(String, Vec<u8>)| !name.starts_with("tagmanifest") && !bytes.is_empty();
-    let whole: Vec<_> = files(&bundle).into_iter().filter(is_covered).collect();
-    // Every second change is to a Parquet file: a reader has to believe more of one than of text.
-    let (parquet, _): (Vec<_>, Vec<_>) = whole.iter().cloned().partition(|(name, _)| name.ends_with(".parquet"));
-    let file = prop_oneof![prop::sample::select(whole), prop::sample::select(parquet)];
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 192, ..ProptestConfig::default() });
-    let run = runner.run(&(file, any::<prop::sample::Index>(), changes()), |((name, bytes), at, change)| {
-        let other = changed(bytes.clone(), at, &change);
-        prop_assume!(other != bytes);
-        fs::write(bundle.join(&name), &other).unwrap();
-        let verdict = daybook_export::verify::bundle(&bundle, &mut Silent);
-        fs::write(bundle.join(&name), &bytes).unwrap();
-        prop_assert!(!verdict.unwrap().is_whole(), "{}", name);
-        Ok(())
-    });
-    run.unwrap();
 }
 
 #[tokio::test]
