@@ -34,6 +34,12 @@ impl Failure {
         }
     }
 
+    /// A file named on the command line that cannot be read or written.
+    pub(crate) fn file(name: impl fmt::Display, action: &str, source: std::io::Error) -> Self {
+        Self::new("CLI-006", &format!("{name} cannot be {action}"), source)
+            .with_hint("check the path and its permissions")
+    }
+
     /// Output that could not be written.
     pub(crate) fn unprintable(source: impl Error + 'static) -> Self {
         Self::new("CLI-004", "the result cannot be printed", source).of_kind(Kind::Unavailable)

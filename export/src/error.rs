@@ -187,7 +187,7 @@ impl Report for Error {
             }
             Self::Folder { .. } => {
                 "check the path, its permissions and the free space; no bundle was left under its name, and the same command goes on \
-                 from the data files that are finished"
+                 from the data files that are finished, or starts over if it encrypts"
                     .into()
             }
             Self::Unreadable { .. } => "check the permissions and the disk; nothing was changed".into(),
@@ -199,8 +199,8 @@ impl Report for Error {
             Self::LedgerTaken { .. } => "name a ledger that does not exist yet; a bundle is never mixed with other rows".into(),
             Self::TwoModels { .. } => "name one; for a second model make a second bundle".into(),
             Self::NotAnArtifact { .. } => {
-                "give the file as the tool that made it wrote it; a name that ends otherwise is registered without a look at its \
-                 header"
+                "check the path, and give the file as the tool that made it wrote it; a name that ends otherwise is registered \
+                 without a look at its header"
                     .into()
             }
             Self::ArtifactLost { .. } => {

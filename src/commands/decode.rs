@@ -45,9 +45,7 @@ pub(super) fn parse_format(text: &str) -> Result<Format, String> {
 pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     let input: Box<dyn Read> = match args.file.as_str() {
         "-" => Box::new(std::io::stdin()),
-        path => Box::new(
-            File::open(path).map_err(|error| Failure::new("CLI-006", &format!("{path} cannot be read"), error))?,
-        ),
+        path => Box::new(File::open(path).map_err(|error| Failure::file(path, "read", error))?),
     };
     let prices = Book::default_sheet()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
@@ -77,7 +75,7 @@ fn for_each_event(
     let mut read = |buffer: &mut Vec<u8>, whole: bool| -> Result<usize, Failure> {
         let mut bounded = input.by_ref().take(EVENT_BYTES_MAX + 1 - buffer.len() as u64);
         let count = if whole { bounded.read_to_end(buffer) } else { bounded.read_until(b'\n', buffer) };
-        let count = count.map_err(|error| Failure::new("CLI-006", &format!("{name} cannot be read"), error))?;
+        let count = count.map_err(|error| Failure::file(name, "read", error))?;
         if buffer.len() as u64 > EVENT_BYTES_MAX {
             let message = format!("{name} holds an event of more than {EVENT_BYTES_MAX} bytes");
             return Err(Failure::plain(

@@ -92,7 +92,7 @@ fn wanted(what: &What, today: Date) -> Result<Wanted, Failure> {
 fn entry_ids(given: &str) -> Result<Vec<EntryId>, Failure> {
     let text = match Path::new(given).is_file() {
         true => std::fs::read_to_string(given)
-            .map_err(|error| Failure::new("CLI-006", &format!("the list of entries {given} cannot be read"), error))?,
+            .map_err(|error| Failure::file(format_args!("the list of entries {given}"), "read", error))?,
         false => given.to_owned(),
     };
     let words: Vec<&str> = text.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty()).collect();

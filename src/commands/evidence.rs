@@ -142,7 +142,7 @@ fn read(path: &Path) -> Result<String, Failure> {
         true => std::io::read_to_string(std::io::stdin()),
         false => std::fs::read_to_string(path),
     };
-    text.map_err(|error| Failure::new("CLI-006", &format!("{} cannot be read", path.display()), error))
+    text.map_err(|error| Failure::file(path.display(), "read", error))
 }
 
 impl FactArgs {
@@ -175,7 +175,7 @@ fn sha256(path: &Path) -> Result<String, Failure> {
     let hashed = std::fs::File::open(path).and_then(|mut open| std::io::copy(&mut open, &mut hash));
     match hashed {
         Ok(_) => Ok(file::hex(&hash.finalize())),
-        Err(error) => Err(Failure::new("CLI-006", &format!("{} cannot be read", path.display()), error)),
+        Err(error) => Err(Failure::file(path.display(), "read", error)),
     }
 }
 

@@ -145,7 +145,8 @@ fn memory_of(path: &Path) -> PathBuf {
 }
 
 pub(super) fn unusable(path: &Path, action: &str, error: std::io::Error) -> Failure {
-    Failure::new("CLI-050", &format!("the key file {} cannot be {action}", path.display()), error)
+    let message = format!("the key file {} cannot be {action}", path.display());
+    Failure::new("CLI-050", &message, error).with_hint("check the path and its permissions")
 }
 
 pub(super) fn not_a_key(place: &str, reason: &str, hint: &str) -> Failure {

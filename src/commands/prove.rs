@@ -38,8 +38,9 @@ pub(crate) async fn run(args: ProveArgs, layers: &mut Layers) -> Result<ExitCode
     let (date, batch_id) = find(&ledger, entry).await?.ok_or_else(unknown)?;
     let proof = prove(&ledger, entry, date, &batch_id).await?;
     match args.out {
-        Some(path) => std::fs::write(&path, proof.to_string())
-            .map_err(|error| Failure::new("CLI-006", &format!("{} cannot be written", path.display()), error))?,
+        Some(path) => {
+            std::fs::write(&path, proof.to_string()).map_err(|error| Failure::file(path.display(), "written", error))?
+        }
         None => output::print(proof.to_string().trim_end()).map_err(Failure::unprintable)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -103,8 +103,7 @@ pub(crate) async fn run(args: SimulateArgs, layers: &mut Layers, quiet: bool) ->
 
 fn read_scenarios(file: &Path) -> Result<Scenarios, Failure> {
     let path = file.display().to_string();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::new("CLI-006", &format!("{path} cannot be read"), error))?;
+    let text = std::fs::read_to_string(file).map_err(|error| Failure::file(&path, "read", error))?;
     Ok(Scenarios::read(&path, &text)?)
 }
 

@@ -46,8 +46,7 @@ pub(crate) struct Dates {
 
 /// Reads a sheet: our CSV, or LiteLLM's price file, whose rates then hold from `default_from` on unless `dates` say otherwise.
 pub(crate) fn read_sheet(file: &Path, dates: Dates, default_from: Date) -> Result<SheetFile, Failure> {
-    let bytes = std::fs::read(file)
-        .map_err(|error| Failure::new("CLI-006", &format!("{} cannot be read", file.display()), error))?;
+    let bytes = std::fs::read(file).map_err(|error| Failure::file(file.display(), "read", error))?;
     let name = file.display().to_string();
     if !LiteLlm::recognise(&bytes) {
         if dates.from.is_some() || dates.to.is_some() {

@@ -116,6 +116,5 @@ fn check_signature(checkpoint: &Checkpoint, keys: &[VerifierKey], place: &Path, 
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Failure::new("CLI-006", &format!("{} cannot be read", path.display()), error))
+    std::fs::read_to_string(path).map_err(|error| Failure::file(path.display(), "read", error))
 }
