@@ -27,12 +27,13 @@ pub struct About {
 
 /// The text of docs/sources.md.
 pub fn markdown<'s>(sources: impl IntoIterator<Item = &'s About>) -> String {
-    let mut text = HEAD.to_owned();
+    let (mut index, mut sections) = (HEAD.to_owned(), String::new());
     for source in sources {
         // Writing to a String cannot fail.
-        section(&mut text, source).ok();
+        writeln!(index, "| `{}` | [{}](#{}) |", source.format, source.title, anchor(source.title)).ok();
+        section(&mut sections, source).ok();
     }
-    text
+    index + CAPTURE + &sections
 }
 
 const HEAD: &str = "# Sources
@@ -43,6 +44,16 @@ Every source is converted to one convention: `input_tokens` and `output_tokens` 
 NULL is what the event does not say; 0 is what it says is zero. What no column has survives in `extra`, under its path in the event; a value
 of more than 256 bytes only by its size. A total of the source's own that the parts contradict is kept and flagged in `usage_check`.
 
+One message holds one JSON object, a list of them, or a page of a gateway's API (`data`, `result`): all of it is recorded, or none. Its
+format is the topic's setting, else the header `daybook-format`, else the header `content-type: application/vnd.daybook.<format>+json`,
+else what its keys look like. A message that cannot be read goes to `quarantine` with its bytes, coordinates and reason, and the worker
+goes on.
+
+| format | source |
+|---|---|
+";
+
+const CAPTURE: &str = "
 ## The capture envelope
 
 A provider's bare response has neither prompt nor latency. Whoever captures calls puts request and response, as they are, into
@@ -79,6 +90,12 @@ fn section(text: &mut String, source: &About) -> std::fmt::Result {
         source.cannot_say.iter().try_for_each(|what| writeln!(text, "- {what}"))?;
     }
     Ok(())
+}
+
+/// Where a heading is linked to: letters, digits and `-` of it, blanks as `-`.
+fn anchor(title: &str) -> String {
+    let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
 
 /// `a, b` as `` `a`, `b` ``.
