@@ -266,15 +266,13 @@ async fn progress_of(
     partitions: Vec<Partition>,
 ) -> Result<Vec<Progress>, Error> {
     let mut usage = ledger.usage().load(None).await?;
-    let mut positions = Vec::with_capacity(partitions.len());
-    for partition in partitions {
-        let position = ledger.usage().load_position(&mut usage, &partition.app_id(cluster)).await?;
-        positions.push((partition, position));
-    }
+    let app_ids: Vec<String> = partitions.iter().map(|partition| partition.app_id(cluster)).collect();
+    ledger.usage().load_positions(&mut usage, &app_ids.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     let asked = settings.clone();
     blocking(move || {
         let brokers = Brokers::new(&asked)?;
-        let progress = positions.into_iter().map(|(partition, position)| {
+        let progress = partitions.into_iter().zip(app_ids).map(|(partition, app_id)| {
+            let position = usage.position(&app_id);
             let (low, high) = brokers.watermarks(&partition)?;
             Ok(Progress { partition, position, low, high })
         });

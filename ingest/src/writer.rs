@@ -178,14 +178,16 @@ impl Writer {
         if self.cluster == FILES {
             return Ok(partitions.iter().map(|file| (file.clone(), self.file_positions(file))).collect());
         }
-        let mut positions = Vec::with_capacity(partitions.len());
-        for partition in partitions {
-            let app_id = partition.app_id(&self.cluster);
-            let usage = self.ledger.usage().load_position(&mut self.usage, &app_id).await?;
-            let quarantine = self.ledger.quarantine().load_position(&mut self.quarantine, &app_id).await?;
-            positions.push((partition.clone(), Positions { usage, quarantine, mark: None }));
-        }
-        Ok(positions)
+        let app_ids: Vec<String> = partitions.iter().map(|partition| partition.app_id(&self.cluster)).collect();
+        let app_ids: Vec<&str> = app_ids.iter().map(String::as_str).collect();
+        self.ledger.usage().load_positions(&mut self.usage, &app_ids).await?;
+        self.ledger.quarantine().load_positions(&mut self.quarantine, &app_ids).await?;
+        let positions = app_ids.iter().map(|app_id| Positions {
+            usage: self.usage.position(app_id),
+            quarantine: self.quarantine.position(app_id),
+            mark: None,
+        });
+        Ok(partitions.iter().cloned().zip(positions).collect())
     }
 
     /// Writes `batch`, asking a store that does not answer again with growing, jittered pauses.
@@ -330,13 +332,9 @@ impl Writer {
 
     /// Whether an earlier attempt moved the positions of `quarantine` already and stopped later.
     async fn is_quarantined(&mut self, changes: &[PositionChange]) -> Result<bool, Error> {
-        for change in changes {
-            let position = self.ledger.quarantine().load_position(&mut self.quarantine, &change.app_id).await?;
-            if position != Some(change.to) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let app_ids: Vec<&str> = changes.iter().map(|change| change.app_id.as_str()).collect();
+        self.ledger.quarantine().load_positions(&mut self.quarantine, &app_ids).await?;
+        Ok(changes.iter().all(|change| self.quarantine.position(&change.app_id) == Some(change.to)))
     }
 
     /// Records what the batch tells of calls beyond their rows in the ledger. Corrections have no positions to be fenced by.
@@ -373,9 +371,6 @@ impl Writer {
     async fn write_usage(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<Written, Error> {
         let mut positions = self.changes(batch.ranges.iter(), |range| range.from.usage);
         positions.extend(batch.ranges.iter().flat_map(marks));
-        for change in &positions {
-            self.ledger.usage().load_position(&mut self.usage, &change.app_id).await?;
-        }
         let mut stored = None;
         loop {
             // Again after a lost race: the winner may have recorded a call of which this batch tells more.

@@ -246,6 +246,12 @@ pub struct Commit {
     pub counts: Vec<(&'static str, u64)>,
 }
 
+impl Commit {
+    fn app_ids(&self) -> Vec<&str> {
+        self.positions.iter().map(|change| change.app_id.as_str()).collect()
+    }
+}
+
 /// How a commit ended. A lost race is an outcome, not an error.
 #[derive(Debug)]
 #[must_use]
@@ -401,24 +407,6 @@ impl Table {
         })
     }
 
-    /// The position stored for `app_id`.
-    ///
-    /// # Errors
-    /// [`Error::DamagedLog`] if the log cannot be read.
-    pub async fn load_position(&self, snapshot: &mut Snapshot, app_id: &str) -> Result<Option<NextOffset>, Error> {
-        if let Some(position) = snapshot.positions.get(app_id) {
-            return Ok(*position);
-        }
-        if snapshot.has_all_positions {
-            return Ok(None);
-        }
-        let version = snapshot.version();
-        let found = snapshot.state.transaction_version(self.log.as_ref(), app_id).await;
-        let position = found.map_err(|source| self.damaged(version, source))?.map(NextOffset);
-        snapshot.positions.insert(app_id.into(), position);
-        Ok(position)
-    }
-
     /// Brings `snapshot` up to the newest version; what came is added to [`Snapshot::news`]. Returns the
     /// batches that came, with their versions.
     ///
@@ -501,9 +489,7 @@ impl Table {
     /// [`Error::StoreUnavailable`] if the outcome stays unknown or the store took nothing; the same commit may be tried
     /// again, it cannot land twice. [`Error::FileGone`] if its files may have been collected: nothing landed, store them anew.
     pub async fn try_commit(&self, snapshot: &mut Snapshot, commit: &Commit) -> Result<CommitOutcome, Error> {
-        for change in &commit.positions {
-            self.load_position(snapshot, &change.app_id).await?;
-        }
+        self.load_positions(snapshot, &commit.app_ids()).await?;
         if let Some(fenced) = fenced(snapshot, &commit.positions) {
             return Ok(fenced);
         }

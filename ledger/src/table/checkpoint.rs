@@ -3,8 +3,8 @@
 //! They hold nothing the log does not, so writing one may fail, and old ones may go.
 
 use futures::TryStreamExt as _;
-use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStoreExt as _};
 
 use super::{Snapshot, Table};
 use crate::{Error, TableVersion};
@@ -63,24 +63,46 @@ impl Table {
         Path::from(format!("_delta_log/{:020}{SUFFIX}", version.0))
     }
 
+    /// The newest checkpoint up to `version`.
+    ///
+    /// # Errors
+    /// The store's errors.
+    pub(super) async fn checkpoint_before(&self, version: TableVersion) -> Result<Option<TableVersion>, Error> {
+        let Some(last) = self.last_checkpoint().await? else { return Ok(None) };
+        if last <= version {
+            match self.store.head(&Self::checkpoint_path(last)).await {
+                Ok(_) => return Ok(Some(last)),
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(source) => return Err(self.store_error("read the log", source)),
+            }
+        }
+        // Others went on since `version`, or wrote theirs in parts.
+        let found = self.checkpoints().await?.into_iter().map(|(found, ..)| TableVersion(found));
+        Ok(found.filter(|found| *found <= version).max())
+    }
+
     /// Checkpoints that no reader needs any more, with their sizes.
     ///
     /// # Errors
     /// The store's errors.
     pub(crate) async fn spent_checkpoints(&self) -> Result<Vec<(Path, u64)>, Error> {
         let Some(last) = self.last_checkpoint().await? else { return Ok(Vec::new()) };
-        let mut found = Vec::new();
-        let mut objects = self.store.list(Some(&Path::from("_delta_log")));
-        let failed = |source| self.store_error("list the log", source);
-        while let Some(object) = objects.try_next().await.map_err(failed)? {
-            let version = object.location.filename().and_then(|name| name.strip_suffix(SUFFIX)?.parse::<u64>().ok());
-            // Never one after the hint: it may be in the making.
-            if let Some(version) = version.filter(|version| *version <= last.0) {
-                found.push((version, object.location, object.size));
-            }
-        }
+        // Never one after the hint: it may be in the making.
+        let mut found = self.checkpoints().await?;
+        found.retain(|(version, ..)| *version <= last.0);
         found.sort_unstable_by_key(|(version, ..)| std::cmp::Reverse(*version));
         let spent = found.into_iter().skip(NEWEST_KEPT).filter(|(version, ..)| !version.is_multiple_of(KEPT_EVERY));
         Ok(spent.map(|(_, path, size)| (path, size)).collect())
+    }
+
+    /// Every checkpoint: version, path, size.
+    async fn checkpoints(&self) -> Result<Vec<(u64, Path, u64)>, Error> {
+        let objects = self.store.list(Some(&Path::from("_delta_log")));
+        let checkpoint = |object: ObjectMeta| {
+            let version = object.location.filename()?.strip_suffix(SUFFIX)?.parse().ok()?;
+            Some((version, object.location, object.size))
+        };
+        let found = objects.try_filter_map(|object| std::future::ready(Ok(checkpoint(object))));
+        found.try_collect().await.map_err(|source| self.store_error("list the log", source))
     }
 }
