@@ -5,36 +5,60 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
-use daybook_ledger::{Ledger, Table};
-use futures::TryStreamExt as _;
+use daybook_ledger::{DataFile, Ledger, LogEntry, Table, TableVersion, file};
 
-use crate::sent::{Sent, file, is_poison};
+use crate::seen::Seen;
+use crate::sent::{self, Sent, is_poison};
+
+/// A table as its log and its files tell, read without the Delta library.
+struct Read {
+    log: Vec<LogEntry>,
+    live: BTreeMap<String, DataFile>,
+    rows: Vec<RecordBatch>,
+}
 
 /// Every call once, with its body and what its richest event tells; every message accounted for once; every message that
 /// cannot be read in quarantine once, and those that can resolved once; every live file whole.
-pub(crate) async fn check(ledger: &Ledger, sent: &Sent) {
-    let usage = rows(ledger.usage()).await;
-    let ids = texts(&usage, "event_id");
+pub(crate) async fn check(ledger: &Ledger, sent: &Sent, seen: &mut Seen) {
+    let usage = read(ledger.usage(), seen).await;
+    let ids = texts(&usage.rows, "event_id");
     assert_eq!(as_set(&ids), sent.calls.keys().cloned().collect::<BTreeSet<_>>(), "a call is lost or invented");
     assert_eq!(ids.len(), sent.calls.len(), "a call is doubled");
-    check_usage(&usage, &rows(ledger.corrections()).await, sent);
+    let corrections = read(ledger.corrections(), seen).await;
+    check_usage(&usage.rows, &corrections.rows, sent);
+    seen.note_times("ledger: a correction", count(&corrections.rows));
 
-    let (entries, bodies) = (texts(&usage, "entry_id"), texts(&rows(ledger.content()).await, "entry_id"));
+    let bodies = texts(&read(ledger.content(), seen).await.rows, "entry_id");
+    let entries = texts(&usage.rows, "entry_id");
     assert_eq!(as_set(&bodies), as_set(&entries), "a body is lost");
     assert_eq!(bodies.len(), entries.len(), "a body is doubled");
 
-    let aside = places(&rows(ledger.quarantine()).await);
+    let aside = places(&read(ledger.quarantine(), seen).await.rows);
     assert_eq!(aside, sent.aside.iter().cloned().collect::<Vec<_>>(), "quarantine");
+    seen.note_times("ledger: quarantine", aside.len());
     let readable = sent.aside.iter().filter(|place| !is_poison(sent.value(place)));
-    let resolved = places(&rows(ledger.resolutions()).await);
+    let resolved = places(&read(ledger.resolutions(), seen).await.rows);
     assert_eq!(resolved, readable.cloned().collect::<Vec<_>>(), "resolutions");
-    check_log(ledger.usage(), sent).await;
+    seen.note_times("ledger: a resolution", resolved.len());
+    check_log(&usage.log, sent);
+}
+
+/// What the Delta library tells of `usage` is what its log says.
+pub(crate) async fn check_snapshot(ledger: &Ledger, sent: &Sent) {
+    let table = ledger.usage();
+    let mut snapshot = table.load(None).await.unwrap();
+    let files: BTreeSet<_> = snapshot.files().into_iter().map(|file| file.path).collect();
+    assert_eq!(files, read(table, &mut Seen::default()).await.live.into_keys().collect(), "live files");
+    for (partition, log) in &sent.logs {
+        let position = table.load_position(&mut snapshot, &partition.app_id("sim")).await.unwrap();
+        assert_eq!(position.map(|position| position.0), end_of(log), "the position of {partition}");
+    }
 }
 
 fn check_usage(usage: &[RecordBatch], corrections: &[RecordBatch], sent: &Sent) {
     let known = tokens(usage);
     let corrected = tokens(corrections);
-    let rows: usize = corrections.iter().map(RecordBatch::num_rows).sum();
+    let rows = count(corrections);
     assert_eq!(corrected.len(), rows, "a correction is doubled or tells nothing");
     assert!(corrected.keys().all(|id| !known.contains_key(id)), "a complete entry was corrected");
     let told: BTreeMap<String, i64> = known.into_iter().chain(corrected).collect();
@@ -43,12 +67,10 @@ fn check_usage(usage: &[RecordBatch], corrections: &[RecordBatch], sent: &Sent) 
 }
 
 /// Positions only grow, end where the partitions end, and the batches account for each message once.
-async fn check_log(table: &Table, sent: &Sent) {
-    let mut snapshot = table.load(None).await.unwrap();
-    let mut at: BTreeMap<String, i64> = BTreeMap::new();
+fn check_log(log: &[LogEntry], sent: &Sent) {
+    let mut at: BTreeMap<&str, i64> = BTreeMap::new();
     let mut messages = 0;
-    let mut entries = table.log_entries(0..=snapshot.version().0);
-    while let Some(entry) = entries.try_next().await.unwrap() {
+    for entry in log {
         let replayed = entry.positions.iter().any(|(id, _)| id.starts_with("ledger/quarantine/"));
         let from_file = entry.positions.iter().any(|(id, _)| id.starts_with("ledger/files/"));
         let count = entry.info.get("daybook.messages").and_then(serde_json::Value::as_u64);
@@ -56,7 +78,7 @@ async fn check_log(table: &Table, sent: &Sent) {
         messages += count.filter(|_| !replayed && !from_file).unwrap_or(0);
         let stands = entry.positions.iter().filter(|(id, _)| id.ends_with(|last: char| last.is_ascii_digit()));
         for (app_id, position) in stands {
-            let before = at.insert(app_id.clone(), position.0);
+            let before = at.insert(app_id, position.0);
             let grew = before < Some(position.0) || (from_file && before == Some(position.0));
             assert!(grew, "{app_id} went from {before:?} to {position:?}");
         }
@@ -64,22 +86,39 @@ async fn check_log(table: &Table, sent: &Sent) {
     let sent_messages: usize = sent.logs.values().map(Vec::len).sum();
     assert_eq!(messages, sent_messages as u64, "messages accounted for");
     for (partition, log) in &sent.logs {
-        let end = log.last().map(|(offset, _)| offset + 1);
-        let position = table.load_position(&mut snapshot, &partition.app_id("sim")).await.unwrap();
-        assert_eq!(position.map(|position| position.0), end, "the position of {partition}");
+        assert_eq!(at.get(&*partition.app_id("sim")).copied(), end_of(log), "the position of {partition}");
     }
-    let position = table.load_position(&mut snapshot, &file().app_id("files")).await.unwrap();
-    assert_eq!(position.map_or(0, |position| position.0), sent.file.len() as i64, "the position of the file");
+    let read = at.get(&*sent::file().app_id("files")).copied();
+    assert_eq!(read.unwrap_or(0), sent.file.len() as i64, "the position of the file");
 }
 
-/// The rows of all live files, whose bytes are those of their commits.
-async fn rows(table: &Table) -> Vec<RecordBatch> {
-    let mut batches = Vec::new();
-    for file in table.load(None).await.unwrap().files() {
-        table.load_whole(&file).await.unwrap();
-        batches.extend(table.load_batches(&file).await.unwrap());
+/// The position after the last message of `log`.
+fn end_of(log: &sent::Log) -> Option<i64> {
+    log.last().map(|(offset, _)| offset + 1)
+}
+
+/// Reads `table` to the newest version; the bytes of its live files are those of their commits.
+async fn read(table: &Table, seen: &mut Seen) -> Read {
+    let mut read = Read { log: Vec::new(), live: BTreeMap::new(), rows: Vec::new() };
+    while let Some(entry) = table.load_log_entry(TableVersion(read.log.len() as u64)).await.unwrap() {
+        entry.removes.iter().for_each(|path| assert!(read.live.remove(path).is_some(), "{path} was not live"));
+        read.live.extend(entry.adds.iter().map(|file| (file.path.clone(), file.clone())));
+        match entry.maintenance.as_deref() {
+            Some("compact") => seen.note("ledger: a compaction"),
+            Some("collect") => seen.note("ledger: a collection"),
+            _ => {}
+        }
+        read.log.push(entry);
     }
-    batches
+    for file in read.live.values() {
+        let bytes = table.load_whole(file).await.unwrap();
+        read.rows.extend(file::read(table.spec(), bytes).unwrap().map(Result::unwrap));
+    }
+    read
+}
+
+fn count(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(RecordBatch::num_rows).sum()
 }
 
 /// The input tokens of the calls that know them.
@@ -109,7 +148,7 @@ fn texts(batches: &[RecordBatch], name: &str) -> Vec<String> {
         let column = batch.column_by_name(name).unwrap();
         if name == "entry_id" {
             let bytes = cast(column, &DataType::Binary).unwrap();
-            return bytes.as_binary::<i32>().iter().map(|id| daybook_ledger::file::hex(id.unwrap())).collect();
+            return bytes.as_binary::<i32>().iter().map(|id| file::hex(id.unwrap())).collect();
         }
         let text = cast(column, &DataType::Utf8).unwrap();
         text.as_string::<i32>().iter().map(|text| text.unwrap().to_owned()).collect()

@@ -21,6 +21,8 @@ use object_store::memory::InMemory;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::scale::{Scale, Step};
+use crate::seen::Seen;
 use crate::sent::{FILE, MISREAD, Sent, file};
 
 const NOW: i64 = 1_795_200_000_000_000;
@@ -35,10 +37,15 @@ pub(crate) struct Base {
 
 pub(crate) struct World {
     rng: StdRng,
+    scale: &'static Scale,
     pub(crate) store: FaultyStore,
     pub(crate) ledger: Ledger,
     book: Arc<Book>,
     pub(crate) sent: Sent,
+    pub(crate) seen: Seen,
+    /// What workers ask for positions, and imports: whoever asks, they answer what the ledger says then.
+    positions: Writer,
+    file_positions: Option<Writer>,
     workers: Vec<Worker>,
     jobs: Vec<Job>,
     /// Of a thousand calls so many fail.
@@ -55,7 +62,6 @@ struct Worker {
     core: Core,
     /// Absent while it writes.
     writer: Option<Writer>,
-    positions: Writer,
     /// The place in the log that is read next.
     cursors: BTreeMap<Partition, usize>,
     is_import: bool,
@@ -80,13 +86,32 @@ enum Outcome {
 impl World {
     pub(crate) async fn new(base: &Base, seed: u64, trace: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let sent = Sent::by(&mut rng);
+        let scale = Scale::of(seed);
+        let sent = Sent::by(&mut rng, scale);
         let store = FaultyStore::over(Arc::new(base.memory.fork()) as Arc<dyn ObjectStore>);
         let ledger = Ledger::create_at(store.root()).await.unwrap();
         let faults = [0, 10, 40][rng.random_range(0..3)];
         let book = Arc::clone(&base.book);
-        let (workers, jobs) = (Vec::new(), Vec::new());
-        Self { rng, store, ledger, book, sent, workers, jobs, faults, now: NOW, started: seed << 16, trace }
+        let positions = open_writer(&ledger, false).await;
+        let mut seen = Seen::default();
+        sent.note(&mut seen);
+        Self {
+            rng,
+            scale,
+            store,
+            ledger,
+            book,
+            sent,
+            seen,
+            positions,
+            file_positions: None,
+            workers: Vec::new(),
+            jobs: Vec::new(),
+            faults,
+            now: NOW,
+            started: seed << 16,
+            trace,
+        }
     }
 
     /// Runs the schedule, then lets everything finish on a store that is well.
@@ -94,27 +119,45 @@ impl World {
         for _ in 0..WORKERS {
             self.start_worker(false).await;
         }
-        for _ in 0..self.rng.random_range(40..160) {
+        for _ in 0..self.rng.random_range(self.scale.steps.clone()) {
             self.step().await;
         }
         self.settle().await;
+        for struck in self.store.struck() {
+            let fault = struck.rsplit(": ").next().unwrap_or_default();
+            self.seen.note(&format!("fault: {}", fault.split('(').next().unwrap_or_default()));
+        }
+    }
+
+    pub(crate) fn is_large(&self) -> bool {
+        self.scale.is_large
     }
 
     async fn step(&mut self) {
         self.now += 20_000;
         let at = self.rng.random_range(0..self.workers.len());
-        match self.rng.random_range(0..1_000) {
-            0..400 => self.read(at).await,
-            400..460 => self.feed(at, Input::Tick),
-            460..500 => self.feed(at, Input::Flush),
-            500..880 => self.advance().await,
-            880..910 => self.rebalance().await,
-            910..940 => self.kill(at).await,
-            940..955 => self.start_maintenance(),
-            955..970 => self.start_replay(),
-            970..985 if !self.sent.file.is_empty() => self.start_worker(true).await,
-            _ => self.now += self.rng.random_range(-HOUR_US..HOUR_US),
+        match self.scale.step(&mut self.rng) {
+            Step::Read => {
+                let messages = self.rng.random_range(1..=4);
+                self.read(at, messages).await;
+            }
+            Step::Tick => self.feed(at, Input::Tick),
+            Step::Flush => self.feed(at, Input::Flush),
+            Step::Advance => self.advance().await,
+            Step::Rebalance => self.rebalance().await,
+            Step::Kill => self.kill(at).await,
+            Step::Maintain => self.start_maintenance(),
+            Step::Replay => self.start_replay(),
+            Step::Import if self.sent.file.is_empty() => {}
+            Step::Import => self.start_worker(true).await,
+            Step::Jump => self.jump(),
         }
+    }
+
+    fn jump(&mut self) {
+        let by = self.rng.random_range(-HOUR_US..HOUR_US);
+        self.seen.note(if by < 0 { "step: the clock goes back" } else { "step: the clock goes ahead" });
+        self.now += by;
     }
 
     fn say(&self, what: impl FnOnce() -> String) {
@@ -145,8 +188,7 @@ impl World {
         let worker = Worker {
             process,
             core: Core::new(rules),
-            writer: Some(self.open_writer(is_import).await),
-            positions: self.open_writer(is_import).await,
+            writer: Some(open_writer(&self.ledger, is_import).await),
             cursors: BTreeMap::new(),
             is_import,
             paused: false,
@@ -158,19 +200,15 @@ impl World {
         }
     }
 
-    async fn open_writer(&self, is_import: bool) -> Writer {
-        let ledger = self.ledger.clone();
-        let opened = match is_import {
-            true => Writer::open_for_files(ledger).await,
-            false => Writer::open(ledger, "sim".into()).await,
-        };
-        opened.unwrap().with_backoff(Backoff { attempts_max: 3, pause_ms: 0, pause_ms_max: 0 })
-    }
-
     /// An import begins where the ledger stands, or at the start to see what it can make of it now.
     async fn open_file(&mut self, at: usize) {
         let again = self.rng.random_bool(0.2);
-        let positions = self.workers[at].positions.load_positions(&[file()]).await.unwrap().remove(0).1;
+        self.seen.note(if again { "step: an import reads again from the start" } else { "step: an import starts" });
+        if self.file_positions.is_none() {
+            self.file_positions = Some(open_writer(&self.ledger, true).await);
+        }
+        let lookup = self.file_positions.as_mut().expect("it was opened just now");
+        let positions = lookup.load_positions(&[file()]).await.unwrap().remove(0).1;
         self.open(at, positions, again);
     }
 
@@ -192,6 +230,7 @@ impl World {
         let owners: BTreeMap<Partition, usize> =
             partitions.into_iter().map(|p| (p, group[self.rng.random_range(0..group.len())])).collect();
         self.say(|| format!("partitions go to {owners:?}"));
+        self.seen.note("step: a rebalance");
         for &at in &group {
             let worker = &mut self.workers[at];
             let lost: Vec<_> = worker.cursors.keys().filter(|p| owners[*p] != at).cloned().collect();
@@ -202,7 +241,10 @@ impl World {
             let worker = &mut self.workers[at];
             let gained = owners.iter().filter(|(p, owner)| **owner == at && !worker.cursors.contains_key(*p));
             let gained: Vec<_> = gained.map(|(p, _)| p.clone()).collect();
-            let positions = worker.positions.load_positions(&gained).await.unwrap();
+            if gained.is_empty() {
+                continue;
+            }
+            let positions = self.positions.load_positions(&gained).await.unwrap();
             worker.start_at(&positions, &self.sent);
             self.feed(at, Input::Assigned(positions));
         }
@@ -238,6 +280,7 @@ impl World {
     }
 
     fn start_maintenance(&mut self) {
+        self.seen.note("step: maintenance starts");
         let (process, ledger) = (self.next_process(), self.ledger.clone());
         let keep = Keep { unnamed: Duration::ZERO, superseded: Duration::ZERO };
         let settings = Settings { keep, ..Settings::default() };
@@ -251,6 +294,7 @@ impl World {
     }
 
     fn start_replay(&mut self) {
+        self.seen.note("step: a replay starts");
         let (process, ledger, book) = (self.next_process(), self.ledger.clone(), Arc::clone(&self.book));
         let settings = ReplaySettings { format: Some(Format::LiteLlm), ..ReplaySettings::default() };
         let work = Box::pin(async move {
@@ -260,9 +304,9 @@ impl World {
         self.jobs.push(Job { process, work, may_fail: false });
     }
 
-    /// Delivers some messages of one partition.
-    async fn read(&mut self, at: usize) {
-        for _ in 0..self.rng.random_range(1..=4) {
+    /// Delivers so many messages.
+    async fn read(&mut self, at: usize, messages: usize) {
+        for _ in 0..messages {
             let worker = &self.workers[at];
             let ready = worker.cursors.iter().filter(|(p, next)| **next < self.sent.length(p));
             let ready: Vec<_> = ready.map(|(p, next)| (p.clone(), *next)).collect();
@@ -313,7 +357,10 @@ impl World {
         match outcome {
             Outcome::Wrote(writer, written) => self.wrote(process, *writer, written).await,
             Outcome::Maintained(Ok(())) | Outcome::Replayed(Ok(())) => {}
-            Outcome::Maintained(Err(error)) => assert!(is_expected(&error), "maintenance: {error:?}"),
+            Outcome::Maintained(Err(error)) => {
+                assert!(is_expected(&error), "maintenance: {error:?}");
+                self.seen.note("end: maintenance gave up");
+            }
             Outcome::Replayed(Err(error)) => {
                 assert!(matches!(&error, Error::Ledger(source) if is_expected(source)), "replay: {error:?}");
             }
@@ -322,8 +369,15 @@ impl World {
 
     async fn wrote(&mut self, process: u64, writer: Writer, written: Result<Written, Error>) {
         self.say(|| format!("process {process:x} wrote: {written:?}"));
+        let at = self.workers.iter().position(|worker| worker.process == process);
+        self.seen.note(match (&written, at) {
+            (Ok(Written::Committed(_)), Some(_)) => "end: a batch was committed",
+            (Ok(Written::Committed(_)), None) => "end: a batch was committed after its process was gone",
+            (Ok(Written::Fenced(_)), _) => "end: a batch was fenced",
+            (Err(_), _) => "end: a worker gave up",
+        });
         // Nobody waits for the answer if the process died meanwhile.
-        let Some(at) = self.workers.iter().position(|worker| worker.process == process) else { return };
+        let Some(at) = at else { return };
         match written {
             Ok(written) => {
                 self.workers[at].writer = Some(writer);
@@ -342,7 +396,10 @@ impl World {
         let process = self.workers[at].process;
         let stays = self.rng.random_bool(0.4);
         self.say(|| format!("process {process:x} is killed; its calls go on: {stays}"));
+        let jobs = self.jobs.len();
         self.jobs.retain(|job| stays || job.process != process);
+        self.seen.note("step: a process is killed");
+        self.seen.note_times("step: a job ends with its process", jobs - self.jobs.len());
         // A job of maintenance or a replay dies as well, now and then.
         if !self.jobs.is_empty() && self.rng.random_bool(0.3) {
             let dead = self.rng.random_range(0..self.jobs.len());
@@ -369,7 +426,7 @@ impl World {
         for round in 0.. {
             let mut busy = !self.jobs.is_empty();
             for at in 0..self.workers.len() {
-                self.read(at).await;
+                self.read(at, usize::MAX).await;
                 self.feed(at, Input::Flush);
                 let worker = &self.workers[at];
                 busy |= !worker.core.is_idle() || worker.cursors.iter().any(|(p, next)| *next < self.sent.length(p));
@@ -403,6 +460,15 @@ impl Sent {
     fn length(&self, partition: &Partition) -> usize {
         self.logs.get(partition).map_or(self.file.len(), Vec::len)
     }
+}
+
+async fn open_writer(ledger: &Ledger, is_import: bool) -> Writer {
+    let ledger = ledger.clone();
+    let opened = match is_import {
+        true => Writer::open_for_files(ledger).await,
+        false => Writer::open(ledger, "sim".into()).await,
+    };
+    opened.unwrap().with_backoff(Backoff { attempts_max: 3, pause_ms: 0, pause_ms_max: 0 })
 }
 
 /// What a store that fails, or maintenance that was faster, may end a job with.

@@ -7,6 +7,9 @@ use daybook_ingest::Partition;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use crate::scale::Scale;
+use crate::seen::Seen;
+
 /// The topic whose format is set wrongly: all of it goes to quarantine, and a replay reads it.
 pub(crate) const MISREAD: &str = "misread";
 /// The name that rows of the file carry.
@@ -37,9 +40,9 @@ pub(crate) fn file() -> Partition {
 }
 
 impl Sent {
-    pub(crate) fn by(rng: &mut StdRng) -> Self {
+    pub(crate) fn by(rng: &mut StdRng, scale: &Scale) -> Self {
         let mut places: Vec<Partition> =
-            (0..rng.random_range(1..=3)).map(|number| partition("calls", number)).collect();
+            (0..rng.random_range(scale.partitions.clone())).map(|number| partition("calls", number)).collect();
         places.extend(rng.random_bool(0.3).then(|| partition(MISREAD, 0)));
         places.extend(rng.random_bool(0.4).then(file));
         let mut values: BTreeMap<Partition, Vec<Option<Vec<u8>>>> =
@@ -50,7 +53,7 @@ impl Sent {
             log.insert(rng.random_range(log.len().saturating_sub(4)..=log.len()), value);
         };
         let mut calls = BTreeMap::new();
-        for id in 0..rng.random_range(4..=16) {
+        for id in 0..rng.random_range(scale.calls.clone()) {
             let ends = *[0, 1, 1, 1, 2].get(rng.random_range(0..5)).unwrap();
             for _ in 0..ends {
                 send(rng, Some(end(id)));
@@ -70,6 +73,29 @@ impl Sent {
         let logs = values.into_iter().map(|(place, values)| (place, with_holes(rng, values))).collect();
         let aside = aside(&logs, &file);
         Self { logs, file, calls, aside }
+    }
+
+    pub(crate) fn note(&self, seen: &mut Seen) {
+        let mut events: BTreeMap<&[u8], usize> = BTreeMap::new();
+        let values = self.logs.values().flatten().map(|(_, value)| value.as_deref());
+        for value in values.chain(self.file.iter().map(|value| Some(value.as_slice()))) {
+            match value {
+                None => seen.note("sent: a tombstone"),
+                Some(value) if is_poison(value) => seen.note("sent: poison"),
+                Some(value) => *events.entry(value).or_default() += 1,
+            }
+        }
+        let ids = 0..self.calls.len() as i64;
+        let in_parts =
+            ids.filter(|id| [start(*id), end(*id)].iter().all(|event| events.contains_key(event.as_slice())));
+        seen.note_times("sent: a call in parts", in_parts.count());
+        seen.note_times("sent: a call twice", events.values().filter(|times| **times > 1).count());
+        seen.note_times("sent: a call without its end", self.calls.values().filter(|tokens| tokens.is_none()).count());
+        seen.note_times("sent: a record of a file", self.file.len());
+        let holes = self.logs.values().flat_map(|log| log.windows(2)).filter(|pair| pair[1].0 > pair[0].0 + 1);
+        seen.note_times("sent: a hole between offsets", holes.count());
+        let misread = self.logs.iter().filter(|(place, _)| &*place.topic == MISREAD).map(|(_, log)| log.len());
+        seen.note_times("sent: a message that is misread", misread.sum());
     }
 
     /// The message or record at a place of [`Sent::aside`].
