@@ -1,11 +1,13 @@
 //! For the tests of all crates: ledgers with known rows, without Kafka; a store that fails. Feature `testing`.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::missing_panics_doc, reason = "test code")]
 
+mod every_call;
 mod faulty_store;
 mod turns;
 
 use arrow::array::RecordBatch;
 
+pub use self::every_call::at_every_call;
 pub use self::faulty_store::{Call, Fault, FaultyStore};
 use crate::billing::{BillingLine, BillingOrigin};
 use crate::price::{self, Book};

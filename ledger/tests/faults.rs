@@ -1,4 +1,5 @@
-//! Whatever call of the store fails, and however: an append ends exact, its rows and its position once.
+//! Whatever call of the store fails, and however: an append ends exact, its rows and its position once; so does a command
+//! that is given again.
 #![allow(
     clippy::unwrap_used,
     clippy::large_futures,
@@ -10,9 +11,13 @@ use std::sync::Arc;
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::Int64Type;
+use daybook_ledger::price::{Book, Sheet, Valuation};
 use daybook_ledger::schema::{QUARANTINE, QuarantineBuilder};
-use daybook_ledger::testing::{Fault, FaultyStore};
-use daybook_ledger::{Commit, CommitOutcome, Error, Ledger, NextOffset, PositionChange, Root, file};
+use daybook_ledger::testing::{self, Fault, FaultyStore, at_every_call, call};
+use daybook_ledger::{
+    Commit, CommitOutcome, Date, Error, Evidence, EvidenceKind, Instant, Ledger, NextOffset, PositionChange, Root,
+    Table, file,
+};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
@@ -76,6 +81,92 @@ async fn a_log_whose_reading_breaks_off_is_not_called_damaged() {
             return;
         }
     }
+}
+
+const SHEET: &str = "provider,model,effective_from,effective_to,unit,usd_per_million,source\n\
+    acme,m,2026-01-01,,input,7,contract\n";
+
+/// Commands that add rows in one commit. None of them remembers where it was: the ledger tells.
+#[derive(Clone, Copy, Debug)]
+enum Command {
+    Record,
+    ImportPrices,
+    Reprice,
+}
+
+impl Command {
+    async fn run(self, ledger: &Ledger, at: i64) -> Result<(), Box<dyn std::error::Error>> {
+        let now = Instant::from_micros(1_795_200_000_000_000 + at);
+        let book = Book::read_csv(SHEET.as_bytes(), "contract")?;
+        match self {
+            Self::Record => {
+                let kinds = [EvidenceKind::Audit, EvidenceKind::Export];
+                let facts = kinds.map(|kind| Evidence::new(kind, Date::parse("2026-11-20").unwrap()));
+                ledger.record(&facts, now).await?;
+            }
+            Self::ImportPrices => {
+                book.store(ledger, Sheet { name: "contract", bytes: SHEET.as_bytes(), imported_at: now }).await?;
+            }
+            Self::Reprice => {
+                book.value(ledger, &Valuation { name: "contract", from: None, to: None, created_at: now }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is in the ledger once it ran, however often.
+    async fn check(self, ledger: &Ledger, struck: &[String]) {
+        let told = match self {
+            Self::Record => ids(ledger.evidence()).await,
+            Self::Reprice => ids(ledger.valuations()).await,
+            // A sheet that is there twice says the same twice.
+            Self::ImportPrices => {
+                let book = Book::load(ledger).await.unwrap();
+                book.rows().filter(|row| row.provider == "acme").map(|row| row.model.clone().into_bytes()).collect()
+            }
+        };
+        let expected = match self {
+            Self::Record => 2,
+            Self::ImportPrices => 1,
+            Self::Reprice => 3,
+        };
+        let mut once = told.clone();
+        once.dedup();
+        assert_eq!((told.len(), once.len()), (expected, expected), "{self:?} {struck:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_under_a_fault_at_every_call_and_given_again_is_done_once() {
+    let memory = Arc::new(InMemory::new());
+    let ledger = Ledger::create_at(Root { store: Arc::clone(&memory) as _, ..Root::memory() }).await.unwrap();
+    let made = |id| (call(id, "acme", "m", "red", "2026-11-20T10:00:00Z", (5, 1)), None);
+    testing::append(&ledger, "b1", &["a", "b", "c"].map(made)).await;
+    let base = memory.fork();
+    for command in [Command::Record, Command::ImportPrices, Command::Reprice] {
+        at_every_call(
+            &base,
+            async |store| {
+                let Ok(ledger) = Ledger::create_at(store.root()).await else { return };
+                command.run(&ledger, 1).await.ok();
+            },
+            async |ledger, struck| {
+                command.run(&ledger, 2).await.unwrap();
+                command.check(&ledger, &struck).await;
+            },
+        )
+        .await;
+    }
+}
+
+/// The entries the rows of `table` are about, sorted.
+async fn ids(table: &Table) -> Vec<Vec<u8>> {
+    let mut ids = Vec::new();
+    for file in table.load(None).await.unwrap().files() {
+        ids.extend(table.load_entry_ids(&file).await.unwrap().into_iter().map(|id| id.0.to_vec()));
+    }
+    ids.sort_unstable();
+    ids
 }
 
 async fn read_position(ledger: &Ledger) -> Result<Option<NextOffset>, Error> {

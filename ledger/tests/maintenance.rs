@@ -16,7 +16,7 @@ use arrow::datatypes::{Decimal128Type, Int64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use daybook_ledger::maintenance::{Erased, Keep, Maintained, Run, Settings, Wanted, erase, maintain};
 use daybook_ledger::schema::{CONTENT, USAGE};
-use daybook_ledger::testing::{self, Fault, FaultyStore, call};
+use daybook_ledger::testing::{self, FaultyStore, at_every_call, call};
 use daybook_ledger::{
     Body, Commit, CommitOutcome, Date, Entry, Error, FixedClock, Instant, Ledger, NextOffset, PositionChange, Root,
     Table, TableVersion, Usd, file,
@@ -36,16 +36,6 @@ const AT_ONCE: Settings = Settings {
 };
 /// Said in calls of `bob`, in every column of a body.
 const SECRET: &str = "the-secret-of-bob";
-const FAULTS: [Fault; 7] = [
-    Fault::Refuse,
-    Fault::LoseReply,
-    Fault::FindItself,
-    Fault::ArriveLate(3),
-    Fault::Tear,
-    Fault::Die,
-    Fault::DieAfter,
-];
-
 #[tokio::test]
 async fn a_question_for_the_time_that_another_run_collected_is_asked_again() {
     let (base, _) = in_memory().await;
@@ -303,6 +293,16 @@ async fn checkpoints_are_written_and_old_ones_go_but_the_log_stays() {
     ledger.usage().refresh(&mut snapshot).await.unwrap();
     ledger.usage().load_all_positions(&mut snapshot).await.unwrap();
     assert_eq!(snapshot.position("ledger/c/t/0"), Some(NextOffset(9)));
+
+    // An older state has the positions of its time, although the newest checkpoint is after it.
+    append(&ledger, 50..60).await;
+    run(&ledger, &["usage"], &Settings::default(), "later").await.unwrap();
+    assert!(ledger.usage().last_checkpoint().await.unwrap() > Some(TableVersion(version + 1)));
+    for (at, expected) in [(version, None), (version + 1, Some(NextOffset(9)))] {
+        let mut old = ledger.usage().load(Some(TableVersion(at))).await.unwrap();
+        let found = ledger.usage().load_position(&mut old, "ledger/c/t/0").await.unwrap();
+        assert_eq!(found, expected, "at version {at}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -347,6 +347,7 @@ async fn an_erasure_can_be_looked_at_first() {
 async fn an_erasure_killed_at_any_call_and_asked_for_again_leaves_no_trace() {
     let (store, ledger) = in_memory().await;
     append(&ledger, 0..4).await;
+    testing::quarantine(&ledger, "q1", 900, format!(r#"{{"user":"bob","text":"{SECRET}"#).as_bytes()).await;
     run(&ledger, &["content"], &Settings::default(), "a").await.unwrap();
     let usage = event_ids(ledger.usage()).await;
     let base = store.fork();
@@ -395,28 +396,6 @@ async fn bodies_older_than_allowed_lose_what_was_said_once() {
     let again = maintain(&ledger, &["content"], &settings, &Run::new("b", &clock, false)).await.unwrap();
     assert_eq!((again[0].retired_rows, again[0].compacted.commits), (0, 0));
     assert_eq!(ledger.evidence().load(None).await.unwrap().rows(), 1, "once");
-}
-
-/// `broken` meets one fault at each of its calls that changes something, in a copy of `base`; `check` looks at what that
-/// leaves. Of the calls that only read every third is refused.
-async fn at_every_call(base: &InMemory, broken: impl AsyncFn(FaultyStore), check: impl AsyncFn(Ledger, Vec<String>)) {
-    for fault in FAULTS.map(Some).into_iter().chain([None]) {
-        for at in 0.. {
-            let copy = Arc::new(base.fork());
-            let store = FaultyStore::over(Arc::clone(&copy) as Arc<dyn ObjectStore>);
-            match fault.clone() {
-                Some(fault) => store.fail_at_change(at, fault),
-                None => store.fail_at(at * 3, Fault::Refuse),
-            }
-            broken(store.clone()).await;
-            if store.struck().is_empty() {
-                assert!(at > 4, "{fault:?} has met {at} calls only");
-                break;
-            }
-            let root = Root { store: copy, ..Root::memory() };
-            check(Ledger::create_at(root).await.unwrap(), store.struck()).await;
-        }
-    }
 }
 
 static SYSTEM: daybook_ledger::SystemClock = daybook_ledger::SystemClock;

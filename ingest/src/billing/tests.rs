@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, Float64Array, MapBuilder, RecordBatch, StringArray, StringBuilder, TimestampMillisecondArray,
 };
+use daybook_ledger::testing::at_every_call;
 use daybook_ledger::{ChargeCategory, Instant, Ledger, Root, Usd};
+use object_store::memory::InMemory;
 use serde_json::Value;
 
 use super::*;
@@ -411,6 +413,31 @@ async fn two_imports_at_once_add_each_line_once() {
     let imported = futures::future::join_all(imports).await;
     assert_eq!(imported.iter().map(|counts| counts.added).sum::<u64>(), 40, "{imported:?}");
     assert_eq!(rows(&ledger).await, 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_of_bills_under_a_fault_at_every_call_and_run_again_adds_each_line_once() {
+    let memory = Arc::new(InMemory::new());
+    let ledger = Ledger::create_at(Root { store: Arc::clone(&memory) as _, ..Root::memory() }).await.unwrap();
+    import(&ledger, 0, &usage_of(10)).await;
+    let base = memory.fork();
+    let checked = at_every_call(
+        &base,
+        async |store| {
+            let importing = async {
+                let ledger = Ledger::create_at(store.root()).await.ok()?;
+                let mut importer = Importer::open(ledger, Instant::from_micros(1_795_200_000_000_001)).await.ok()?;
+                importer.import("bill", &bytes(&usage_of(11))).await.ok()
+            };
+            tokio::select! { _ = importing => {}, () = store.death() => {} }
+        },
+        async |ledger, struck| {
+            let again = import(&ledger, 2, &usage_of(11)).await;
+            assert_eq!((again.replaced + again.unchanged, again.added), (1, 0), "{struck:?}");
+            assert_eq!(rows(&ledger).await, 2, "{struck:?}");
+        },
+    );
+    Box::pin(checked).await;
 }
 
 #[tokio::test]
