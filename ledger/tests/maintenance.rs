@@ -362,6 +362,7 @@ async fn an_erasure_killed_at_any_call_and_asked_for_again_leaves_no_trace() {
             assert_eq!(bodies(&ledger).await, (4, 2), "{struck:?}");
             assert_eq!(event_ids(ledger.usage()).await, usage, "{struck:?}");
             assert_eq!(traces(&*ledger.root().store).await, 0, "{struck:?}");
+            assert!(ledger.evidence().load(None).await.unwrap().rows() > 0, "nothing tells of it: {struck:?}");
         },
     )
     .await;

@@ -6,9 +6,9 @@
 //! Order of effects, and what a crash between two of them leaves; the same request again finds what is left to do:
 //! 1. new files without the bodies are written: no commit names them;
 //! 2. one commit each puts them in the place of the files that have them: no query finds the bodies any more;
-//! 3. a commit says that files are about to be deleted (`collect.rs`);
-//! 4. every file that is not live and holds one of the bodies is deleted: older versions cannot be read any more;
-//! 5. the erasure is written down in `evidence`.
+//! 3. the erasure is written down in `evidence`, while files that still hold the bodies tell the next run that there was one;
+//! 4. a commit says that files are about to be deleted (`collect.rs`);
+//! 5. every file that is not live and holds one of the bodies is deleted: older versions cannot be read any more.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -112,28 +112,21 @@ pub async fn erase(ledger: &Ledger, wanted: &Wanted, target_bytes: u64, run: &Ru
         Selection::Found(found) => Some(found.sorted_ids()),
     };
     let selection = Arc::new(selection);
-    let mut tables = Vec::new();
-    for table in [ledger.content(), ledger.quarantine()] {
-        let mut done = erase_from(table, &selection, target_bytes, run).await?;
-        if !run.dry_run {
-            done.objects_deleted += ledger.root().remove_leftovers(table.spec().name, HALF_WRITTEN)?;
-        }
-        tables.push(done);
-    }
-    let erased = Erased {
-        entries: ids.as_ref().map(|ids| ids.len() as u64),
-        entries_sha256: ids.map(|ids| {
-            let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
-            hex(&Sha256::digest(lines))
-        }),
-        tables,
-    };
     let asked = match wanted {
         Wanted::Subject(_) => "by subject".to_owned(),
         Wanted::Entries(_) => "by entry".to_owned(),
         Wanted::Before(date) => format!("before {date}"),
     };
-    record(ledger, &erased, &asked, run).await?;
+    let mut erased = Erased {
+        entries: ids.as_ref().map(|ids| ids.len() as u64),
+        entries_sha256: ids.map(|ids| {
+            let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
+            hex(&Sha256::digest(lines))
+        }),
+        tables: Vec::new(),
+    };
+    let tables = [ledger.content(), ledger.quarantine()];
+    Box::pin(erase_from(ledger, &tables, &selection, &asked, target_bytes, run, &mut erased)).await?;
     Ok(erased)
 }
 
@@ -143,10 +136,13 @@ async fn record(ledger: &Ledger, erased: &Erased, asked: &str, run: &Run<'_>) ->
         return Ok(());
     }
     let now = run.clock.now();
-    let rows: u64 = erased.tables.iter().map(|table| table.rows_erased).sum();
+    let note = match erased.tables.iter().map(|table| table.rows_erased).sum::<u64>() {
+        0 => format!("what was left of an erasure was removed, {asked}"),
+        rows => format!("what was said in {rows} rows was removed, {asked}"),
+    };
     let fact = Evidence {
         id: Some(format!("{}-{}", run.id, run.commits.fetch_add(1, Ordering::Relaxed))),
-        note: Some(format!("what was said in {rows} rows was removed, {asked}")),
+        note: Some(note),
         details: Some(json!(erased).to_string()),
         ..Evidence::new(EvidenceKind::Erasure, now.date())
     };
@@ -169,10 +165,11 @@ pub(super) async fn retire(
     target_bytes: u64,
     run: &Run<'_>,
 ) -> Result<ErasedTable, Error> {
-    let done = erase_from(table, &Arc::new(Selection::Before(before)), target_bytes, run).await?;
-    let erased = Erased { entries: None, entries_sha256: None, tables: vec![done.clone()] };
-    record(ledger, &erased, &format!("before {before}"), run).await?;
-    Ok(done)
+    let selection = Arc::new(Selection::Before(before));
+    let mut erased = Erased { entries: None, entries_sha256: None, tables: Vec::new() };
+    let asked = format!("before {before}");
+    Box::pin(erase_from(ledger, &[table], &selection, &asked, target_bytes, run, &mut erased)).await?;
+    Ok(erased.tables.pop().unwrap_or_default())
 }
 
 async fn find(ledger: &Ledger, wanted: &Wanted) -> Result<Selection, Error> {
@@ -348,12 +345,42 @@ impl Selection {
     }
 }
 
+/// Erases what `selection` names from `tables`, and writes that down; `erased` tells what was done, or would be.
 async fn erase_from(
+    ledger: &Ledger,
+    tables: &[&Table],
+    selection: &Arc<Selection>,
+    asked: &str,
+    target_bytes: u64,
+    run: &Run<'_>,
+    erased: &mut Erased,
+) -> Result<(), Error> {
+    let mut dead = Vec::new();
+    for table in tables {
+        let (done, snapshot, found) = blank_live(table, selection, target_bytes, run).await?;
+        erased.tables.push(done);
+        dead.push((table, snapshot, found));
+    }
+    if run.dry_run {
+        return Ok(());
+    }
+    record(ledger, erased, asked, run).await?;
+    for (done, (table, mut snapshot, found)) in erased.tables.iter_mut().zip(dead) {
+        done.objects_deleted = collect::delete(table, &mut snapshot, found, run).await?.len() as u64;
+        done.objects_deleted += ledger.root().remove_leftovers(table.spec().name, HALF_WRITTEN)?;
+        done.version_after = snapshot.version().0;
+    }
+    Ok(())
+}
+
+/// Takes the bodies out of every live file of `table`; answers with what that was, the state it left, and the objects that
+/// still hold some.
+async fn blank_live(
     table: &Table,
     selection: &Arc<Selection>,
     target_bytes: u64,
     run: &Run<'_>,
-) -> Result<ErasedTable, Error> {
+) -> Result<(ErasedTable, Snapshot, Vec<Dead>), Error> {
     let mut snapshot = table.load(None).await?;
     let version_before = snapshot.version().0;
     let mut done = ErasedTable { table: table.spec().name, version_before, ..ErasedTable::default() };
@@ -370,13 +397,9 @@ async fn erase_from(
         snapshot = table.load(None).await?;
     }
     let dead = find_dead(table, &snapshot, selection).await?;
-    let deleted = match run.dry_run {
-        true => dead,
-        false => collect::delete(table, &mut snapshot, dead, run).await?,
-    };
-    done.objects_deleted = deleted.len() as u64;
+    done.objects_deleted = dead.len() as u64;
     done.version_after = snapshot.version().0;
-    Ok(done)
+    Ok((done, snapshot, dead))
 }
 
 /// Writes the live files anew that hold a body selected; false if some of them were no longer live.
