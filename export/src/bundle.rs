@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use daybook_ledger::price::Book;
 use daybook_ledger::{Date, Instant, Ledger, TableVersion};
 use serde_json::{Map, Value, json};
 
@@ -23,6 +24,7 @@ use crate::format::{Lane, Shard, Target};
 use crate::manifest::{self, Algorithm};
 use crate::migrate::{self, Bodies, Losses, Migrated, Migration};
 use crate::pace::Pace;
+use crate::rates::{self, PriceIds};
 use crate::scope::Providers;
 use crate::select::{DayEntries, Window};
 use crate::series::Series;
@@ -188,6 +190,8 @@ pub(crate) struct Order {
     formats: Vec<Format>,
     window: Window,
     pub(crate) plan: Plan,
+    /// What rates there were; none if no prices go in.
+    books: Vec<Book>,
 }
 
 impl Order {
@@ -196,7 +200,12 @@ impl Order {
         let window = Window { from: request.from, to: request.to };
         let migrations = Migration::each_once(&request.migrations)?;
         let plan = Plan::load(ledger, request.as_of, &window, &request.scope).await?;
-        Ok(Self { request: Request { migrations, ..request.clone() }, formats, window, plan })
+        let prices = plan.pins.iter().find(|pin| pin.part == Part::Prices);
+        let books = match request.scope.exemption(Part::Prices) {
+            None => rates::load(ledger, prices.map(|pin| pin.version)).await?,
+            Some(_) => Vec::new(),
+        };
+        Ok(Self { request: Request { migrations, ..request.clone() }, formats, window, plan, books })
     }
 
     pub(crate) async fn write(self, ledger: &Ledger, progress: &mut dyn Progress) -> Result<Summary, Error> {
@@ -284,6 +293,7 @@ struct Copy {
     day: Option<Date>,
     entries: DayEntries,
     providers: Providers,
+    price_ids: PriceIds,
     without_body: u64,
 }
 
@@ -325,6 +335,7 @@ impl Copy {
             day: None,
             entries: DayEntries::default(),
             providers: Providers::default(),
+            price_ids: PriceIds::default(),
             without_body: 0,
         }
     }
@@ -348,6 +359,7 @@ impl Copy {
                 table.totals.add(&batch)?;
                 table.lanes.iter_mut().try_for_each(|(_, lane)| lane.send(batch.clone()))?;
             }
+            self.price_ids.add(part, &batch)?;
             if part == Part::Evidence {
                 self.registered.add(&batch)?;
             }
@@ -395,7 +407,7 @@ impl Copy {
 
 /// Ends every file, describes them, seals the bag and gives it its name.
 fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy, pace: &Pace) -> Result<Summary, Error> {
-    let Order { request, formats, window, plan } = order;
+    let Order { request, formats, window, plan, books } = order;
     copy.end_day();
     let mut shards: Vec<(Part, Format, Shard)> = Vec::new();
     for table in &mut copy.tables {
@@ -419,12 +431,24 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy, pace: &Pace)
         }
         summary.insert(table.part.name().into(), totals);
     }
-    let description =
-        Description { plan, window: *window, scope: &request.scope, shards: &shards, migrated: &migrated, rows: &rows };
+    let rates = match request.scope.exemption(Part::Prices) {
+        None => Some(copy.price_ids.write(bundle, books)?),
+        Some(_) => None,
+    };
+    let description = Description {
+        plan,
+        window: *window,
+        scope: &request.scope,
+        shards: &shards,
+        migrated: &migrated,
+        rates: rates.as_ref(),
+        rows: &rows,
+    };
     let data: Vec<&Shard> = shards
         .iter()
         .map(|(_, _, shard)| shard)
         .chain(migrated.iter().flat_map(|(_, migrated)| &migrated.shards))
+        .chain(&rates)
         .collect();
     let data_rows = data.iter().map(|shard| (shard.file.path.clone(), shard.rows)).collect();
     let mut payload: Vec<Written> = data.iter().map(|shard| shard.file.clone()).collect();
@@ -433,7 +457,7 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy, pace: &Pace)
     }
     let index = Index::new(std::mem::take(&mut copy.registered).into_artifacts(), request.with_artifacts);
     if !index.artifacts.is_empty() {
-        payload.extend(artifact::carry(bundle, &index, Form::of(&request.out)?.shard_bytes_max(), pace)?);
+        payload.extend(artifact::carry(bundle, &index, Form::of(&request.out)?.artifact_bytes_max(), pace)?);
         payload.push(DigestWriter::write_whole(bundle, artifact::INDEX, index.text()?.as_bytes())?);
     }
     let carried = index.artifacts.iter().filter(|indexed| indexed.path.is_some()).count();

@@ -9,7 +9,7 @@ use crate::bundle::Order;
 use crate::describe::SUMMARY;
 use crate::reader::Bundle;
 use crate::sign::SIGNED;
-use crate::{Encryption, Error, Progress, Request, Summary, verify};
+use crate::{Encryption, Error, Identity, Progress, Request, Summary, verify};
 
 /// What was handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,18 +30,24 @@ impl From<&Summary> for Delivered {
 }
 
 /// What stands at the place of `request`, if it is a whole bundle of this ledger, its scope and its window, of whatever version. One
-/// that is encrypted to recipients cannot be told.
+/// that is encrypted is opened with its passphrase, or with one of `identities`.
 ///
 /// # Errors
-/// As [`crate::preview()`]; [`Error::Differs`] if it is such a bundle and does not verify.
+/// As [`crate::preview()`]; [`Error::Locked`] if none of these opens it; [`Error::Differs`] if it is such a bundle and does not verify.
 pub async fn delivered(
     ledger: &Ledger,
     request: &Request,
+    identities: &[Identity],
     progress: &mut dyn Progress,
 ) -> Result<Option<Delivered>, Error> {
-    let keys = request.encryption.as_ref().map(Encryption::keys).unwrap_or_default();
+    let mut keys = request.encryption.as_ref().map(Encryption::keys).unwrap_or_default();
+    keys.identities.extend_from_slice(identities);
     let asked = Order::load(ledger, request).await?.summary();
-    let Ok(bundle) = Bundle::open(&request.out.to_string_lossy(), &keys).await else { return Ok(None) };
+    let bundle = match Bundle::open(&request.out.to_string_lossy(), &keys).await {
+        Ok(bundle) => bundle,
+        Err(error @ Error::Locked { .. }) => return Err(error),
+        Err(_) => return Ok(None),
+    };
     let found = bundle.load(SUMMARY).await.ok();
     let Some(found) = found.and_then(|text| serde_json::from_slice::<Value>(&text).ok()) else { return Ok(None) };
     let same = ["ledger_id", "scope", "window", "rehearsal", "migrations", "artifacts"]

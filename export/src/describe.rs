@@ -38,6 +38,7 @@ pub(crate) struct Description<'a> {
     pub(crate) scope: &'a Scope,
     pub(crate) shards: &'a [(Part, Format, Shard)],
     pub(crate) migrated: &'a [(Migration, Migrated)],
+    pub(crate) rates: Option<&'a Shard>,
     pub(crate) rows: &'a [(Part, u64)],
 }
 
@@ -127,7 +128,8 @@ impl Description<'_> {
         let migrated = self.migrated.iter().flat_map(|(migration, migrated)| {
             migrated.shards.iter().map(|shard| migration_resource(migration.destination, shard))
         });
-        let resources: Vec<Value> = tables.chain(migrated).collect();
+        let rates = self.rates.map(|shard| file_resource(Format::Csv, shard));
+        let resources: Vec<Value> = tables.chain(migrated).chain(rates).collect();
         json!({
             "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
             "name": "daybook-bundle",
@@ -195,6 +197,9 @@ impl Description<'_> {
             let rows = self.scope.exemption(*part).map_or_else(|| rows.to_string(), |why| format!("left out: {why}"));
             writeln!(text, "| `{}` | {} | {rows} |", part.name(), part.meaning()).ok();
         }
+        if self.rates.is_some() {
+            text.push_str(README_RATES);
+        }
         let names: Vec<_> = formats.iter().map(|format| format.as_str()).collect();
         write!(
             text,
@@ -232,6 +237,11 @@ impl Description<'_> {
         text
     }
 }
+
+const README_RATES: &str = r#"
+`rates.csv` has the rates behind each `price_id`: what the costs above were made of, whether these prices were imported or came
+with Daybook. A `price_id` alone in its line is of prices that this ledger does not have.
+"#;
 
 const README_CHECK: &str = r#"
 ## Check it

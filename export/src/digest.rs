@@ -60,7 +60,12 @@ pub(crate) struct DigestWriter {
 impl DigestWriter {
     /// Creates `name` in the bundle.
     pub(crate) fn create(bundle: &dyn BundleWriter, name: &str) -> Result<Self, Error> {
-        let mut sink = bundle.create(name)?;
+        Self::create_of(bundle, name, None)
+    }
+
+    /// The same, of a file that is to have `length` bytes, if that is known.
+    pub(crate) fn create_of(bundle: &dyn BundleWriter, name: &str, length: Option<u64>) -> Result<Self, Error> {
+        let mut sink = bundle.create(name, length)?;
         let path = bundle.place().join(name);
         let (chunks, received) = sync_channel::<Vec<u8>>(1);
         let name = name.to_owned();

@@ -1,5 +1,6 @@
 //! Encryption of a bundle in one file, in the format of [age](https://age-encryption.org/v1), whose tools open it without Daybook.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read as _, Seek as _, Write};
 use std::iter;
@@ -7,7 +8,8 @@ use std::path::Path;
 
 use age::secrecy::SecretString;
 use age::stream::{StreamReader, StreamWriter};
-use age::{DecryptError, Decryptor, Encryptor, scrypt, x25519};
+use age::{DecryptError, Decryptor, EncryptError, Encryptor, scrypt, x25519};
+use age_core::format::{FileKey, Stanza};
 
 use crate::Error;
 use crate::reader::open_file;
@@ -19,6 +21,8 @@ const WORK_FACTOR_MAX: u8 = 20;
 /// Parsing takes the square of it. Its recipients have about a hundred bytes each.
 const HEADER_BYTES_MAX: u64 = 64 << 10;
 const RECIPIENTS_MAX: usize = 500;
+/// A line of the header of a rehearsal, which the next one removes without a key.
+const REHEARSAL: &str = "daybook-rehearsal";
 const ARMOR: &[u8] = b"-----BEGIN AGE";
 
 /// Who can open a bundle that is written.
@@ -29,6 +33,8 @@ pub struct Encryption(For);
 enum For {
     Recipients(Vec<Recipient>),
     Passphrase(Passphrase),
+    /// A key that is gone with the process.
+    Rehearsal(Recipient),
 }
 
 impl Encryption {
@@ -53,9 +59,9 @@ impl Encryption {
     pub(crate) fn of_rehearsal(&self) -> (Self, Keys) {
         match &self.0 {
             For::Passphrase(_) => (self.clone(), self.keys()),
-            For::Recipients(_) => {
+            For::Recipients(_) | For::Rehearsal(_) => {
                 let identity = x25519::Identity::generate();
-                let to = For::Recipients(vec![Recipient(identity.to_public())]);
+                let to = For::Rehearsal(Recipient(identity.to_public()));
                 (Self(to), Keys { identities: vec![Identity(identity)], passphrase: None })
             }
         }
@@ -65,7 +71,7 @@ impl Encryption {
     pub(crate) fn keys(&self) -> Keys {
         match &self.0 {
             For::Passphrase(passphrase) => Keys { passphrase: Some(passphrase.clone()), ..Keys::default() },
-            For::Recipients(_) => Keys::default(),
+            For::Recipients(_) | For::Rehearsal(_) => Keys::default(),
         }
     }
 
@@ -73,6 +79,7 @@ impl Encryption {
     pub(crate) fn begin(&self, file: File) -> io::Result<Encrypting> {
         let encryptor = match &self.0 {
             For::Recipients(recipients) => Encryptor::with_recipients(recipients.iter().map(|to| &to.0 as _)),
+            For::Rehearsal(to) => Encryptor::with_recipients([&to.0 as &dyn age::Recipient, &Mark].into_iter()),
             For::Passphrase(passphrase) => {
                 let mut recipient = scrypt::Recipient::new(passphrase.0.clone());
                 recipient.set_work_factor(WORK_FACTOR);
@@ -81,6 +88,26 @@ impl Encryption {
         };
         Ok(Encrypting(encryptor.map_err(io::Error::other)?.wrap_output(file)?))
     }
+}
+
+/// Opens nothing: a line of the header that says what the file is. Readers pass over recipients they do not know.
+struct Mark;
+
+impl age::Recipient for Mark {
+    fn wrap_file_key(&self, _key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), EncryptError> {
+        let mark = Stanza { tag: REHEARSAL.into(), args: Vec::new(), body: Vec::new() };
+        Ok((vec![mark], HashSet::new()))
+    }
+}
+
+/// Whether the file at `path` is a rehearsal that was encrypted to a key of its own.
+pub(crate) fn is_rehearsal(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEADER_BYTES_MAX).read_to_end(&mut head));
+    let mark = format!("\n-> {REHEARSAL}\n");
+    let end = head.windows(4).position(|window| window == b"\n---").unwrap_or(0);
+    let (header, _) = head.split_at(end);
+    read.is_ok() && no_header(&head).is_none() && header.windows(mark.len()).any(|line| line == mark.as_bytes())
 }
 
 /// Encrypts what is written to it.
@@ -271,6 +298,25 @@ mod tests {
 
     fn reason(file: &tempfile::NamedTempFile, keys: &Keys) -> String {
         open(file.path(), keys).map(drop).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_rehearsal_to_recipients_is_told_by_its_header_and_opens_with_its_own_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let recipient = Recipient(x25519::Identity::generate().to_public());
+        let own = Encryption::to(vec![recipient]).unwrap();
+        let (rehearsal, keys) = own.of_rehearsal();
+        for (name, encryption, told) in [("rehearsal", &rehearsal, true), ("own", &own, false)] {
+            let path = dir.path().join(name);
+            let mut file = encryption.begin(File::create(&path).unwrap()).unwrap();
+            file.write_all(b"\n-> daybook-rehearsal\n").unwrap();
+            file.finish().unwrap();
+            assert_eq!(is_rehearsal(&path), told, "{name}");
+        }
+        let mut text = String::new();
+        open(&dir.path().join("rehearsal"), &keys).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "\n-> daybook-rehearsal\n");
+        assert!(!is_rehearsal(&dir.path().join("none")));
     }
 
     #[test]

@@ -98,11 +98,17 @@ impl Error {
     ];
 
     pub(crate) fn folder(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Folder { path: path.into(), action, source }
+        move |source| match of_a_bucket(path, action, source) {
+            Ok(error) => error,
+            Err(source) => Self::Folder { path: path.into(), action, source },
+        }
     }
 
     pub(crate) fn unreadable(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Unreadable { path: path.into(), action, source }
+        move |source| match of_a_bucket(path, action, source) {
+            Ok(error) => error,
+            Err(source) => Self::Unreadable { path: path.into(), action, source },
+        }
     }
 
     pub(crate) fn arrow(source: arrow::error::ArrowError) -> Self {
@@ -112,6 +118,12 @@ impl Error {
     pub(crate) fn panicked(source: impl std::fmt::Display) -> Self {
         Self::Internal { invariant: "no thread of an export panics", found: source.to_string() }
     }
+}
+
+/// What a bucket answered, as the ledger tells it: whether it refused or did not answer decides what to do.
+fn of_a_bucket(path: &Path, action: &'static str, source: std::io::Error) -> Result<Error, std::io::Error> {
+    let answer = source.downcast::<object_store::Error>()?;
+    Ok(Error::Ledger(daybook_ledger::Error::store(path.display().to_string(), action, answer)))
 }
 
 impl Report for Error {
@@ -212,5 +224,23 @@ impl Report for Error {
             Self::Seal(error) => return error.hint(),
             Self::Internal { .. } => "this is a bug of Daybook: please report it with this message".into(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_that_refuses_is_told_from_one_that_does_not_answer() {
+        let of = |source: object_store::Error| Error::folder("s3://b/p/x".as_ref(), "write")(source.into());
+        let text = "403 Forbidden: <Error><Code>AccessDenied</Code><Message>No.</Message></Error>";
+        let refused = of(object_store::Error::PermissionDenied { path: "p/x".into(), source: text.into() });
+        assert_eq!((refused.code(), refused.kind()), ("LEDGER-005", Kind::Usage));
+        assert_eq!(refused.to_string(), "s3://b/p/x refused to write");
+        let silent = of(object_store::Error::Generic { store: "S3", source: "timed out".into() });
+        assert_eq!((silent.code(), silent.kind()), ("LEDGER-004", Kind::Unavailable));
+        let disk = Error::folder("x".as_ref(), "write")(std::io::ErrorKind::StorageFull.into());
+        assert_eq!(disk.code(), "EXPORT-005");
     }
 }

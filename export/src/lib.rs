@@ -14,6 +14,7 @@
 //! | `rehearse`, `pace` | a part of an export, to know how long the whole takes; how fast bytes may move |
 //! | `part`, `series`, `source` | the tables; their data files; which versions and files are read, and in what order |
 //! | `scope`, `select` | which rows of them |
+//! | `rates` | the rates that their costs were made of |
 //! | `format` | rows as JSONL, CSV and Parquet |
 //! | `artifact` | what was made with a vendor beside the calls: looked at, listed, carried |
 //! | `migrate` | what was said in the shapes of other vendors, and what that loses |
@@ -25,6 +26,7 @@
 //! | `sign` | signatures, as `minisign` and `ssh-keygen` make and check them |
 //! | `reader` | the files of a bundle, wherever it lies |
 //! | [`verify`] | differences, by name |
+//! | `views` | text by reference, where a file has once what many rows mean |
 //! | `restore`, `diff` | a bundle as a ledger again; two ledgers row by row |
 #![deny(clippy::float_arithmetic)]
 
@@ -42,6 +44,7 @@ mod migrate;
 mod pace;
 mod part;
 mod progress;
+mod rates;
 mod reader;
 mod rehearse;
 mod restore;
@@ -52,6 +55,7 @@ mod sign;
 mod source;
 mod totals;
 pub mod verify;
+mod views;
 mod writer;
 
 pub use artifact::{Artifact, Inspected, artifacts, inspect};

@@ -11,7 +11,7 @@ use crate::bundle::Order;
 use crate::describe::SUMMARY;
 use crate::source::{Holding, Plan, Sample};
 use crate::writer::{self, Form};
-use crate::{Bundle, Encryption, Error, Keys, Part, Progress, Request, Silent, Summary, verify};
+use crate::{Bundle, Encryption, Error, Keys, Part, Progress, Request, Silent, Summary, encryption, verify};
 
 /// What a rehearsal did, and what the whole will take.
 #[derive(Clone, Debug)]
@@ -143,6 +143,9 @@ fn rehearsal_place(out: &Path) -> Result<PathBuf, Error> {
 
 /// Removes what a rehearsal that was killed left under its name, and nothing that is not one.
 async fn remove_rehearsed(out: &Path, keys: &Keys) -> Result<(), Error> {
+    if Form::of(out)? == Form::Encrypted && encryption::is_rehearsal(out) {
+        return writer::remove(out).await;
+    }
     let Ok(bundle) = Bundle::open(&out.to_string_lossy(), keys).await else { return Ok(()) };
     // What cannot be read is nothing this may remove: the export that follows says what stands there.
     let summary = bundle.load(SUMMARY).await.ok();
@@ -173,6 +176,20 @@ mod tests {
         assert_eq!(scaled(7, 300, 100), 21);
         assert_eq!(scaled(7, 300, 0), 7);
         assert_eq!(scaled(u64::MAX, u64::MAX, 1), u64::MAX);
+    }
+
+    #[tokio::test]
+    async fn an_encrypted_rehearsal_that_was_left_goes_and_a_bundle_of_that_name_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = Encryption::with(String::from("a passphrase").into());
+        let recipient = "age1strgyt0zv4642ja9pprxz3x7hezqwmamzctl4l23gyvn9m3t0azqd49r29";
+        let to = Encryption::to(vec![crate::Recipient::parse(recipient).unwrap()]).unwrap();
+        for (encryption, stays) in [(to.of_rehearsal().0, false), (to, true)] {
+            let out = dir.path().join("out.rehearsal.tar.zst.age");
+            encryption.begin(std::fs::File::create(&out).unwrap()).unwrap().finish().unwrap();
+            remove_rehearsed(&out, &own.keys()).await.unwrap();
+            assert_eq!(out.exists(), stays);
+        }
     }
 
     #[test]

@@ -10,7 +10,6 @@ use std::path::Path;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use daybook_ledger::{Commit, CommitOutcome, Ledger, Table, file};
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::{Sender, channel};
 
@@ -19,11 +18,11 @@ use crate::reader::Bundle;
 use crate::series::Series;
 use crate::sign::SIGNED;
 use crate::verify::{self, Verdict};
+use crate::views::pieces;
 use crate::{Error, Format, Keys, Part, Progress};
 
 /// What the rows of one data file of the ledger may take in memory before they are written.
 const FLUSH_BYTES: usize = 128 << 20;
-const BATCH_ROWS: usize = 1_024;
 /// Batches read ahead of those that are written.
 const BATCHES_AHEAD: usize = 2;
 
@@ -125,13 +124,12 @@ fn read_batches(bundle: &Bundle, part: Part, batches: &Sender<RecordBatch>) -> R
             first: reason.to_string(),
         };
         let file = bundle.open_random(&name).map_err(Error::unreadable(&path, "open"))?;
-        let options = ArrowReaderOptions::new().with_schema(part.spec().building_schema());
-        let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-            .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
-            .map_err(|error| failed(&error))?;
-        for batch in reader {
-            if batches.blocking_send(batch.map_err(|error| failed(&error))?).is_err() {
-                return Ok(());
+        let builder = verify::parquet::open_table(file, part, &[]).map_err(|reason| failed(&reason))?;
+        for batch in builder.build().map_err(|error| failed(&error))? {
+            for piece in pieces(batch.map_err(|error| failed(&error))?, part.spec().building_schema()) {
+                if batches.blocking_send(piece.map_err(|error| failed(&error))?).is_err() {
+                    return Ok(());
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use daybook_ledger::schema::USAGE;
@@ -72,7 +72,7 @@ impl Totals {
         }
     }
 
-    /// Takes in rows that have at least [`Totals::columns`], words as plain text or dictionaries.
+    /// Takes in rows that have at least [`Totals::columns`].
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         self.rows += batch.num_rows() as u64;
         match self.part {
@@ -240,9 +240,9 @@ fn primitive<'a, T: arrow::datatypes::ArrowPrimitiveType>(
     batch.column_by_name(name).and_then(|column| column.as_primitive_opt()).ok_or_else(|| missing(name))
 }
 
-/// A column of words as plain text.
-pub(crate) fn words(batch: &RecordBatch, name: &str) -> Result<arrow::array::StringArray, Error> {
+/// A column of words, whether it has them as text, as references or in a dictionary.
+pub(crate) fn words(batch: &RecordBatch, name: &str) -> Result<StringViewArray, Error> {
     let column = batch.column_by_name(name).ok_or_else(|| missing(name))?;
-    let text = cast(column, &DataType::Utf8).map_err(Error::arrow)?;
-    text.as_string_opt().cloned().ok_or_else(|| missing(name))
+    let text = cast(column, &DataType::Utf8View).map_err(Error::arrow)?;
+    text.as_string_view_opt().cloned().ok_or_else(|| missing(name))
 }

@@ -15,7 +15,8 @@ use daybook_export::{
     Axis, Delivered, Migration, Part, Progress, Request, Scope, Silent, delivered, diff, preview, rehearse, restore,
     write,
 };
-use daybook_ledger::testing::{append, call, correct, quarantine};
+use daybook_ledger::price::Book;
+use daybook_ledger::testing::{append, append_priced, call, correct, quarantine};
 use daybook_ledger::{Body, Entry, Instant, Ledger, Report as _, TableVersion, Usd};
 use tempfile::TempDir;
 
@@ -261,18 +262,50 @@ async fn a_bundle_that_stands_is_known_by_ledger_scope_and_window() {
     let place = Place::new();
     let ledger = ledger(&place.path("ledger")).await;
     let request = Request::new(place.path("out"));
-    assert_eq!(delivered(&ledger, &request, &mut Silent).await.unwrap(), None, "nothing there");
+    assert_eq!(delivered(&ledger, &request, &[], &mut Silent).await.unwrap(), None, "nothing there");
     let written = write(&ledger, &request, &mut Silent).await.unwrap();
-    let found = delivered(&ledger, &request, &mut Silent).await.unwrap();
+    let found = delivered(&ledger, &request, &[], &mut Silent).await.unwrap();
     assert_eq!(found, Some(Delivered::from(&written)));
 
     let scope = Scope::default().only(Axis::Subject, "ann");
     let other = Request { scope, ..request.clone() };
-    assert_eq!(delivered(&ledger, &other, &mut Silent).await.unwrap(), None, "of another scope");
+    assert_eq!(delivered(&ledger, &other, &[], &mut Silent).await.unwrap(), None, "of another scope");
     let stranger = Ledger::open_or_create(&place.address("other")).await.unwrap();
-    assert_eq!(delivered(&stranger, &request, &mut Silent).await.unwrap(), None, "of another ledger");
+    assert_eq!(delivered(&stranger, &request, &[], &mut Silent).await.unwrap(), None, "of another ledger");
     fs::write(place.path("out/data/README.md"), "changed").unwrap();
-    assert_eq!(delivered(&ledger, &request, &mut Silent).await.unwrap_err().code(), "EXPORT-007");
+    assert_eq!(delivered(&ledger, &request, &[], &mut Silent).await.unwrap_err().code(), "EXPORT-007");
+}
+
+#[tokio::test]
+async fn the_rates_behind_every_cost_of_a_scope_go_with_it() {
+    let place = Place::new();
+    let ledger = Ledger::open_or_create(&place.address("ledger")).await.unwrap();
+    let book = Book::default_sheet().unwrap();
+    let at = "2026-11-20T10:00:00Z";
+    let calls = [
+        call("a", "anthropic", "claude-opus-5", "search", at, (100, 10)),
+        call("o", "openai", "gpt-4o", "search", at, (100, 10)),
+    ];
+    append_priced(&ledger, "batch-1", &book, &calls).await;
+    append(&ledger, "batch-2", &[(said("own", "ann", "search", at), Usd::parse("0.5").ok())]).await;
+    let out = place.path("out");
+    let scope = Scope::default().only(Axis::Provider, "anthropic");
+    write(&ledger, &Request { scope, ..Request::new(&out) }, &mut Silent).await.unwrap();
+    let rates = fs::read_to_string(out.join("data/rates.csv")).unwrap();
+    let (known, alone): (Vec<&str>, Vec<&str>) =
+        rates.lines().skip(1).partition(|line| line.starts_with("anthropic/claude-opus-5@"));
+    let of = |unit: &str| known.iter().filter(|line| line.contains(&format!(",{unit},"))).count();
+    assert_eq!((of("input"), of("output")), (1, 1), "{rates}");
+    assert_eq!(alone, ["sheet/test@2026-01-01,,,,,,,"], "prices the ledger does not have");
+
+    fs::write(out.join("data/rates.csv"), rates.lines().next().unwrap()).unwrap();
+    common::reseal(&out);
+    let found = daybook_export::verify::bundle(&out, &mut Silent).unwrap().differences;
+    assert!(found.iter().any(|found| found.place == "data/rates.csv"), "{found:?}");
+
+    let scope = Scope::default().only(Axis::Subject, "ann");
+    write(&ledger, &Request { scope, ..Request::new(place.path("ann")) }, &mut Silent).await.unwrap();
+    assert!(!place.path("ann/data/rates.csv").exists(), "prices are not about a person");
 }
 
 async fn assert_round_trip(place: &Place, ledger: &Ledger) {

@@ -32,7 +32,17 @@ impl Answer {
             let (_, rest) = text.split_once(&format!("<{tag}>"))?;
             Some(rest.split_once(&format!("</{tag}>"))?.0.to_owned())
         };
-        Some(Self { code: within("Code")?, message: within("Message").unwrap_or_default() })
+        match within("Code") {
+            Some(code) => Some(Self { code, message: within("Message").unwrap_or_default() }),
+            None => Self::of_one_key(&text),
+        }
+    }
+
+    /// Of a request for many keys: `… request failed for key x: Access Denied (code: AccessDenied)`.
+    fn of_one_key(text: &str) -> Option<Self> {
+        let (message, code) = text.strip_suffix(')')?.rsplit_once(" (code: ")?;
+        let (_, message) = message.split_once("request failed for ")?;
+        Some(Self { code: code.into(), message: message.into() })
     }
 
     /// Whether to ask again is of no use.
@@ -60,5 +70,13 @@ mod tests {
         assert!(absent.is_refusal());
         assert!(!answer("SlowDown").unwrap().is_refusal());
         assert_eq!(Answer::behind(&std::io::Error::other("connection refused")), None);
+    }
+
+    #[test]
+    fn an_answer_about_one_of_many_keys_is_found() {
+        let text = "Generic S3 error: DeleteObjects request failed for key a/b: No (really). (code: AccessDenied)";
+        let answer = Answer::behind(&std::io::Error::other(text)).unwrap();
+        assert_eq!(answer.to_string(), "AccessDenied: key a/b: No (really).");
+        assert!(answer.is_refusal());
     }
 }

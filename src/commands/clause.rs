@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use daybook_export::{Delivered, Error, Request, Summary, delivered, write};
 use daybook_ledger::{Clock as _, Date, Evidence, EvidenceKind, Kind, Ledger, SystemClock, Usd};
 use daybook_queries::registry::{ClauseKind, Registry};
 use serde_json::json;
 
+use super::encryption::identities;
 use super::prices::parse_day;
 use super::progress::progress;
 use super::rehearse::{HARNESS, whole};
@@ -26,6 +27,10 @@ pub(super) struct ClauseArgs {
     /// The UTC day the export was asked for (YYYY-MM-DD), from which the clause's days count [default: today].
     #[arg(long, value_name = "DAY", value_parser = parse_day, requires = "clause")]
     requested: Option<Date>,
+    /// A secret key file of `age-keygen` that opens the bundle that stands at --out already, encrypted, so that this delivery can be
+    /// recorded; repeatable.
+    #[arg(short, long = "identity", value_name = "FILE", requires = "clause")]
+    identities: Vec<PathBuf>,
 }
 
 /// What a clause grants, counted from the day it was invoked.
@@ -135,14 +140,18 @@ pub(super) async fn deliver(
     ledger: &Ledger,
     request: &Request,
     clock: &Clock,
+    args: &ClauseArgs,
     quiet: bool,
 ) -> Result<Option<Summary>, Failure> {
     let (delivered, summary) = match write(ledger, request, progress("export", quiet).as_mut()).await {
         Ok(summary) => (Delivered::from(&summary), Some(summary)),
-        Err(Error::OutTaken { path }) => match delivered(ledger, request, progress("check", quiet).as_mut()).await? {
-            Some(delivered) => (delivered, None),
-            None => return Err(Error::OutTaken { path }.into()),
-        },
+        Err(Error::OutTaken { path }) => {
+            let identities = identities(&args.identities)?;
+            match delivered(ledger, request, &identities, progress("check", quiet).as_mut()).await? {
+                Some(delivered) => (delivered, None),
+                None => return Err(Error::OutTaken { path }.into()),
+            }
+        }
         Err(error) => return Err(error.into()),
     };
     let now = SystemClock.now();

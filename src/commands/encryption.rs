@@ -80,16 +80,22 @@ pub(super) struct UnlockArgs {
 impl UnlockArgs {
     /// What there is to open the bundle at `address` with.
     pub(super) fn load(&self, address: &str) -> Result<Keys, Failure> {
-        let mut keys = Keys::default();
-        for path in &self.identities {
-            keys.identities.extend(keys_in(path, &private_text(path)?, Identity::parse, IDENTITY_HINT)?);
-        }
+        let mut keys = Keys { identities: identities(&self.identities)?, ..Keys::default() };
         if Bundle::asks_for_passphrase(address)? {
             let ask = || rpassword::prompt_password(format!("Passphrase of {address}: "));
             keys.passphrase = Some(passphrase(self.passphrase_file.as_deref(), ask)?);
         }
         Ok(keys)
     }
+}
+
+/// The secret keys in the files at `paths`.
+pub(super) fn identities(paths: &[PathBuf]) -> Result<Vec<Identity>, Failure> {
+    let mut identities = Vec::new();
+    for path in paths {
+        identities.extend(keys_in(path, &private_text(path)?, Identity::parse, IDENTITY_HINT)?);
+    }
+    Ok(identities)
 }
 
 /// One key a line; empty lines and comments are passed over, as age does.

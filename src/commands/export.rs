@@ -120,7 +120,7 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
         return Ok(ExitCode::SUCCESS);
     }
     let summary = match &clock {
-        Some(clock) => match clause::deliver(&ledger, &request, clock, quiet).await? {
+        Some(clock) => match clause::deliver(&ledger, &request, clock, &args.clause, quiet).await? {
             Some(summary) => summary,
             None => return Ok(ExitCode::SUCCESS),
         },

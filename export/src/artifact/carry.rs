@@ -103,7 +103,7 @@ fn copy(
     // One byte more than registered is enough to know that it changed.
     let source = File::open(&artifact.details.place).map_err(|error| lost(error.to_string()))?;
     let mut source = source.take(artifact.details.bytes.saturating_add(1));
-    let mut file = DigestWriter::create(bundle, path)?.paced(pace);
+    let mut file = DigestWriter::create_of(bundle, path, Some(artifact.details.bytes))?.paced(pace);
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         let length = source.read(&mut buffer).map_err(|error| lost(error.to_string()))?;

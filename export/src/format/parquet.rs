@@ -89,9 +89,7 @@ impl Open {
 fn failed(source: ParquetError) -> Error {
     match source {
         ParquetError::External(source) => match source.downcast::<std::io::Error>() {
-            Ok(source) => {
-                Error::Folder { path: "the bundle".into(), action: "write a Parquet file of", source: *source }
-            }
+            Ok(source) => Error::folder("the bundle".as_ref(), "write a Parquet file of")(*source),
             Err(source) => Error::Internal { invariant: "rows can be written as Parquet", found: source.to_string() },
         },
         source => Error::Internal { invariant: "rows can be written as Parquet", found: source.to_string() },

@@ -15,11 +15,12 @@ use bytes::Bytes;
 use zstd::stream::read::Decoder;
 
 use super::{BundleReader, Found, Random, open_file};
-use crate::Error;
 use crate::encryption::{self, Keys};
 use crate::writer::{TAR_FOLDER, padding_of};
+use crate::{Error, artifact};
 
-/// Longer members are refused: a file of a bundle in one file ends at [`crate::writer::Form::shard_bytes_max`] and a row.
+/// Longer members are refused: a file of a bundle in one file ends at [`crate::writer::Form::shard_bytes_max`] and a row. Artifacts
+/// are as long as they are.
 const MEMBER_BYTES_MAX: u64 = 1 << 30;
 /// Parquet is held in memory while it is read.
 const RANDOM_BYTES_MAX: u64 = 512 << 20;
@@ -48,9 +49,15 @@ fn find(path: &Path, source: Arc<dyn Source>) -> Result<(Found, Box<dyn BundleRe
         match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                 let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-                scan.found.fault(&name, error.to_string());
                 // What has no sound end is not read: it may be made to keep a reader busy.
-                scan.found.files.clear();
+                let before = std::mem::take(&mut scan.found.files).len();
+                scan.found.has_no_end = true;
+                scan.found.fault(
+                    &name,
+                    format!(
+                        "{error}; reading ended there: {before} files before it were not checked, and none after it"
+                    ),
+                );
             }
             _ => return Err(Error::unreadable(path, "read")(error)),
         }
@@ -192,7 +199,10 @@ impl Scan {
     fn add(&mut self, header: Header, at: u64) -> io::Result<()> {
         let Header { name, bytes, kind } = header;
         self.unpacked = self.unpacked.saturating_add(bytes);
-        if bytes > MEMBER_BYTES_MAX {
+        let is_artifact = name.strip_prefix(TAR_FOLDER.as_bytes()).is_some_and(|name| {
+            name.strip_prefix(b"/").is_some_and(|name| name.starts_with(artifact::FOLDER.as_bytes()))
+        });
+        if bytes > MEMBER_BYTES_MAX && !is_artifact {
             return Err(invalid(format!(
                 "a member says that it has {bytes} bytes, at most {MEMBER_BYTES_MAX} are read"
             )));

@@ -55,6 +55,8 @@ struct Found {
     files: BTreeMap<String, u64>,
     /// What else there is.
     faults: Vec<Difference>,
+    /// Whether reading ended before the end: which files there are is not known then, and none is read.
+    has_no_end: bool,
 }
 
 impl Found {
@@ -152,6 +154,10 @@ impl Bundle {
 
     pub(crate) fn faults(&self) -> &[Difference] {
         &self.0.found.faults
+    }
+
+    pub(crate) fn has_no_end(&self) -> bool {
+        self.0.found.has_no_end
     }
 
     pub(crate) fn open_file(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {

@@ -11,12 +11,13 @@ use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::migrations::MIGRATIONS;
-use super::rows::add_file;
+use super::rows::{add_file, count_rows};
 use super::{TableRows, Verdict};
 use crate::artifact;
 use crate::describe::{BAG_INFO, BAGIT_TEXT, DESCRIPTOR, LAYOUT, PAYLOAD_OXUM, READER, SUMMARY};
 use crate::digest::{Digests, Written};
 use crate::manifest::{self, Algorithm, shown};
+use crate::rates::RATES;
 use crate::reader::{Bundle, TEXT_BYTES_MAX};
 use crate::sign::{SIGNED, VerifyingKey, is_signature};
 use crate::totals::Totals;
@@ -85,6 +86,9 @@ fn check(bundle: &Bundle, keys: &[VerifyingKey], progress: &mut dyn Progress) ->
     let mut check = Check { bundle, files: bundle.files(), verdict: Verdict::default() };
     for fault in bundle.faults() {
         check.verdict.differs(&fault.place, &fault.found);
+    }
+    if bundle.has_no_end() {
+        return Ok(check.verdict);
     }
     progress.start(check.files.values().sum());
     check.bagit();
@@ -307,7 +311,18 @@ impl Check<'_> {
         }
         let content = self.verdict.rows.iter().find(|rows| rows.table == Part::Content.name()).map(|rows| rows.rows);
         self.migrations(summary.as_ref(), content.unwrap_or_default(), &resources, digests);
+        self.rates(&resources, digests);
         self.artifacts(digests);
+    }
+
+    fn rates(&mut self, resources: &BTreeMap<String, Resource>, digests: &BTreeMap<String, Written>) {
+        if !self.files.contains_key(RATES) {
+            return;
+        }
+        match count_rows(self.bundle, RATES, Format::Csv) {
+            Ok(rows) => self.described(RATES, rows, resources.get(RATES), digests),
+            Err(reason) => self.verdict.differs(RATES, format!("its rows cannot be read: {}", shown(&reason))),
+        }
     }
 
     /// The formats there are files of, which must be those `summary.json` lists.
@@ -315,7 +330,10 @@ impl Check<'_> {
         let of_format = |format: &Format| {
             let extension = format!(".{}", format.as_str());
             self.files.keys().any(|name| {
-                !name.starts_with(MIGRATIONS) && !name.starts_with(artifact::FOLDER) && name.ends_with(&extension)
+                name != RATES
+                    && !name.starts_with(MIGRATIONS)
+                    && !name.starts_with(artifact::FOLDER)
+                    && name.ends_with(&extension)
             })
         };
         let found: Vec<Format> = Format::ALL.into_iter().filter(of_format).collect();

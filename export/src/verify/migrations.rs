@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::bundle::{Check, Resource};
-use super::rows::count_lines;
+use super::rows::count_rows;
+use crate::Format;
 use crate::describe::SUMMARY;
 use crate::digest::Written;
 use crate::manifest::shown;
@@ -54,7 +55,7 @@ impl Check<'_> {
         let names: Vec<String> = self.files.keys().filter(is_data).cloned().collect();
         let mut lines = 0;
         for name in names {
-            match count_lines(self.bundle, &name) {
+            match count_rows(self.bundle, &name, Format::Jsonl) {
                 Ok(rows) => {
                     lines += rows;
                     self.described(&name, rows, resources.get(&name), digests);

@@ -10,6 +10,8 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaD
 use parquet::file::reader::ChunkReader;
 
 use super::thrift::Thrift;
+use crate::Part;
+use crate::views::viewed;
 
 /// The length of the footer and the mark, at the end of a file.
 const TAIL_BYTES: u64 = 8;
@@ -26,24 +28,61 @@ const PAGE_BYTES_MAX: i64 = 64 << 20;
 const BODY_PAGE_BYTES_MAX: i64 = 512 << 20;
 const PAGE_HEADER_BYTES_MAX: u64 = 1 << 20;
 
+/// Rows that are read at once, if they are narrow.
+const BATCH_ROWS_MAX: u64 = 8_192;
+/// What of a column is read at once, beside a page at either end.
+const BATCH_BYTES_MAX: u64 = 16 << 20;
+/// Values of a list or map in one row group, all of which may be in one row; ours has 64 MiB.
+const NESTED_VALUES_MAX: u64 = 64 << 20;
+/// Each value is the one before with another end: a few bytes unpack to any length.
+const DELTA_BYTE_ARRAY: i64 = 7;
+
 /// A reader of `file`, whose columns are safe to read; those called `columns` have narrow values.
 pub(crate) fn open<R: ChunkReader + 'static>(
     file: R,
+    columns: &[&str],
+) -> Result<ParquetRecordBatchReaderBuilder<R>, String> {
+    open_as(file, None, columns)
+}
+
+/// As [`open`], of a file of `part`: text by reference, as it may be in a file once and in many rows.
+pub(crate) fn open_table<R: ChunkReader + 'static>(
+    file: R,
+    part: Part,
+    columns: &[&str],
+) -> Result<ParquetRecordBatchReaderBuilder<R>, String> {
+    open_as(file, Some(part), columns)
+}
+
+fn open_as<R: ChunkReader + 'static>(
+    file: R,
+    part: Option<Part>,
     columns: &[&str],
 ) -> Result<ParquetRecordBatchReaderBuilder<R>, String> {
     let length = file.len();
     check_footer(&file, length)?;
     let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(text)?;
     check_counts(&metadata, length)?;
+    let mut batch_rows = BATCH_ROWS_MAX;
     for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
         let range = byte_range(chunk, length)?;
         let name = chunk.column_path().parts().first().map_or("", String::as_str);
         let most = if columns.contains(&name) { PAGE_BYTES_MAX } else { BODY_PAGE_BYTES_MAX };
-        check_pages(&file, range, most).map_err(|reason| format!("column `{name}`: {reason}"))?;
+        let failed = |reason| format!("column `{name}`: {reason}");
+        let pages = check_pages(&file, range, most).map_err(failed)?;
+        if part.is_some() {
+            pages.check_table(chunk.column_descr().max_rep_level() > 0).map_err(failed)?;
+        }
+        batch_rows = batch_rows.min(BATCH_BYTES_MAX / pages.value_bytes.max(1)).max(1);
     }
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(text)?;
-    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
+    let mut options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    if let Some(part) = part {
+        options = options.with_schema(viewed(&part.spec().building_schema()));
+    }
+    let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)
+        .map_err(|error| format!("its columns are not those of the table: {error}"))?;
+    let rows = usize::try_from(batch_rows).map_err(text)?;
+    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(rows))
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -102,36 +141,75 @@ fn byte_range(chunk: &ColumnChunkMetaData, length: u64) -> Result<(u64, u64), St
     range.filter(is_inside).ok_or_else(|| format!("column `{name}` is said to lie outside of the file"))
 }
 
-/// The headers of a column's pages, one after the other.
-fn check_pages<R: ChunkReader>(file: &R, (mut at, size): (u64, u64), most: i64) -> Result<(), String> {
+/// The pages of a column, by their headers.
+#[derive(Debug, Default, PartialEq)]
+struct Pages {
+    values: u64,
+    /// Of all pages, unpacked.
+    bytes: u64,
+    /// Of a value, on the average of the page in which that is most.
+    value_bytes: u64,
+    has_delta_text: bool,
+}
+
+impl Pages {
+    /// How many values a row of a nested column has no header tells: all of a row group may be in one.
+    fn check_table(&self, is_nested: bool) -> Result<(), String> {
+        let most = BODY_PAGE_BYTES_MAX.unsigned_abs();
+        match () {
+            () if self.has_delta_text => Err("it is in the encoding DELTA_BYTE_ARRAY, which is not read".into()),
+            () if !is_nested => Ok(()),
+            () if self.values > NESTED_VALUES_MAX => {
+                Err(format!("a row group has {} values, at most {NESTED_VALUES_MAX} are read", self.values))
+            }
+            () if self.bytes > most => Err(format!("a row group has {} bytes, at most {most} are read", self.bytes)),
+            () => Ok(()),
+        }
+    }
+}
+
+/// Looks at the headers of a column's pages, one after the other.
+fn check_pages<R: ChunkReader>(file: &R, (mut at, size): (u64, u64), most: i64) -> Result<Pages, String> {
     let end = at + size;
+    let mut pages = Pages::default();
     while at < end {
         let page = file.get_read(at).map_err(text)?.take(PAGE_HEADER_BYTES_MAX.min(end - at));
         let mut header = Thrift::new(BufReader::with_capacity(256, page));
-        let (mut bytes, mut stored) = (None, None);
-        // PageHeader: 1 type, 2 uncompressed_page_size, 3 compressed_page_size, ...
+        let (mut bytes, mut stored, mut data) = (None, None, [None; 2]);
+        // PageHeader: 2 uncompressed_page_size, 3 compressed_page_size, 5 data_page_header, 8 data_page_header_v2.
         while let Some((field, kind)) = header.next_field()? {
             match field {
                 2 => bytes = Some(header.number()?),
                 3 => stored = Some(header.number()?),
+                // Both: 1 num_values; the encoding is 2 or 4.
+                5 => data = header.numbers_in([1, 2])?,
+                8 => data = header.numbers_in([1, 4])?,
                 _ => header.skip(kind)?,
             }
         }
         let stored = stored.and_then(|stored| u64::try_from(stored).ok());
         let (Some(bytes), Some(stored)) = (bytes, stored) else { return Err("a page does not say its length".into()) };
-        if !(0..=most).contains(&bytes) {
-            return Err(format!("a page has {bytes} bytes, at most {most} are read"));
+        let length = u64::try_from(bytes).ok().filter(|_| bytes <= most);
+        let length = length.ok_or_else(|| format!("a page has {bytes} bytes, at most {most} are read"))?;
+        let [values, encoding] = data;
+        pages.has_delta_text |= encoding == Some(DELTA_BYTE_ARRAY);
+        let values = values.and_then(|values| u64::try_from(values).ok()).unwrap_or_default();
+        pages.values = pages.values.saturating_add(values);
+        pages.bytes = pages.bytes.saturating_add(length);
+        // A dictionary is no data: text of its goes by reference, whatever it has.
+        if values > 0 {
+            pages.value_bytes = pages.value_bytes.max(length.div_ceil(values));
         }
         at = at.saturating_add(header.bytes_read()).saturating_add(stored);
     }
-    Ok(())
+    Ok(pages)
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use arrow::array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array};
     use parquet::arrow::ArrowWriter;
-    use parquet::basic::Compression;
+    use parquet::basic::{Compression, Encoding};
     use parquet::file::metadata::{FileMetaData, ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData};
     use parquet::file::properties::WriterProperties;
 
@@ -192,6 +270,64 @@ mod tests {
         let lie = [0x15, 0, 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f, 0x15, 8, 0];
         let reason = check_pages(&bytes::Bytes::copy_from_slice(&lie), (0, 11), BODY_PAGE_BYTES_MAX).unwrap_err();
         assert_eq!(reason, "a page has 2147483647 bytes, at most 536870912 are read");
+    }
+
+    /// A file of `part` whose `rows` rows have one text of 64 KiB in `column` and nothing else.
+    fn file_of_one_text(part: Part, column: &str, rows: usize) -> bytes::Bytes {
+        let text = StringArray::from(vec!["x".repeat(1 << 16)]);
+        let text: ArrayRef = Arc::new(DictionaryArray::new(Int32Array::from(vec![0; rows]), Arc::new(text)));
+        let columns = part.spec().building_schema().fields().clone();
+        let columns = columns.iter().map(|field| match field.name() == column {
+            true => (field.name().clone(), Arc::clone(&text)),
+            false => (field.name().clone(), new_null_array(field.data_type(), rows)),
+        });
+        let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
+        let properties = WriterProperties::builder().set_dictionary_page_size_limit(4 << 20).build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap().into()
+    }
+
+    #[test]
+    fn a_text_that_a_file_has_once_is_in_memory_once() {
+        for (part, column) in [(Part::Usage, "topic"), (Part::Content, "input_messages")] {
+            let file = file_of_one_text(part, column, 1_024);
+            assert!(file.len() < 1 << 20, "{}", file.len());
+            let mut rows = 0;
+            for batch in open_table(file, part, &["topic"]).unwrap().build().unwrap() {
+                let batch = batch.unwrap();
+                assert!(batch.get_array_memory_size() < 4 << 20, "{}", batch.get_array_memory_size());
+                for piece in crate::views::pieces(batch, part.spec().building_schema()) {
+                    let piece = piece.unwrap();
+                    assert!(piece.get_array_memory_size() < 80 << 20, "{}", piece.get_array_memory_size());
+                    rows += piece.num_rows();
+                }
+            }
+            assert_eq!(rows, 1_024);
+        }
+    }
+
+    #[test]
+    fn long_texts_are_read_a_few_at_a_time() {
+        let texts: Vec<String> = (0..64).map(|at| format!("{at}{}", "x".repeat(1 << 20))).collect();
+        let file = bytes::Bytes::from(file_of(&texts.iter().map(String::as_str).collect::<Vec<_>>()));
+        for batch in open(file, &[]).unwrap().build().unwrap() {
+            assert!(batch.unwrap().num_rows() <= 16);
+        }
+    }
+
+    #[test]
+    fn texts_that_are_made_of_those_before_are_refused() {
+        let words: Vec<String> = (0..100).map(|at| format!("{}{at}", "x".repeat(1 << 10))).collect();
+        let words: ArrayRef = Arc::new(StringArray::from(words));
+        let batch = RecordBatch::try_from_iter([("word", words)]).unwrap();
+        let properties =
+            WriterProperties::builder().set_dictionary_enabled(false).set_encoding(Encoding::DELTA_BYTE_ARRAY);
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build())).unwrap();
+        writer.write(&batch).unwrap();
+        let file = bytes::Bytes::from(writer.into_inner().unwrap());
+        let reason = open_table(file, Part::Usage, &[]).map(drop).unwrap_err();
+        assert_eq!(reason, "column `word`: it is in the encoding DELTA_BYTE_ARRAY, which is not read");
     }
 
     #[test]

@@ -7,7 +7,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use daybook_ledger::schema::Column;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 use crate::format::text_columns;
 use crate::reader::Bundle;
@@ -49,25 +48,24 @@ pub(super) fn add_file(
     Ok(totals.rows() - before)
 }
 
-/// Lines of the text file called `name`.
-pub(super) fn count_lines(bundle: &Bundle, name: &str) -> Result<u64, String> {
+/// Rows of the text file called `name`: lines, or in CSV rows below the header.
+pub(super) fn count_rows(bundle: &Bundle, name: &str, format: Format) -> Result<u64, String> {
     let file = bundle.open_file(name).map_err(|error| error.to_string())?;
-    Lines::new(BufReader::with_capacity(1 << 20, file), false).count_rest()
+    let is_csv = format == Format::Csv;
+    let rows = Lines::new(BufReader::with_capacity(1 << 20, file), is_csv).count_rest()?;
+    Ok(rows.saturating_sub(is_csv.into()))
 }
 
 fn add_parquet(bundle: &Bundle, name: &str, part: Part, columns: &[&str], totals: &mut Totals) -> Result<(), String> {
     let file = bundle.open_random(name).map_err(|error| error.to_string())?;
-    let builder = super::parquet::open(file, columns)?;
-    let options = ArrowReaderOptions::new().with_schema(part.spec().building_schema());
-    ArrowReaderMetadata::try_new(Arc::clone(builder.metadata()), options)
-        .map_err(|error| format!("its columns are not those of the table: {error}"))?;
+    let builder = super::parquet::open_table(file, part, columns)?;
     let rows = builder.metadata().file_metadata().num_rows();
     if columns.is_empty() {
         totals.add_rows(rows.try_into().map_err(|_| format!("its footer says {rows} rows"))?);
         return Ok(());
     }
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-    let reader = builder.with_projection(mask).with_batch_size(DECODE_ROWS).build();
+    let reader = builder.with_projection(mask).build();
     for batch in reader.map_err(|error| error.to_string())? {
         totals.add(&batch.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
     }

@@ -42,6 +42,20 @@ impl<R: Read> Thrift<R> {
         Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
     }
 
+    /// The numbers in the fields `wanted` of the structure that comes next.
+    pub(super) fn numbers_in<const N: usize>(&mut self, wanted: [i64; N]) -> Result<[Option<i64>; N], String> {
+        let outer = std::mem::take(&mut self.field);
+        let mut found = [None; N];
+        while let Some((field, kind)) = self.next_field()? {
+            match wanted.iter().zip(&mut found).find(|(wanted, _)| **wanted == field) {
+                Some((_, number)) => *number = Some(self.number()?),
+                None => self.skip(kind)?,
+            }
+        }
+        self.field = outer;
+        Ok(found)
+    }
+
     /// How many elements the list has whose elements come next.
     pub(super) fn list_length(&mut self) -> Result<u64, String> {
         self.list_head().map(|(length, _)| length)
@@ -147,6 +161,17 @@ mod tests {
         assert_eq!(found.next_field(), Ok(Some((5, 6))));
         assert_eq!(found.number(), Ok(300));
         assert_eq!((found.next_field(), found.bytes_read()), (Ok(None), 17));
+    }
+
+    #[test]
+    fn numbers_of_a_structure_within_are_found() {
+        // 5: {1: i32 7, 4: {1: i32 9}}, 6: i32 1
+        let bytes = [0x5c, 0x15, 14, 0x3c, 0x15, 18, 0, 0, 0x15, 2, 0];
+        let mut found = Thrift::new(bytes.as_slice());
+        assert_eq!(found.next_field(), Ok(Some((5, 12))));
+        assert_eq!(found.numbers_in([1, 2]), Ok([Some(7), None]));
+        assert_eq!(found.next_field(), Ok(Some((6, 5))));
+        assert_eq!(found.number(), Ok(1));
     }
 
     #[test]

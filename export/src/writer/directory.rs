@@ -34,7 +34,7 @@ impl BundleWriter for Directory {
         self.0.path()
     }
 
-    fn create(&self, name: &str) -> Result<Box<dyn Sink>, Error> {
+    fn create(&self, name: &str, _length: Option<u64>) -> Result<Box<dyn Sink>, Error> {
         let path = self.0.path().join(name);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(Error::folder(folder, "make the folder"))?;

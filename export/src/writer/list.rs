@@ -16,7 +16,7 @@ impl BundleWriter for List {
         Path::new("")
     }
 
-    fn create(&self, _name: &str) -> Result<Box<dyn Sink>, Error> {
+    fn create(&self, _name: &str, _length: Option<u64>) -> Result<Box<dyn Sink>, Error> {
         Ok(Box::new(Nowhere))
     }
 

@@ -33,8 +33,9 @@ pub(crate) trait BundleWriter: std::fmt::Debug + Send + Sync {
     /// Where the bundle is made, as a person reads it.
     fn place(&self) -> &Path;
 
-    /// A new file; many may be open at the same time.
-    fn create(&self, name: &str) -> Result<Box<dyn Sink>, Error>;
+    /// A new file; many may be open at the same time. One whose `length` is known before is never held in memory, and is the only
+    /// one that is open.
+    fn create(&self, name: &str, length: Option<u64>) -> Result<Box<dyn Sink>, Error>;
 
     /// Takes a closed file into the bundle. Every run admits the same files in the same order.
     fn admit(&self, file: &Written) -> Result<(), Error>;
@@ -85,6 +86,14 @@ impl Form {
         match self {
             Self::Directory | Self::Objects => 1 << 30,
             Self::Tar | Self::Encrypted => 32 << 20,
+        }
+    }
+
+    /// Length of an artifact: what the header of a member in a tar can say.
+    pub(crate) const fn artifact_bytes_max(self) -> u64 {
+        match self {
+            Self::Directory | Self::Objects => u64::MAX,
+            Self::Tar | Self::Encrypted => (1 << 33) - 1,
         }
     }
 

@@ -154,7 +154,7 @@ impl BundleWriter for Objects {
         &self.place
     }
 
-    fn create(&self, name: &str) -> Result<Box<dyn Sink>, Error> {
+    fn create(&self, name: &str, _length: Option<u64>) -> Result<Box<dyn Sink>, Error> {
         let path = object(&self.root, name);
         let upload = BufWriter::with_capacity(Arc::clone(&self.root.store), path, PART_BYTES);
         let upload = upload.with_max_concurrency(PARTS_AT_ONCE);

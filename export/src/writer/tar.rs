@@ -2,8 +2,8 @@
 //!
 //! Each member is two zstd frames, its header and its bytes, so that a killed export goes on after the last whole member and a
 //! reader finds a member without unpacking those before it. A header has the length of what follows: the bytes of a data
-//! file are held in memory, compressed, until it is full. Members come in the order they are admitted in, whichever thread
-//! finished first.
+//! file are held in memory, compressed, until it is full; what has a known length goes straight into the archive. Members come in
+//! the order they are admitted in, whichever thread finished first.
 //!
 //! Encrypted, only what age made of it reaches the disk, and the keys of that are gone with a run: a killed one cannot go on.
 //! So nothing of it is noted, and the next run starts over.
@@ -30,14 +30,14 @@ const LEVEL: i32 = 3;
 /// The archive in `<out>.partial`.
 const ARCHIVE: &str = "archive";
 
-/// Files by name, closed and not yet admitted.
-type Packed = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+/// Files by name, closed and not yet admitted; nothing of those that are in the archive already.
+type Packed = Arc<Mutex<BTreeMap<String, Option<Vec<u8>>>>>;
 
 /// Writes an archive in `<out>.partial` and renames it.
 #[derive(Debug)]
 pub(crate) struct Tar {
     folder: PartialFolder,
-    archive: Mutex<Archive>,
+    archive: Arc<Mutex<Archive>>,
     packed: Packed,
     made_at_seconds: i64,
 }
@@ -66,7 +66,7 @@ impl Tar {
         let archive = Archive::open(path, whole, making.encryption.as_ref())?;
         let is_new = archive.bytes == 0;
         let made_at_seconds = making.made_at.micros().div_euclid(1_000_000);
-        let tar = Self { folder, archive: Mutex::new(archive), packed: Packed::default(), made_at_seconds };
+        let tar = Self { folder, archive: Arc::new(Mutex::new(archive)), packed: Packed::default(), made_at_seconds };
         if is_new {
             DigestWriter::write_whole(&tar, BAGIT, BAGIT_TEXT.as_bytes())?;
         }
@@ -90,11 +90,14 @@ impl Archive {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let written = match &mut self.encrypting {
-            Some(encrypting) => encrypting.write_all(bytes),
-            None => self.file.write_all(bytes),
-        };
-        written.map_err(Error::folder(&self.path, "write"))?;
+        self.try_append(bytes).map_err(Error::folder(&self.path, "write"))
+    }
+
+    fn try_append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.encrypting {
+            Some(encrypting) => encrypting.write_all(bytes)?,
+            None => self.file.write_all(bytes)?,
+        }
         self.bytes += bytes.len() as u64;
         Ok(())
     }
@@ -116,9 +119,17 @@ impl BundleWriter for Tar {
         self.folder.out()
     }
 
-    fn create(&self, name: &str) -> Result<Box<dyn Sink>, Error> {
-        let frame = frame().map_err(Error::folder(self.folder.out(), "pack a file of"))?;
-        Ok(Box::new(Member { name: name.into(), frame, bytes: 0, packed: Arc::clone(&self.packed) }))
+    fn create(&self, name: &str, length: Option<u64>) -> Result<Box<dyn Sink>, Error> {
+        let failed = || Error::folder(self.folder.out(), "pack a file of");
+        let (name, packed) = (name.to_owned(), Arc::clone(&self.packed));
+        Ok(match length {
+            None => Box::new(Member { name, frame: frame(Vec::new()).map_err(failed())?, bytes: 0, packed }),
+            Some(length) => {
+                self.append_header(&name, length)?;
+                let frame = frame(Appending(Arc::clone(&self.archive))).map_err(failed())?;
+                Box::new(Member { name, frame, bytes: 0, packed })
+            }
+        })
     }
 
     fn admit(&self, file: &Written) -> Result<(), Error> {
@@ -127,12 +138,13 @@ impl BundleWriter for Tar {
             invariant: "a file is closed before it is admitted",
             found: file.path.clone(),
         })?;
-        let name = format!("{FOLDER}/{}", file.path);
-        let header = header(&name, file.bytes, self.made_at_seconds).and_then(|header| pack(&header));
-        let header = header.map_err(Error::folder(Path::new(&name), "name a member of the archive"))?;
-        let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
-        archive.append(&header)?;
-        archive.append(&body)
+        match body {
+            Some(body) => {
+                self.append_header(&file.path, file.bytes)?;
+                self.archive.lock().unwrap_or_else(PoisonError::into_inner).append(&body)
+            }
+            None => Ok(()),
+        }
     }
 
     fn note(&self, line: Line) -> Result<(), Error> {
@@ -154,14 +166,56 @@ impl BundleWriter for Tar {
     }
 }
 
-struct Member {
+impl Tar {
+    fn append_header(&self, name: &str, bytes: u64) -> Result<(), Error> {
+        let name = format!("{FOLDER}/{name}");
+        let header = header(&name, bytes, self.made_at_seconds).and_then(|header| pack(&header));
+        let header = header.map_err(Error::folder(Path::new(&name), "name a member of the archive"))?;
+        self.archive.lock().unwrap_or_else(PoisonError::into_inner).append(&header)
+    }
+}
+
+/// A member on its way: into memory, or into the archive if its header is there.
+struct Member<W: Packs> {
     name: String,
-    frame: Encoder<'static, Vec<u8>>,
+    frame: Encoder<'static, W>,
     bytes: u64,
     packed: Packed,
 }
 
-impl Write for Member {
+/// Where the frame of a member goes.
+trait Packs: Write + Send {
+    /// What is left to be admitted.
+    fn rest(self) -> Option<Vec<u8>>;
+}
+
+impl Packs for Vec<u8> {
+    fn rest(self) -> Option<Vec<u8>> {
+        Some(self)
+    }
+}
+
+/// The end of the archive.
+struct Appending(Arc<Mutex<Archive>>);
+
+impl Packs for Appending {
+    fn rest(self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+impl Write for Appending {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).try_append(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<W: Packs> Write for Member<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.frame.write(bytes)?;
         self.bytes += written as u64;
@@ -173,13 +227,13 @@ impl Write for Member {
     }
 }
 
-impl Sink for Member {
+impl<W: Packs> Sink for Member<W> {
     fn close(mut self: Box<Self>) -> io::Result<()> {
         let padding = [0; BLOCK_BYTES];
         let (padding, _) = padding.split_at(padding_of(self.bytes));
         self.frame.write_all(padding)?;
-        let body = self.frame.finish()?;
-        self.packed.lock().unwrap_or_else(PoisonError::into_inner).insert(self.name, body);
+        let rest = self.frame.finish()?.rest();
+        self.packed.lock().unwrap_or_else(PoisonError::into_inner).insert(self.name, rest);
         Ok(())
     }
 }
@@ -190,14 +244,14 @@ pub(crate) fn padding_of(bytes: u64) -> usize {
     (BLOCK_BYTES - over) % BLOCK_BYTES
 }
 
-fn frame() -> io::Result<Encoder<'static, Vec<u8>>> {
-    let mut frame = Encoder::new(Vec::new(), LEVEL)?;
+fn frame<W: Write>(to: W) -> io::Result<Encoder<'static, W>> {
+    let mut frame = Encoder::new(to, LEVEL)?;
     frame.include_checksum(true)?;
     Ok(frame)
 }
 
 fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut frame = frame()?;
+    let mut frame = frame(Vec::new())?;
     frame.write_all(bytes)?;
     frame.finish()
 }

@@ -5,7 +5,9 @@ use std::io::Read as _;
 
 use age::x25519;
 use daybook_export::verify::{self, Verdict};
-use daybook_export::{Bundle, Encryption, Error, Identity, Keys, Recipient, Request, Silent, diff, write};
+use daybook_export::{
+    Bundle, Delivered, Encryption, Error, Identity, Keys, Recipient, Request, Silent, delivered, diff, write,
+};
 use daybook_export::{refuse_if_taken, restore_verified};
 use daybook_ledger::{Ledger, Report as _};
 
@@ -70,6 +72,21 @@ async fn each_recipient_opens_the_same_archive_and_nobody_else_does() {
     restore_verified(&bundle, &verdict, &place.address("new")).await.unwrap();
     let rebuilt = Ledger::open(&place.address("new")).await.unwrap();
     assert_eq!(diff(&ledger, &rebuilt, &mut Silent).await.unwrap().differences, []);
+}
+
+#[tokio::test]
+async fn a_bundle_that_stands_encrypted_is_known_to_who_can_open_it() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let [own, stranger] = [(); 2].map(|()| Pair::new());
+    let request = encrypted_to(&place, "one.tar.zst.age", &[&own]);
+    let written = write(&ledger, &request, &mut Silent).await.unwrap();
+    let found = delivered(&ledger, &request, &own.keys.identities, &mut Silent).await.unwrap();
+    assert_eq!(found, Some(Delivered::from(&written)));
+    for identities in [&[][..], &stranger.keys.identities] {
+        let error = delivered(&ledger, &request, identities, &mut Silent).await.unwrap_err();
+        assert_eq!(error.code(), "EXPORT-022");
+    }
 }
 
 #[tokio::test]

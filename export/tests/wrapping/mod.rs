@@ -125,6 +125,11 @@ async fn whatever_byte_of_one_file_is_changed_or_missing_is_found() {
         assert!(!is_whole(&genuine[..at]), "cut at {at}");
     }
     assert!(!is_whole(&[genuine.as_slice(), b"x"].concat()));
+    fs::write(&one, &genuine[..genuine.len() - 5]).unwrap();
+    let cut = verify::bundle(&one, &mut Silent).unwrap().differences;
+    assert_eq!(cut.len(), 1, "what is not known to be there is not said to be missing: {cut:?}");
+    let told = format!("reading ended there: {} files before it were not checked, and none after it", unpacked.len());
+    assert!(cut[0].found.ends_with(&told), "{}", cut[0].found);
     assert!(!is_whole(&[genuine.as_slice(), genuine.as_slice()].concat()));
 }
 

@@ -246,6 +246,11 @@ impl Book {
     pub(super) fn product(&self, index: usize) -> Option<&Product> {
         self.products.get(index)
     }
+
+    /// The rate card that is called `id`.
+    pub(super) fn version_called(&self, id: &str) -> Option<&Version> {
+        self.products.iter().flat_map(|product| &product.versions).find(|version| version.is_called(id))
+    }
 }
 
 fn order(row: &Row) -> (&str, &str, Unit, Date) {

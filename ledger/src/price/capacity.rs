@@ -27,7 +27,7 @@ struct Hour {
 }
 
 /// What a price of capacity is called in `price_id`: `azure/gpt-5*@2026-01-01`.
-fn id(row: &Row) -> String {
+pub(super) fn id(row: &Row) -> String {
     format!("{}/{}@{}", row.provider, row.model, row.effective_from)
 }
 

@@ -145,6 +145,11 @@ impl Version {
         self.uplifts.iter().find(|uplift| uplift.place.is(region))
     }
 
+    /// Whether costs made of it name it `id`.
+    pub(super) fn is_called(&self, id: &str) -> bool {
+        *self.id == *id || self.uplifts.iter().any(|uplift| *uplift.id == *id)
+    }
+
     /// What a contract takes off.
     pub(super) fn discount(&self) -> Option<Discount> {
         self.discount

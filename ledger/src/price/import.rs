@@ -58,20 +58,23 @@ impl Book {
         let mut writer = Writer::from_writer(writer);
         writer.write_record(COLUMNS).map_err(unwritable)?;
         for row in self.rows() {
-            writer
-                .write_record([
-                    row.provider.as_str(),
-                    row.model.as_str(),
-                    &row.effective_from.to_string(),
-                    &row.effective_to.map(|date| date.to_string()).unwrap_or_default(),
-                    &row.unit.to_string(),
-                    &plain(row.usd_per_million),
-                    row.source.as_str(),
-                ])
-                .map_err(unwritable)?;
+            writer.write_record(fields(row)).map_err(unwritable)?;
         }
         writer.flush().map_err(|error| unwritable(error.into()))
     }
+}
+
+/// What a row has in each of [`COLUMNS`].
+pub(super) fn fields(row: &Row) -> [String; COLUMNS.len()] {
+    [
+        row.provider.clone(),
+        row.model.clone(),
+        row.effective_from.to_string(),
+        row.effective_to.map(|date| date.to_string()).unwrap_or_default(),
+        row.unit.to_string(),
+        plain(row.usd_per_million),
+        row.source.clone(),
+    ]
 }
 
 /// Where each of [`COLUMNS`] stands in a file.

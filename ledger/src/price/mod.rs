@@ -47,6 +47,7 @@
 //! | `recorded` | the calls of a ledger, corrections applied |
 //! | `valuation` | what recorded calls cost at other prices |
 //! | `stored` | the book of a ledger: default sheet and imports |
+//! | `used` | the rows behind recorded costs |
 
 mod book;
 mod call;
@@ -70,6 +71,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod unit;
+mod used;
 mod valuation;
 
 pub use book::{Book, Row};
@@ -89,4 +91,5 @@ pub use rate::{Explanation, Line, PriceStatus, RateOf, Rated};
 pub use recorded::{Chunk, DayCalls, Recorded};
 pub use stored::{Imports, Sheet};
 pub use unit::{Hours, Meter, Tier, Unit, UnknownUnit};
+pub use used::write_used;
 pub use valuation::{RECORDED, Valuation, Valued, is_valuation_name};

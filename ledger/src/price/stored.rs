@@ -52,7 +52,11 @@ impl Imports {
         self.history()?.pop().ok_or_else(|| broken(&"there is no default sheet"))
     }
 
-    fn history(&self) -> Result<Vec<Book>, Error> {
+    /// The prices before the first import and after each. The last are in force.
+    ///
+    /// # Errors
+    /// As [`Imports::book`].
+    pub fn history(&self) -> Result<Vec<Book>, Error> {
         let mut books = vec![Book::default_sheet().map_err(|error| broken(&error))?];
         for rows in self.0.values() {
             let sheet = Book::from_rows(rows.clone()).map_err(|error| broken(&error))?;
