@@ -4,6 +4,9 @@
 
 mod any_ledger;
 mod common;
+#[allow(clippy::expect_used, unreachable_pub, dead_code, reason = "a crate of its own when it fuzzes")]
+#[path = "../../tests/fuzz/src/bundle.rs"]
+mod fuzz;
 mod hostile;
 mod wrapping;
 

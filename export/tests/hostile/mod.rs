@@ -11,6 +11,7 @@ use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 
 use super::common::{files, reseal};
+use super::fuzz;
 use super::{Place, ledger};
 
 /// Changes a bundle, whose manifests are written anew afterwards.
@@ -219,6 +220,23 @@ async fn no_line_of_a_manifest_leads_out_of_the_bundle() {
     let error = restore(&bundle, &place.address("new"), &mut Silent).await.unwrap_err().to_string();
     assert!(error.contains("a second time"), "{error}");
     assert!(!place.path("new").exists() && !place.path("escaped").exists());
+}
+
+#[test]
+fn what_fuzzing_asks_of_a_bundle_holds_for_what_it_starts_from() {
+    for seed in (0..48).step_by(5) {
+        let mut input = fuzz::genuine_file(seed);
+        fuzz::check_file(&input);
+        let at = input.len() / 2;
+        input[at] ^= 1 << (seed % 8);
+        fuzz::check_file(&input);
+    }
+    for seed in 0..2 {
+        let mut input = fuzz::genuine_archive(seed);
+        fuzz::check_archive(&input);
+        input.truncate(input.len() / 2);
+        fuzz::check_archive(&input);
+    }
 }
 
 /// A change of some bytes, at a part of the file.

@@ -1,4 +1,4 @@
 //! Anthropic Messages.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| daybook_fuzz::check_family("anthropic", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| daybook_fuzz::event::check_family("anthropic", data));

@@ -1,4 +1,4 @@
 //! Logs of gateways and observability tools.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| daybook_fuzz::check_family("gateways", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| daybook_fuzz::event::check_family("gateways", data));

@@ -1,4 +1,4 @@
 //! Gemini and Vertex AI.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| daybook_fuzz::check_family("google", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| daybook_fuzz::event::check_family("google", data));

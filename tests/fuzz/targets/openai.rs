@@ -1,4 +1,4 @@
 //! OpenAI and those who host its models: every API of theirs.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| daybook_fuzz::check_family("openai", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| daybook_fuzz::event::check_family("openai", data));
