@@ -20,6 +20,7 @@ mod bedrock_usage;
 mod capture;
 mod captured;
 mod chat_stream;
+mod chatgpt;
 mod cloudevents;
 mod cloudflare;
 mod cohere;
@@ -158,6 +159,8 @@ pub enum Format {
     BedrockLog,
     /// Audit records of Microsoft 365 Copilot.
     Copilot,
+    /// Conversations of ChatGPT's data export.
+    ChatGptExport,
 }
 
 impl Format {
@@ -193,6 +196,7 @@ impl Format {
         Self::BedrockConverse,
         Self::BedrockLog,
         Self::Copilot,
+        Self::ChatGptExport,
     ];
 
     /// Its name in settings and headers.
@@ -228,6 +232,7 @@ impl Format {
             Self::BedrockConverse => "bedrock-converse",
             Self::BedrockLog => "bedrock-invocation-log",
             Self::Copilot => "microsoft-copilot",
+            Self::ChatGptExport => "chatgpt-export",
         }
     }
 
@@ -284,6 +289,7 @@ impl Format {
         bedrock_converse::ABOUT,
         bedrock_log::ABOUT,
         copilot::ABOUT,
+        chatgpt::ABOUT,
     ];
 
     /// Whether its events are a log of a call, of a gateway's or a cloud's own making, rather than what a provider said.
@@ -301,6 +307,7 @@ impl Format {
                 | Self::Langfuse
                 | Self::BedrockLog
                 | Self::Copilot
+                | Self::ChatGptExport
         )
     }
 
@@ -470,6 +477,7 @@ fn read_as<'a>(
         Format::BedrockConverse => sink(bedrock_converse::decode(source, raw, options)?),
         Format::BedrockLog => sink(bedrock_log::decode(source, raw, options)?),
         Format::Copilot => copilot::decode(source, raw)?.into_iter().for_each(sink),
+        Format::ChatGptExport => chatgpt::decode(source, options, sink)?,
         Format::Gemini => sink(gemini::decode(source, raw, options)?),
         Format::OtelGenAi => otel::decode(source, options)?.into_iter().for_each(sink),
         Format::CloudEvents if inside.enveloped => {

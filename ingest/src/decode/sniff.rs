@@ -92,6 +92,8 @@ struct Seen {
     started_at: bool,
     access_log: bool,
     ai_metadata: bool,
+    mapping: bool,
+    conversation: bool,
     bedrock: usize,
 }
 
@@ -109,6 +111,8 @@ impl Seen {
             || key.starts_with("x-envoy-");
         self.ai_metadata |= ["gen_ai.", "genai_", "llm_", "mcp_", "x-ai-eg-"].iter().any(|mark| key.starts_with(mark))
             || key == "gen_ai";
+        self.mapping |= key == "mapping";
+        self.conversation |= matches!(key, "current_node" | "conversation_id" | "moderation_results");
         self.bedrock += usize::from(matches!(key, "modelId" | "requestId" | "operation" | "accountId"));
         if self.custom_id && self.result {
             Some(Format::AnthropicMessages)
@@ -122,6 +126,8 @@ impl Seen {
             Some(Format::Kong)
         } else if self.access_log && self.ai_metadata {
             Some(Format::EnvoyAiGateway)
+        } else if self.mapping && self.conversation {
+            Some(Format::ChatGptExport)
         } else {
             ONLY.iter().find(|(only, _)| *only == key).map(|(_, format)| *format)
         }

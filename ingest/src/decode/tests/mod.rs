@@ -3,6 +3,7 @@
 mod anthropic;
 mod apisix;
 mod bedrock;
+mod chatgpt;
 mod cloudevents;
 mod cloudflare;
 mod cohere;

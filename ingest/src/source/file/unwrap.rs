@@ -1,4 +1,4 @@
-//! Objects that hold many events: pages of admin APIs, CloudTrail's `Records`, CloudWatch's `logEvents`.
+//! Objects that hold many events: pages of admin APIs, CloudTrail's `Records`, CloudWatch's `logEvents`, a trace of Langfuse's.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,8 @@ use super::{Record, Spot};
 use crate::decode::sniff;
 
 /// Keys under which wrappers keep their events.
-const LISTS: &[&str] = &["Records", "records", "logEvents", "events", "data", "items", "results", "logs", "value"];
+const LISTS: &[&str] =
+    &["Records", "records", "logEvents", "events", "data", "items", "results", "logs", "value", "observations"];
 /// First keys of wrappers. Others are looked for in the first record of a file only: nearly every record is an event,
 /// and reading its keys twice would be felt.
 const FIRST_KEYS: &[&[u8]] = &[
