@@ -11,9 +11,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-#[cfg(feature = "mimalloc")]
+#[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();

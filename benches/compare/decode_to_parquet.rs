@@ -24,9 +24,9 @@ use daybook_ledger::{Clock as _, Ledger, SystemClock};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-#[cfg(feature = "mimalloc")]
+#[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const TOPIC: &str = "events";
 const READ_BYTES: usize = 1 << 20;

@@ -14,9 +14,9 @@ use daybook_ledger::Ledger;
 use daybook_queries::{Format, Session, SessionOptions, render};
 use serde_json::json;
 
-#[cfg(feature = "mimalloc")]
+#[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Times the queries of a file over a ledger.
 #[derive(Debug, Parser)]

@@ -552,8 +552,7 @@ def build(arguments):
     """The binaries under test: those named, the others by cargo."""
     named = {"daybook": arguments.daybook, "decode_to_parquet": arguments.decode_to_parquet, "query_set": arguments.query_set}
     if not all(named.values()):
-        features = ["--features", "mimalloc"] if arguments.profile == "dist" else []
-        command = ["cargo", "build", "--locked", "--profile", arguments.profile, *features, "--bin", "daybook", "--bench", "decode_to_parquet",
+        command = ["cargo", "build", "--locked", "--profile", arguments.profile, "--bin", "daybook", "--bench", "decode_to_parquet",
                    "--bench", "query_set", "--message-format", "json"]
         out = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
         for message in map(json.loads, out.splitlines()):

@@ -25,11 +25,13 @@ mod statistics;
 use self::statistics::Statistics;
 
 /// Row groups are bounded in bytes so that neither writing nor reading one needs more memory than this.
-const ROW_GROUP_BYTES: usize = 64 << 20;
+pub(crate) const ROW_GROUP_BYTES: usize = 64 << 20;
 const ROW_GROUP_ROWS: usize = 256 << 10;
 /// What a batch may take in memory while a file is read, going by its row group's average row.
 const BATCH_BYTES: i64 = 8 << 20;
 const BATCH_ROWS_MAX: i64 = 8_192;
+
+const UNSORTED_STEP_ROWS: usize = 1_024;
 
 /// A data file ready to be stored.
 #[derive(Debug)]
@@ -63,17 +65,35 @@ pub fn encode(table: &'static Table, batch: &RecordBatch, keep: &[u32]) -> Resul
         let day = days.values().get(row as usize).copied().unwrap_or_default();
         by_day.entry(day).or_default().push(row);
     }
-    by_day.into_iter().map(|(day, rows)| encode_day(table, batch, Date::from_days(day), rows)).collect()
+    by_day.into_iter().map(|(day, rows)| encode_day(table, batch, Date::from_days(day), &rows)).collect()
 }
 
-fn encode_day(table: &'static Table, batch: &RecordBatch, date: Date, rows: Vec<u32>) -> Result<EncodedFile, Error> {
+fn encode_day(table: &'static Table, batch: &RecordBatch, date: Date, rows: &[u32]) -> Result<EncodedFile, Error> {
     let columns: Vec<usize> =
         (0..batch.num_columns()).filter(|&at| batch.schema_ref().field(at).name() != PARTITION).collect();
     let batch = batch.project(&columns).map_err(Error::arrow)?;
-    let batch = take_record_batch(&batch, &UInt32Array::from(rows)).map_err(Error::arrow)?;
-    let mut encoder = Encoder::new(table, date, &batch.schema(), batch.num_rows())?;
-    encoder.push(&batch)?;
+    let mut encoder = Encoder::new(table, date, &batch.schema(), Expected::of_rows(rows.len()))?;
+    // What is sorted is sorted whole; of the rest, which are bodies, few are copied at a time.
+    let step = if table.sorted_by.is_empty() { UNSORTED_STEP_ROWS } else { rows.len().max(1) };
+    for rows in rows.chunks(step) {
+        let chunk = take_record_batch(&batch, &UInt32Array::from(rows.to_vec())).map_err(Error::arrow)?;
+        encoder.push(&chunk)?;
+    }
     encoder.finish()
+}
+
+/// What a file will hold, about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected {
+    pub(crate) rows: usize,
+    /// Memory that is never written to costs nothing, a buffer that grows is there twice for a while.
+    pub(crate) bytes: usize,
+}
+
+impl Expected {
+    fn of_rows(rows: usize) -> Self {
+        Self { rows, bytes: rows.min(ROW_GROUP_ROWS) * 96 }
+    }
 }
 
 /// Writes the rows of one day as a data file, chunk by chunk: memory is one row group and the file.
@@ -85,12 +105,17 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    /// A file of about `rows` rows of `schema`, the columns of `table` without its day.
-    pub(crate) fn new(table: &'static Table, date: Date, schema: &SchemaRef, rows: usize) -> Result<Self, Error> {
+    /// A file of `schema`, the columns of `table` without its day.
+    pub(crate) fn new(
+        table: &'static Table,
+        date: Date,
+        schema: &SchemaRef,
+        expected: Expected,
+    ) -> Result<Self, Error> {
         // The Arrow schema stays out of the file: dictionaries are ours while building, readers see plain text.
-        let properties = properties(table, schema, rows);
+        let properties = properties(table, schema, expected.rows);
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let buffer = Vec::with_capacity(rows.min(ROW_GROUP_ROWS) * 96);
+        let buffer = Vec::with_capacity(expected.bytes);
         let writer = ArrowWriter::try_new_with_options(buffer, Arc::clone(schema), options).map_err(Error::parquet)?;
         Ok(Self { table, date, writer, statistics: Statistics::new(table) })
     }

@@ -174,8 +174,7 @@ pub(super) async fn write(
     order: Order,
     batch_id: &str,
 ) -> Result<Option<Written>, Error> {
-    let rows = files.iter().map(|file| file.rows).sum::<u64>();
-    let mut work = Work::new(order, usize::try_from(rows).unwrap_or(usize::MAX));
+    let mut work = Work::new(order, files);
     let mut encoded = Vec::new();
     let mut stored = Vec::new();
     for file in files {

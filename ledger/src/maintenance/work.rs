@@ -9,13 +9,13 @@ use bytes::Bytes;
 
 use super::digest::RowsDigest;
 use super::erase::{Selection, bodies_in};
-use crate::file::{self, EncodedFile, Encoder};
+use crate::file::{self, EncodedFile, Encoder, Expected};
 use crate::schema::Table;
 use crate::{DataFile, Date, EntryId, Error};
 
 /// A sorted row group is sorted in memory: so many rows, or so many bytes of them, at most.
 const CHUNK_ROWS: usize = 256 << 10;
-const CHUNK_BYTES: usize = 96 << 20;
+const CHUNK_BYTES: usize = 48 << 20;
 /// Rows of a table that is not sorted only wait until there are enough to be worth a call.
 const UNSORTED_CHUNK_BYTES: usize = 8 << 20;
 
@@ -37,7 +37,7 @@ pub(super) struct Work {
     chunk_rows: usize,
     chunk_bytes: usize,
     encoder: Option<Encoder>,
-    rows_expected: usize,
+    expected: Expected,
     put_in: RowsDigest,
     came_out: RowsDigest,
     ids: Option<HashSet<EntryId>>,
@@ -56,7 +56,13 @@ pub(super) struct Tally {
 }
 
 impl Work {
-    pub(super) fn new(order: Order, rows_expected: usize) -> Self {
+    /// Rows of `files` are to come.
+    pub(super) fn new(order: Order, files: &[DataFile]) -> Self {
+        let sum = |of: fn(&DataFile) -> u64| usize::try_from(files.iter().map(of).sum::<u64>()).unwrap_or(usize::MAX);
+        let file_bytes_max = usize::try_from(order.target_bytes).unwrap_or(usize::MAX);
+        // A file is full once it is beyond its target, by a row group at most.
+        let bytes = sum(|file| file.size).min(file_bytes_max).saturating_add(file::ROW_GROUP_BYTES);
+        let expected = Expected { rows: sum(|file| file.rows), bytes };
         // In these an entry has one row; in the others it may have more.
         let is_unique = ["usage", "content"].contains(&order.spec.name);
         Self {
@@ -64,7 +70,7 @@ impl Work {
             chunk_rows: 0,
             chunk_bytes: 0,
             encoder: None,
-            rows_expected,
+            expected,
             put_in: RowsDigest::default(),
             came_out: RowsDigest::default(),
             ids: is_unique.then(HashSet::new),
@@ -128,7 +134,7 @@ impl Work {
         (self.chunk_rows, self.chunk_bytes) = (0, 0);
         let mut encoder = match self.encoder.take() {
             Some(encoder) => encoder,
-            None => Encoder::new(self.order.spec, self.order.date, &schema, self.rows_expected)?,
+            None => Encoder::new(self.order.spec, self.order.date, &schema, self.expected)?,
         };
         encoder.push(&chunk)?;
         drop(chunk);
