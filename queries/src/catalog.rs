@@ -238,20 +238,22 @@ pub(crate) fn table_schema(spec: &schema::Table, time_zone: &str) -> SchemaRef {
 
 /// Whether the day alone decides a filter, without anything known only while the query runs.
 fn is_partition_filter(filter: &Expr) -> bool {
-    let known_later = |expr: &Expr| {
-        matches!(
-            expr,
-            Expr::ScalarSubquery(_)
-                | Expr::InSubquery(_)
-                | Expr::Exists(_)
-                | Expr::SetComparison(_)
-                | Expr::OuterReferenceColumn(..)
-                | Expr::ScalarVariable(..)
-                | Expr::Placeholder(_)
-        )
-    };
     expr_applicable_for_cols(&[PARTITION], filter)
-        && !datafusion::common::tree_node::TreeNode::exists(filter, |expr| Ok(known_later(expr))).unwrap_or(true)
+        && !datafusion::common::tree_node::TreeNode::exists(filter, |expr| Ok(is_known_later(expr))).unwrap_or(true)
+}
+
+/// Whether it is known only while the query runs.
+pub(crate) fn is_known_later(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::ScalarSubquery(_)
+            | Expr::InSubquery(_)
+            | Expr::Exists(_)
+            | Expr::SetComparison(_)
+            | Expr::OuterReferenceColumn(..)
+            | Expr::ScalarVariable(..)
+            | Expr::Placeholder(_)
+    )
 }
 
 fn partitioned_file(spec: &schema::Table, file: &DataFile) -> Result<PartitionedFile> {

@@ -21,11 +21,12 @@
 //! ```
 //!
 //! `session` opens and runs, `catalog` and `statistics` choose files, `sharing` computes once what is mentioned more than
-//! once, `statement` keeps out what writes, `as_of` finds states, `limits` bounds memory, `render` writes rows, [`report`]
+//! once, `alike` decides once about rows that are alike, `statement` keeps out what writes, `as_of` finds states, `limits` bounds memory, `render` writes rows, [`report`]
 //! holds questions with a fixed form, [`focus`] writes bills, [`mod@simulate`] replays calls at other prices, `prices` prices
 //! in SQL, `membership` tells whose a row is, `replay` draws prompts, `names` and `error` say what was meant.
 #![deny(clippy::float_arithmetic)]
 
+mod alike;
 mod as_of;
 mod catalog;
 mod describe;

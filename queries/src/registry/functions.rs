@@ -2,26 +2,26 @@
 //!
 //! Each call is replaced by a `CASE` over the registry's rules while a query is planned, so that only the columns the
 //! rules speak of are read, and filters on the result still leave out files. Those over the many rules for models stay
-//! functions, asked once for each distinct model of a batch of rows.
+//! functions, which go by the rules themselves.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
-use arrow::compute::take;
+use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Date32Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::row::{RowConverter, SortField};
-use datafusion::common::{DFSchema, ScalarValue, plan_err};
+use datafusion::common::{DFSchema, ScalarValue, internal_datafusion_err, internal_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::utils::disjunction;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{Expr, SessionContext, col, lit};
+use daybook_ledger::Date;
 
 use super::pattern::{first_that_holds, word};
-use super::{Pattern, Registry, Workload, contract, model, workload};
+use super::{ModelRule, Pattern, Registry, Workload, contract, workload};
+use crate::alike::answer_once;
 
 /// A function of the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,7 +114,7 @@ impl Function {
         Ok(wanted.collect())
     }
 
-    /// The call as an expression without the function; `None` if the registry says nothing about it.
+    /// The call as an expression without the function; `None` if the registry says nothing about it, and for models.
     fn to_expr(self, registry: &Registry, arguments: &[Expr]) -> Option<Expr> {
         let by_workload = |value: fn(&Workload) -> Option<Expr>| {
             let name = arguments.first()?;
@@ -126,17 +126,7 @@ impl Function {
         match self {
             Self::Workload => workload::to_expr(&registry.workloads, arguments).or_else(|| never(arguments)),
             Self::Contract => contract::to_expr(&registry.contracts, arguments).or_else(|| never(arguments)),
-            Self::ModelFamily => {
-                let alone = |model: &Expr| [null(&DataType::Utf8View), model.clone()];
-                let both = if let [model] = arguments { &alone(model) } else { arguments };
-                model::to_expr(&registry.models, both, |rule| word(&rule.family))
-            }
-            Self::ModelEndsOn => model::to_expr(&registry.models, arguments, |rule| {
-                lit(ScalarValue::Date32(rule.ends_on.map(daybook_ledger::Date::days)))
-            }),
-            Self::HasOpenWeights => {
-                model::to_expr(&registry.models, arguments, |rule| lit(ScalarValue::Boolean(rule.open_weights)))
-            }
+            Self::ModelFamily | Self::ModelEndsOn | Self::HasOpenWeights => None,
             Self::Owner => by_workload(|workload| workload.owner.as_deref().map(word)),
             Self::DeclaredSegment => {
                 by_workload(|workload| workload.declared_segment.map(|segment| word(segment.as_str())))
@@ -223,25 +213,28 @@ impl Planned {
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arguments)?;
         self.expression.evaluate(&batch)?.into_array(batch.num_rows())
     }
+}
 
-    /// As `evaluate`, but asks once for rows that are alike.
-    fn evaluate_distinct(&self, arguments: &[ArrayRef]) -> Result<ArrayRef> {
-        let fields = self.schema.fields().iter().map(|field| SortField::new(field.data_type().clone()));
-        let rows = RowConverter::new(fields.collect())?.convert_columns(arguments)?;
-        let (mut firsts, mut places) = (Vec::new(), HashMap::new());
-        let place_of: UInt64Array = (0_u64..)
-            .zip(&rows)
-            .map(|(at, row)| {
-                *places.entry(row).or_insert_with(|| {
-                    firsts.push(at);
-                    firsts.len() as u64 - 1
-                })
-            })
-            .collect();
-        let firsts = UInt64Array::from(firsts);
-        let distinct = arguments.iter().map(|argument| take(argument, &firsts, None)).collect::<Result<_, _>>()?;
-        Ok(take(&self.evaluate(distinct)?, &place_of, None)?)
-    }
+/// What `function` says about models, by the first of `rules` that speaks of each.
+fn of_models(function: Function, rules: &[ModelRule], arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let text = |array: &ArrayRef| {
+        let texts = array.as_string_view_opt().cloned();
+        texts.ok_or_else(|| internal_datafusion_err!("{} is no text", array.data_type()))
+    };
+    let (providers, models) = match arguments {
+        [model] => (None, text(model)?),
+        [provider, model] => (Some(text(provider)?), text(model)?),
+        _ => return internal_err!("{} arguments of {}", arguments.len(), function.name()),
+    };
+    let rules = models.iter().enumerate().map(|(row, model)| {
+        let provider = providers.as_ref().filter(|texts| texts.is_valid(row)).map(|texts| texts.value(row));
+        model.and_then(|model| rules.iter().find(|rule| rule.matches(provider, model)))
+    });
+    Ok(match function {
+        Function::ModelEndsOn => Arc::new(rules.map(|rule| rule?.ends_on.map(Date::days)).collect::<Date32Array>()),
+        Function::HasOpenWeights => Arc::new(rules.map(|rule| rule?.open_weights).collect::<BooleanArray>()),
+        _ => Arc::new(rules.map(|rule| Some(rule?.family.as_str())).collect::<StringViewArray>()),
+    })
 }
 
 impl PartialEq for RegistryFunction {
@@ -285,11 +278,16 @@ impl ScalarUDFImpl for RegistryFunction {
     /// For functions of models; for others only where a plan was never optimised.
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arguments = call.args.iter().map(|value| value.to_array(call.number_rows)).collect::<Result<Vec<_>>>()?;
-        let planned = self.planned(arguments.iter().map(|argument| argument.data_type().clone()).collect())?;
-        Ok(ColumnarValue::Array(match self.function.is_of_models() {
-            true => planned.evaluate_distinct(&arguments)?,
-            false => planned.evaluate(arguments)?,
-        }))
+        let types = arguments.iter().map(|argument| argument.data_type().clone());
+        let answers = match self.function.is_of_models() {
+            true => {
+                let field = |data_type| Field::new("argument", data_type, true);
+                let schema = Arc::new(Schema::new(types.map(field).collect::<Vec<_>>()));
+                answer_once(&schema, &arguments, |arguments| of_models(self.function, &self.registry.models, arguments))
+            }
+            false => self.planned(types.collect())?.evaluate(arguments),
+        };
+        answers.map(ColumnarValue::Array)
     }
 }
 
@@ -302,20 +300,24 @@ pub(crate) fn register(context: &SessionContext, registry: &Arc<Registry>) {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Array as _, StringViewArray};
+    use arrow::datatypes::Date32Type;
 
     use super::super::Subject;
     use super::*;
 
     #[test]
-    fn models_that_are_alike_are_asked_about_once_and_answered_each() {
-        let function = RegistryFunction::new(Function::ModelFamily, &Registry::builtin().unwrap().into());
-        let planned = function.planned(vec![DataType::Utf8View]).unwrap();
-        let models = ["gpt-5", "no-such-model", "gpt-5", "claude-opus-4-1", "gpt-5"].map(Some);
-        let models: ArrayRef = Arc::new(StringViewArray::from_iter(models.into_iter().chain([None])));
-        let answers = planned.evaluate_distinct(&[Arc::clone(&models)]).unwrap();
-        assert_eq!(&answers, &planned.evaluate(vec![models]).unwrap());
-        assert_eq!((answers.len(), answers.null_count()), (6, 2));
+    fn models_are_what_their_first_rule_says() {
+        let rules = &Registry::builtin().unwrap().models;
+        let models = ["gpt-5", "no-such-model", "gpt-5", "us.anthropic.claude-opus-4-1"].map(Some);
+        let models: ArrayRef = Arc::new(models.into_iter().chain([None]).collect::<StringViewArray>());
+        let alone = of_models(Function::ModelFamily, rules, &[Arc::clone(&models)]).unwrap();
+        let expected = [Some("gpt-5"), None, Some("gpt-5"), Some("claude-opus"), None];
+        assert_eq!(alone.as_string_view().iter().collect::<Vec<_>>(), expected);
+        let providers: ArrayRef =
+            Arc::new(StringViewArray::from(vec![Some("openai"), None, None, None, Some("openai")]));
+        let ends_on = of_models(Function::ModelEndsOn, rules, &[providers, models]).unwrap();
+        let expected = [Date::parse("2026-12-11").map(Date::days), None, None, None, None];
+        assert_eq!(ends_on.as_primitive::<Date32Type>().iter().collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! `models.toml`: what is known about models beside their price.
 
-use datafusion::logical_expr::utils::{conjunction, disjunction};
-use datafusion::prelude::Expr;
 use daybook_ledger::{Date, Feature, words};
 
 use super::fields::Fields;
-use super::pattern::{Pattern, first_that_holds};
+use super::pattern::Pattern;
 
 words! {
     /// What a model takes in or gives out.
@@ -61,17 +59,6 @@ impl ModelRule {
         let provider_fits = || provider.is_some_and(|provider| fits(&self.providers, provider));
         fits(&self.models, model) && (self.providers.is_empty() || provider_fits())
     }
-}
-
-/// `value` of the first entry that speaks of a model; the arguments are the provider and the model.
-pub(super) fn to_expr(models: &[ModelRule], arguments: &[Expr], value: fn(&ModelRule) -> Expr) -> Option<Expr> {
-    let [provider, model] = arguments else { return None };
-    let any = |patterns: &[Pattern], fact: &Expr| disjunction(patterns.iter().map(|p| p.to_expr(fact.clone())));
-    let cases = models.iter().filter_map(|rule| {
-        let conditions = [Some(any(&rule.models, model)?), any(&rule.providers, provider)];
-        Some((conjunction(conditions.into_iter().flatten())?, value(rule)))
-    });
-    first_that_holds(cases)
 }
 
 /// Reads the file. Its entries come before `defaults`, and the first that fits decides.
