@@ -1,6 +1,7 @@
 //! What leaving promises: a scope holds nothing of others, a killed export goes on to the same bytes, a bundle becomes the
 //! ledger it was made from, and none that was made to harm is read.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::large_futures, reason = "test code")]
+#![allow(clippy::duplicate_mod, reason = "the harness of the fuzzer brings what it needs")]
 
 mod any_ledger;
 mod common;
