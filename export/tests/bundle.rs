@@ -561,7 +561,7 @@ async fn every_tampering_is_named() {
                 let text = fs::read_to_string(bundle.join("manifest-sha256.txt")).unwrap();
                 fs::write(bundle.join("manifest-sha256.txt"), text + &line).unwrap();
             },
-            &["manifest-sha256.txt: line 36 names `../../../../etc/passwd`, which no bundle may contain"],
+            &["manifest-sha256.txt: line 37 names `../../../../etc/passwd`, which no bundle may contain"],
         ),
         (
             |bundle| {

@@ -201,6 +201,9 @@ type Times = (Option<Instant>, Option<Instant>);
 
 impl<'a> Tree<'a> {
     fn read(source: &Source<'a>, mapping: Json<'a>) -> Result<Self, DecodeError> {
+        if !mapping.get().starts_with('{') {
+            return Err(source.bad_value(mapping, "expected an object".into()));
+        }
         let mut nodes = Vec::new();
         for (key, raw) in members(mapping) {
             nodes.push((key, raw, source.object::<Node<'a>>(raw)?));
@@ -208,7 +211,12 @@ impl<'a> Tree<'a> {
         let at: HashMap<String, usize> = nodes.iter().zip(0..).map(|((key, ..), at)| (key.to_string(), at)).collect();
         let mut tree = Vec::with_capacity(nodes.len());
         for (key, raw, node) in nodes {
-            let message = node.message.map(|message| source.object(message)).transpose()?.unwrap_or_default();
+            let message = match node.message {
+                Some(message) => written_by_somebody(source, message)?,
+                // The root of the tree.
+                None if node.parent.is_none() => Message::default(),
+                None => return Err(source.bad_value(raw, "it has a parent and no `message`".into())),
+            };
             let parent = node.parent.and_then(|parent| at.get(&*parent.0).copied());
             let children = node.children.iter().flatten().filter_map(|child| at.get(&*child.0).copied());
             tree.push(Said { raw, message, key, parent, children: children.collect() });
@@ -274,9 +282,6 @@ impl<'a> Tree<'a> {
     ) -> Option<Entry<'a>> {
         let said: Vec<&Said<'a>> = turn.iter().filter_map(|at| self.get(*at)).collect();
         let (head, last) = (*said.first()?, *said.last()?);
-        if !said.iter().any(|said| said.says_something()) {
-            return None;
-        }
         let metadata = |read: for<'m> fn(&'m Metadata<'a>) -> Option<&'m Text<'a>>| {
             let found = said.iter().filter_map(|said| read(said.message.metadata.as_ref()?)).next_back();
             present(found.cloned())
@@ -316,6 +321,17 @@ impl<'a> Tree<'a> {
             request_parameters: conversation.title.filter(|title| is_string(title)).map(titled),
         });
         Some(entry)
+    }
+}
+
+/// A message of which it is not known who wrote it might be an answer: it does not pass for something else.
+fn written_by_somebody<'a>(source: &Source<'a>, json: Json<'a>) -> Result<Message<'a>, DecodeError> {
+    const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
+    let message: Message<'a> = source.object(json)?;
+    let role = message.author.as_ref().and_then(|author| author.role.as_ref());
+    match role.is_some_and(|role| ROLES.contains(&role.0.as_ref())) {
+        true => Ok(message),
+        false => Err(source.bad_value(json, format!("its `author.role` is none of {}", ROLES.join(", ")))),
     }
 }
 

@@ -94,4 +94,20 @@ fn what_is_no_conversation_is_refused_with_its_place() {
         ),
         "$.mapping.a.message.create_time"
     );
+    assert_eq!(refused_at(r#"{"current_node":"a","mapping":[]}"#), "$.mapping");
+    let nobody = r#"{"current_node":"a","mapping":{"a":{"message":{"content":{"parts":["x"]}}}}}"#;
+    assert_eq!(refused_at(nobody), "$.mapping.a.message");
+    assert_eq!(refused_at(r#"{"current_node":"a","mapping":{"a":{"parent":"r","children":[]}}}"#), "$.mapping.a");
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_a_call_all_the_same() {
+    let turn = |content: &str| {
+        format!(
+            r#"{{"id":"c","current_node":"a","mapping":{{"a":{{"message":{{"id":"a","author":{{"role":"assistant"}},"content":{content}}}}}}}}}"#
+        )
+    };
+    for content in ["null", "7", r#"{"parts":[""]}"#, r#"{"pages":["x"]}"#] {
+        assert_eq!(entries(&turn(content)).unwrap().len(), 1, "{content}");
+    }
 }

@@ -105,14 +105,15 @@ fn outcome(format: Format, text: &str) -> Result<Vec<Entry<'_>>, &'static str> {
     Ok(entries)
 }
 
-/// Whether the field holds whole calls, so that without it there are fewer: an element of a list, a level of OTLP, the
-/// value of a message (without one it is a tombstone), what tells an OTLP span that is a call from others, what tells a
+/// Whether the field holds whole calls, so that without it there are fewer: an element of a list, a level of OTLP, a
+/// node of a conversation, the value of a message (without one it is a tombstone), what tells an OTLP span that is a call from others, what tells a
 /// gateway's log of a call from its log of other traffic.
 fn holds_calls(path: &[String]) -> bool {
-    const LEVELS: [&str; 7] =
-        ["resourceSpans", "scopeSpans", "spans", "resourceLogs", "scopeLogs", "logRecords", "attributes"];
+    const LEVELS: [&str; 8] =
+        ["resourceSpans", "scopeSpans", "spans", "resourceLogs", "scopeLogs", "logRecords", "attributes", "mapping"];
     let is = |step: &String| step.parse::<usize>().is_ok() || LEVELS.contains(&step.as_str());
     path.last().is_some_and(is)
+        || path.iter().nth_back(1).is_some_and(|step| step == "mapping")
         || path == ["kafka_record", "value"]
         || path == ["ai"]
         || path == ["ai", "proxy"]
