@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daybook_ledger::NextOffset;
 use rdkafka::client::ClientContext;
@@ -31,6 +31,9 @@ const RESERVED: &[(&str, &str)] = &[
 
 /// Bytes of the largest response, and so of the largest message.
 pub(crate) const RECEIVE_BYTES_MAX: i64 = 1_000_000_000;
+
+/// How long a broker may take to answer a fetch that is on its way: `fetch.wait.max.ms`, and some.
+const IN_FLIGHT: Duration = Duration::from_millis(250);
 
 impl From<Gap> for Error {
     fn from(Gap { partition, position, low, high }: Gap) -> Self {
@@ -150,6 +153,20 @@ pub(crate) struct Source {
     consumer: BaseConsumer<Context>,
     start: Start,
     instance_id: Option<String>,
+}
+
+impl Drop for Source {
+    /// Fetching ends before librdkafka does: an answer that a position is not there, come in the midst of its end, locks it
+    /// up for good.
+    fn drop(&mut self) {
+        let Ok(owned) = self.consumer.assignment() else { return };
+        if owned.count() > 0 && self.consumer.pause(&owned).is_ok() {
+            let until = Instant::now() + IN_FLIGHT;
+            while Instant::now() < until {
+                drop(self.consumer.poll(IN_FLIGHT / 10));
+            }
+        }
+    }
 }
 
 /// What polling reported and librdkafka does not recover from by itself.
