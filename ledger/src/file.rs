@@ -30,7 +30,7 @@ const ROW_GROUP_ROWS: usize = 256 << 10;
 /// What a batch may take in memory while a file is read, going by its row group's average row.
 const BATCH_BYTES: i64 = 8 << 20;
 const BATCH_ROWS_MAX: i64 = 8_192;
-
+/// Rows of a table that is not sorted, which have bodies, are copied so many at a time.
 const UNSORTED_STEP_ROWS: usize = 1_024;
 
 /// A data file ready to be stored.
@@ -73,7 +73,7 @@ fn encode_day(table: &'static Table, batch: &RecordBatch, date: Date, rows: &[u3
         (0..batch.num_columns()).filter(|&at| batch.schema_ref().field(at).name() != PARTITION).collect();
     let batch = batch.project(&columns).map_err(Error::arrow)?;
     let mut encoder = Encoder::new(table, date, &batch.schema(), Expected::of_rows(rows.len()))?;
-    // What is sorted is sorted whole; of the rest, which are bodies, few are copied at a time.
+    // What is sorted is sorted whole.
     let step = if table.sorted_by.is_empty() { UNSORTED_STEP_ROWS } else { rows.len().max(1) };
     for rows in rows.chunks(step) {
         let chunk = take_record_batch(&batch, &UInt32Array::from(rows.to_vec())).map_err(Error::arrow)?;

@@ -1,4 +1,4 @@
-//! How much a schedule holds. Small ones find as much as large ones and cost a tenth, so only every twentieth is large.
+//! How much a schedule holds. Small ones find as much as large ones and cost a quarter, so only every twentieth is large.
 
 use std::ops::RangeInclusive;
 
