@@ -224,7 +224,7 @@ fn print_next(dir: &Path, took: Duration) -> Result<(), Failure> {
          \n  daybook status\
          \n  daybook query -c 'SELECT * FROM spend_by_day LIMIT 10'        # or without -c, for a prompt\
          \n  daybook report lockin --why support-bot                       # rules are in {dir}/registry\
-         \n  daybook report brief --contract openai-2026 --out brief.html  # to lay on the table\
+         \n  daybook report brief --contract anthropic-2027 --out brief.html  # to lay on the table\
          \n  daybook simulate --to mistral/mistral-large-2512\
          \n  daybook export --from 2026-11-18 --to 2026-11-19 --out one-day\
          \n  daybook verify {dir}/ledger\

@@ -15,8 +15,8 @@ const DAYS: i64 = 5;
 /// How a call reaches Kafka.
 #[derive(Clone, Copy)]
 enum Route {
-    /// The LiteLLM gateway's log.
-    LiteLlm,
+    /// The LiteLLM gateway's log, and what it reckons a token costs, in 10⁻¹² dollars: input, input from the cache, output.
+    LiteLlm([i64; 3]),
     /// A proxy that captures requests and responses.
     Capture,
     /// OpenTelemetry spans through a collector.
@@ -39,9 +39,9 @@ struct Workload {
 
 #[rustfmt::skip]
 const WORKLOADS: &[Workload] = &[
-    Workload { name: "support-bot", team: "Support", route: Route::LiteLlm, provider: "anthropic", model: "claude-sonnet-5", share: 26, tokens: (3_200, 260), cached: 70 },
-    Workload { name: "claims-triage", team: "Claims", route: Route::LiteLlm, provider: "bedrock", model: "anthropic.claude-sonnet-5", share: 12, tokens: (2_100, 420), cached: 0 },
-    Workload { name: "search-index", team: "Search", route: Route::LiteLlm, provider: "openai", model: "text-embedding-3-small", share: 16, tokens: (900, 0), cached: 0 },
+    Workload { name: "support-bot", team: "Support", route: Route::LiteLlm([1_800_000, 180_000, 9_000_000]), provider: "anthropic", model: "claude-sonnet-5", share: 26, tokens: (3_200, 260), cached: 70 },
+    Workload { name: "claims-triage", team: "Claims", route: Route::LiteLlm([2_000_000, 200_000, 10_000_000]), provider: "bedrock", model: "anthropic.claude-sonnet-5", share: 12, tokens: (2_100, 420), cached: 0 },
+    Workload { name: "search-index", team: "Search", route: Route::LiteLlm([20_000, 20_000, 0]), provider: "openai", model: "text-embedding-3-small", share: 16, tokens: (900, 0), cached: 0 },
     Workload { name: "code-assist", team: "Engineering", route: Route::Capture, provider: "openai", model: "gpt-5.4", share: 14, tokens: (6_400, 900), cached: 40 },
     Workload { name: "contract-review", team: "Legal", route: Route::Capture, provider: "anthropic", model: "claude-opus-5", share: 6, tokens: (14_000, 1_100), cached: 50 },
     Workload { name: "ops-copilot", team: "Operations", route: Route::OpenTelemetry, provider: "azure", model: "gpt-4o-2024-11-20", share: 14, tokens: (1_500, 300), cached: 20 },
@@ -128,7 +128,7 @@ impl Traffic {
         let Some(workload) = workload.or(WORKLOADS.first()) else { unreachable!("there are workloads") };
         let call = self.draw(workload);
         let value = match workload.route {
-            Route::LiteLlm => litellm(workload, &call),
+            Route::LiteLlm(rates) => litellm(workload, &call, rates),
             Route::Capture if workload.provider == "openai" => openai_responses(workload, &call),
             Route::Capture => anthropic(workload, &call),
             Route::OpenTelemetry => otel(workload, &call),
@@ -230,11 +230,17 @@ fn text(rng: &mut StdRng, words: usize) -> String {
 
 /// Seconds since 1970 as LiteLLM writes them.
 fn seconds(micros: i64) -> Value {
-    let text = format!("{}.{:06}", micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+    decimal(micros, 6)
+}
+
+/// A JSON number with so many decimal places.
+fn decimal(units: i64, places: usize) -> Value {
+    let one = 10_i64.pow(u32::try_from(places).unwrap_or_default());
+    let text = format!("{}.{:0places$}", units.div_euclid(one), units.rem_euclid(one));
     serde_json::from_str(&text).unwrap_or(Value::Null)
 }
 
-fn litellm(workload: &Workload, call: &Call) -> Value {
+fn litellm(workload: &Workload, call: &Call, [fresh, from_cache, out]: [i64; 3]) -> Value {
     let embedding = workload.tokens.1 == 0;
     let (input, output, cached) = if call.failed { (0, 0, 0) } else { (call.input, call.output, call.cached) };
     let end = call.start + call.latency_ms * 1_000;
@@ -245,7 +251,7 @@ fn litellm(workload: &Workload, call: &Call) -> Value {
         "custom_llm_provider": workload.provider, "model": workload.model, "model_group": workload.name,
         "startTime": seconds(call.start), "endTime": seconds(end), "completionStartTime": seconds(call.start + call.latency_ms * 300),
         "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output,
-        "response_cost": seconds((input * 3 + output * 15).max(0)),
+        "response_cost": decimal((input - cached) * fresh + cached * from_cache + output * out, 12),
         "metadata": {
             "user_api_key_alias": workload.name, "user_api_key_team_alias": workload.team, "user_api_key_team_id": workload.team,
             "usage_object": {"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output,

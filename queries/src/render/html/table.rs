@@ -15,11 +15,15 @@ pub(crate) fn head(grid: &Grid) -> String {
     format!("<thead><tr>{}</tr></thead>\n", cells.collect::<String>())
 }
 
-/// The rows; the first cell names its row.
+/// The rows; the first cell names its row. A dash is what is not known, or is not there.
 pub(crate) fn body(grid: &Grid) -> String {
     let cell = |row: usize, at: usize, column: &Column| {
         let (tag, scope) = if at == 0 { ("th", " scope=\"row\"") } else { ("td", "") };
-        format!("<{tag}{scope}{}>{}</{tag}>", class(column, row), value(column, row))
+        let shown = match column.value(row) {
+            Value::Null if at > 0 => "–".into(),
+            _ => value(column, row),
+        };
+        format!("<{tag}{scope}{}>{shown}</{tag}>", class(column, row))
     };
     let line = |row: usize| {
         let cells = grid.columns.iter().enumerate().map(|(at, column)| cell(row, at, column));

@@ -85,10 +85,13 @@ fn figures(name: &str, grid: &Grid) -> String {
     format!("<dl class=\"figures\">\n{}</dl>\n", grid.columns.iter().map(figure).collect::<String>())
 }
 
+/// The rows; a heading over none would be taken for a fault.
 fn table(section: &Section, grid: &Grid) -> String {
     let Section { name, title, .. } = section;
+    if grid.rows == 0 {
+        return format!("<p class=\"none\">None. <a href=\"#sql-{name}\">Query</a></p>\n");
+    }
     let rows = match (grid.rows, grid.left_out) {
-        (0, _) => "no rows".into(),
         (1, 0) => "1 row".into(),
         (rows, 0) => format!("{rows} rows"),
         (rows, more) => format!("the first {rows} rows; the query gives {more} more"),

@@ -57,8 +57,8 @@ pub(super) fn footer(session: &Session, report: &Report) -> String {
         "<footer>\n<h2>How this was made</h2>\n<p>Every table and every figure links to the query that made it. \
          <code>daybook query</code> runs it against the ledger; {again} read the same state, which gives the same numbers.</p>\n\
          <p>US dollars are exact decimals; what is rounded for reading carries its exact value, which a browser shows as a \
-         tooltip. <i>Not known</i> is no zero: a cost is not known where no call has a price, and sums leave such calls \
-         out.</p>\n\
+         tooltip. A dash stands for what is not known or not there, and is no zero: a cost is not known where no call has a \
+         price, and sums leave such calls out.</p>\n\
          <div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"caption-versions\">\n<table class=\"narrow\">\n\
          <caption id=\"caption-versions\">Versions of the ledger's tables that were read</caption>\n<thead><tr>\
          <th scope=\"col\">Table</th><th scope=\"col\" class=\"n\">Version</th></tr></thead>\n<tbody>\n{versions}</tbody>\n\
