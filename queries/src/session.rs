@@ -28,6 +28,7 @@ use crate::names::{self, Names};
 use crate::prices::{self, Prices};
 use crate::registry::{self, Registry, RegistryVersion};
 use crate::statement::Statement;
+use crate::views::View;
 use crate::{Error, alike, limits, one_row, sharing, views};
 
 /// The catalog and schema of every table, as `SHOW TABLES` names them.
@@ -254,6 +255,11 @@ impl Session {
         let start = frame.execute_stream_partitioned();
         let streams = within(deadline, Box::pin(start)).await?.map_err(|error| self.diagnose(error))?;
         Ok(streams.into_iter().map(|stream| Rows { stream, deadline, session: self.clone() }).collect())
+    }
+
+    /// Computes the rows of `views` once for all queries to come.
+    pub(crate) async fn keep(&self, views: impl Iterator<Item = &View>) -> Result<(), Error> {
+        views::keep(&self.context, views).await.map_err(|error| self.diagnose(error))
     }
 
     /// Bytes of memory all queries together may use.

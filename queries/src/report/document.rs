@@ -6,6 +6,7 @@ use daybook_ledger::Date;
 
 use super::{Section, html};
 use crate::render::html::Grid;
+use crate::views::{self, View};
 use crate::{Error, Format, Session, render};
 
 /// A report of several tables.
@@ -44,6 +45,14 @@ impl Report {
         self.parts.iter().flat_map(|part| &part.sections)
     }
 
+    /// Views that more than one table reads.
+    fn views_read_often(&self) -> impl Iterator<Item = &'static View> {
+        let readers = |view: &View| {
+            self.sections().filter(|section| views::named_in(&section.sql).any(|named| named.name == view.name)).count()
+        };
+        views::ALL.iter().filter(move |view| readers(view) > 1)
+    }
+
     /// The same report with nothing but the table `name`, if it has one.
     pub fn only(self, name: &str) -> Option<Self> {
         let section = self.sections().find(|section| section.name == name)?.clone();
@@ -63,6 +72,7 @@ pub async fn render_report(
     format: Format,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Error> {
+    session.keep(report.views_read_often()).await?;
     let mut sections = report.sections();
     match (format, sections.next(), sections.next()) {
         (Format::Html, ..) => html::render(session, report, out).await,

@@ -55,6 +55,12 @@ impl AnalyzerRule for ShareSubplans {
     }
 }
 
+/// Whether `plan` gives sums of what it reads of the ledger, the same each time.
+pub(super) fn adds_up(plan: &LogicalPlan) -> bool {
+    let Facts { is_of_ledger, is_summed, is_steady } = Survey::default().take(plan);
+    is_of_ledger && is_summed && is_steady
+}
+
 /// A node by its place in memory: mentions of one view or `WITH` lead to the same.
 type Place = *const LogicalPlan;
 

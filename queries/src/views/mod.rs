@@ -2,6 +2,7 @@
 //!
 //! `docs/views.md` is generated from here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::datasource::ViewTable;
@@ -9,6 +10,7 @@ use datafusion::error::Result;
 use datafusion::prelude::SessionContext;
 
 use crate::registry::{RegistryTable, TABLES};
+use crate::sharing::KeptView;
 
 /// A published view.
 #[derive(Debug)]
@@ -87,6 +89,25 @@ pub(crate) async fn register(context: &SessionContext) -> Result<()> {
         let sql = view.sql();
         let plan = context.state().create_logical_plan(&sql).await?;
         context.register_table(view.name, Arc::new(ViewTable::new(plan, Some(sql))))?;
+    }
+    Ok(())
+}
+
+/// The views `sql` names.
+pub(crate) fn named_in(sql: &str) -> impl Iterator<Item = &'static View> {
+    let words: BTreeSet<_> = sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
+    ALL.iter().filter(move |view| words.contains(view.name))
+}
+
+/// From here on the rows of `views`, which are in the order of [`ALL`], are computed once; of those that are sums.
+pub(crate) async fn keep(context: &SessionContext, views: impl Iterator<Item = &View>) -> Result<()> {
+    for view in views {
+        // Planned anew, from those kept before.
+        let plan = context.state().create_logical_plan(&view.sql()).await?;
+        if let Some(kept) = KeptView::new(view.name, plan) {
+            context.deregister_table(view.name)?;
+            context.register_table(view.name, Arc::new(kept))?;
+        }
     }
     Ok(())
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use daybook_ledger::Kind;
 use daybook_ledger::Report as _;
-use daybook_queries::{Session, SessionOptions};
+use daybook_queries::report::{Report, Section, render_report};
+use daybook_queries::{Format, Session, SessionOptions};
 
 use crate::fixture;
 
@@ -47,6 +48,36 @@ async fn a_view_that_two_views_use_is_computed_once() {
     let sql = "SELECT a.calls FROM spend_by_day AS a JOIN spend_by_day AS b ON b.day = a.day";
     let plan = explain(&session, "EXPLAIN", sql).await;
     assert_eq!((scans(&plan), plan.matches("SharedExec: 1 `spend_by_day`").count()), (1, 2), "{plan}");
+}
+
+#[tokio::test]
+async fn a_view_that_several_tables_of_a_report_read_is_computed_once_for_all() {
+    let ledger = fixture::company().await;
+    let section = |name, sql: &str| Section { name, title: name, note: "", sql: sql.into(), chart: None };
+    let sections = vec![
+        section("all", "SELECT * FROM spend_by_workload ORDER BY day, workload, provider"),
+        section("some", "SELECT provider, day FROM spend_by_workload WHERE calls > 1 ORDER BY provider, day LIMIT 5"),
+        section("calls", "SELECT count(*) AS calls FROM calls"),
+        section("priced", "SELECT count(list_cost) AS calls FROM calls"),
+    ];
+    let session = fixture::open(&ledger).await;
+    let report = Report::of("Report", None, sections);
+    let together = json(&session, &report).await;
+    for section in report.sections() {
+        let alone = json(&fixture::open(&ledger).await, &report.clone().only(section.name).unwrap()).await;
+        assert_eq!(together[section.name], alone[section.name], "{}", section.name);
+        assert!(!together[section.name].as_array().unwrap().is_empty());
+    }
+    let plan = explain(&session, "EXPLAIN", "SELECT * FROM spend_by_workload").await;
+    assert_eq!((plan.matches("SharedExec: spend_by_workload").count(), scans(&plan)), (1, 0), "{plan}");
+    let plan = explain(&session, "EXPLAIN", "SELECT team FROM calls").await;
+    assert_eq!((plan.matches("SharedExec").count(), scans(&plan)), (0, 1), "one row a call is not kept: {plan}");
+}
+
+async fn json(session: &Session, report: &Report) -> serde_json::Value {
+    let mut text = Vec::new();
+    render_report(session, report, Format::Json, &mut text).await.unwrap();
+    serde_json::from_slice(&text).unwrap()
 }
 
 #[tokio::test]

@@ -80,15 +80,13 @@ fn again(session: &Session, report: &Report) -> String {
 
 /// The views that `report` reads, and those which these read, in the order of the documentation.
 fn used_views(report: &Report) -> Vec<&'static View> {
-    let names = |sql: &str| -> Vec<String> {
-        sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map(String::from).collect()
-    };
-    let mut words: BTreeSet<String> = report.sections().flat_map(|section| names(&section.sql)).collect();
+    let mut names: BTreeSet<_> =
+        report.sections().flat_map(|section| views::named_in(&section.sql)).map(|view| view.name).collect();
     // A view stands behind those it reads, so one walk from the last to the first finds all.
     let mut used = Vec::new();
     for view in views::ALL.iter().rev() {
-        if words.contains(view.name) {
-            words.extend(names(&view.sql()));
+        if names.contains(view.name) {
+            names.extend(views::named_in(&view.sql()).map(|view| view.name));
             used.push(view);
         }
     }
