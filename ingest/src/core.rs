@@ -51,7 +51,7 @@ pub enum Input<'a> {
 pub enum Effect {
     /// Write this batch; answer with [`Input::Written`].
     Write(Box<SealedBatch>),
-    /// Tell Kafka's group where the ledger stands, for lag monitors.
+    /// Tell Kafka's group where the ledger stands in partitions that are owned, for lag monitors.
     CommitOffsets(Vec<(Partition, NextOffset)>),
     /// Read these partitions again from these positions.
     Restart(Vec<(Partition, Positions)>),
@@ -264,11 +264,7 @@ impl Core {
             }
             Input::Assigned(partitions) => {
                 // A worker that died may have written what it never told the group.
-                let stands = partitions.iter().filter_map(|(partition, at)| Some((partition.clone(), at.usage?)));
-                let stands: Vec<_> = stands.collect();
-                if !stands.is_empty() {
-                    effects.push(Effect::CommitOffsets(stands));
-                }
+                effects.push(Effect::CommitOffsets(stands(&partitions)));
                 for (partition, positions) in partitions {
                     self.open.drop_partitions(std::slice::from_ref(&partition));
                     self.slots.insert(partition, Slot::at(positions));
@@ -365,7 +361,8 @@ impl Core {
             Written::Fenced(_) if cfg!(feature = "canary") => {}
             Written::Committed(counts) => {
                 self.totals.add(&counts, now);
-                effects.push(Effect::CommitOffsets(ranges.into_iter().map(|(p, range)| (p, range.to)).collect()));
+                let owned = ranges.into_iter().filter(|(partition, _)| self.slots.contains_key(partition));
+                effects.push(Effect::CommitOffsets(owned.map(|(partition, range)| (partition, range.to)).collect()));
             }
             Written::Fenced(positions) => {
                 self.totals.fenced_batches += 1;
@@ -375,6 +372,8 @@ impl Core {
                 for (partition, positions) in &mine {
                     self.slots.insert(partition.clone(), Slot::at(*positions));
                 }
+                // Whoever wrote them does not own them any more.
+                effects.push(Effect::CommitOffsets(stands(&mine)));
                 effects.push(Effect::Restart(mine));
             }
         }
@@ -541,6 +540,11 @@ struct Undecodable {
 }
 
 /// The entries of `message`; a tombstone has none.
+/// Where `usage` stands.
+fn stands(partitions: &[(Partition, Positions)]) -> Vec<(Partition, NextOffset)> {
+    partitions.iter().filter_map(|(partition, at)| Some((partition.clone(), at.usage?))).collect()
+}
+
 fn decode_all<'a>(
     message: &Message<'a>,
     format: Option<Format>,

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use daybook_ledger::price::Book;
 use daybook_ledger::{Clock, Instant, Ledger, NextOffset};
-use rdkafka::consumer::CommitMode;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use tokio::sync::mpsc;
 
 use crate::batch::SealedBatch;
 use crate::core::{Core, Effect, Input, Message, Rules};
+use crate::group::Group;
 use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::partition::{Partition, Positions};
@@ -28,6 +28,9 @@ use crate::{Error, Totals};
 
 /// How long one poll waits when nothing comes: replies and ticks are looked at in between.
 const POLL: Duration = Duration::from_millis(20);
+
+/// How long a worker that is done waits for the group to take the last offsets, so that its lag reads zero.
+const FAREWELL_MS: i64 = 10_000;
 
 /// What the outside may tell a running worker, and read of it.
 #[derive(Clone, Debug, Default)]
@@ -100,6 +103,7 @@ pub async fn run(
         let ends = settings.until_end.then_some(cluster.ends);
         let mut worker = Worker {
             core: Core::new(rules),
+            group: Group::default(),
             source,
             batches,
             replies: replies_in,
@@ -111,7 +115,7 @@ pub async fn run(
             control,
             metrics,
             on_commit: Box::new(on_commit),
-            stopped: false,
+            stopped_at: None,
         };
         worker.run()?;
         Ok::<_, Error>(worker.core.totals().clone())
@@ -154,6 +158,7 @@ pub(crate) async fn write_batches(
 
 struct Worker {
     core: Core,
+    group: Group,
     source: Source,
     batches: mpsc::Sender<Box<SealedBatch>>,
     replies: reply::Receiver<Result<Written, Error>>,
@@ -167,7 +172,7 @@ struct Worker {
     control: Control,
     metrics: Arc<Metrics>,
     on_commit: Box<dyn FnMut(&Totals) + Send>,
-    stopped: bool,
+    stopped_at: Option<Instant>,
 }
 
 impl Worker {
@@ -175,7 +180,7 @@ impl Worker {
         /// Replies and the clock matter at the pace of milliseconds, messages at that of microseconds.
         const MESSAGES_PER_ROUND: usize = 512;
         let mut draining = false;
-        while !self.stopped {
+        while !self.may_leave() {
             for _ in 0..MESSAGES_PER_ROUND {
                 if !self.poll()? {
                     break;
@@ -198,6 +203,17 @@ impl Worker {
         Ok(())
     }
 
+    /// Whether everything is written, and the group knows it or does not listen.
+    fn may_leave(&self) -> bool {
+        let Some(stopped_at) = self.stopped_at else { return false };
+        let is_told = self.group.is_told();
+        let waits = (0..FAREWELL_MS).contains(&self.clock.now().millis_since(stopped_at));
+        if !is_told && !waits {
+            tracing::warn!("the group did not take the last offsets: lag monitors lag until a worker starts");
+        }
+        is_told || !waits
+    }
+
     /// Takes in one message or change of the assignment; false when nothing came.
     fn poll(&mut self) -> Result<bool, Error> {
         let polled = self.source.poll(POLL);
@@ -216,7 +232,12 @@ impl Worker {
                 }
                 Change::Revoked(partitions) => {
                     self.metrics.revoked(&partitions);
+                    self.group.revoked(&partitions);
                     Input::Revoked(partitions)
+                }
+                Change::Told(offsets) => {
+                    self.group.took(offsets);
+                    continue;
                 }
                 Change::Failed(error) => return Err(error),
             };
@@ -273,7 +294,7 @@ impl Worker {
             self.metrics.missed(u64::try_from(low - position).unwrap_or(0));
             self.feed(Input::Missed(partition.clone(), NextOffset(low)))?;
             let after = Positions { usage: Some(NextOffset(low)), ..Positions::default() };
-            self.source.restart(&[(partition, after)])?;
+            self.restart(&[(partition, after)])?;
         }
         Ok(())
     }
@@ -306,17 +327,12 @@ impl Worker {
                         found: format!("a batch could not be handed over: {error}"),
                     })?;
                 }
-                // The last offsets are worth waiting for: after a drain the group's lag should read zero.
                 Effect::CommitOffsets(offsets) => {
                     self.metrics.moved(&offsets);
-                    let mode = if self.control.is_draining() || self.ends.is_some() {
-                        CommitMode::Sync
-                    } else {
-                        CommitMode::Async
-                    };
-                    self.source.commit_offsets(&offsets, mode);
+                    self.group.moved(offsets);
+                    self.source.store_offsets(&self.group.stands());
                 }
-                Effect::Restart(positions) => self.source.restart(&positions)?,
+                Effect::Restart(positions) => self.restart(&positions)?,
                 Effect::Pause => {
                     self.metrics.paused(true);
                     self.source.pause()?;
@@ -325,9 +341,16 @@ impl Worker {
                     self.metrics.paused(false);
                     self.source.resume()?;
                 }
-                Effect::Stop => self.stopped = true,
+                Effect::Stop => self.stopped_at = self.stopped_at.or_else(|| Some(self.clock.now())),
             }
         }
+        Ok(())
+    }
+
+    fn restart(&self, positions: &[(Partition, Positions)]) -> Result<(), Error> {
+        self.source.restart(positions)?;
+        // Giving partitions back made librdkafka forget what is to be told of them.
+        self.source.store_offsets(&self.group.stands());
         Ok(())
     }
 

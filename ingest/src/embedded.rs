@@ -77,6 +77,12 @@ impl EmbeddedKafka {
         self.cluster.request_errors(RDKafkaApiKey::Produce, &errors);
     }
 
+    /// Makes the group refuse offsets the next times it is told some, as it does in the midst of a rebalance.
+    pub fn refuse_next_offsets(&self, times: usize) {
+        let errors = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS; times];
+        self.cluster.request_errors(RDKafkaApiKey::OffsetCommit, &errors);
+    }
+
     /// Makes the group tell a static member, at its next heartbeat, that another one took its place.
     pub fn fence_next_heartbeat(&self) {
         let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID];

@@ -13,6 +13,7 @@ pub mod driver;
 pub mod embedded;
 mod error;
 pub mod event;
+mod group;
 mod http;
 pub mod import;
 mod index;

@@ -7,6 +7,7 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::Int64Type;
@@ -15,6 +16,8 @@ use daybook_ingest::embedded::{EmbeddedKafka, EmbeddedProducer};
 use daybook_ingest::{Capture, Error, FlushLimits, OnGap, Settings, Start, Totals};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Ledger, Report as _, Root, SystemClock};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 fn settings(kafka: &EmbeddedKafka) -> Settings {
     Settings {
@@ -61,6 +64,17 @@ fn send(producer: &EmbeddedProducer, ids: std::ops::Range<usize>, padding: usize
         }
     }
     producer.flush().unwrap();
+}
+
+/// What the group knows of the first partition.
+fn group_offset(kafka: &EmbeddedKafka, group: &str) -> Offset {
+    let mut config = ClientConfig::new();
+    let consumer: BaseConsumer =
+        config.set("bootstrap.servers", kafka.brokers()).set("group.id", group).create().unwrap();
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition("calls", 0);
+    let offsets = consumer.committed_offsets(partitions, Duration::from_secs(30)).unwrap();
+    offsets.elements()[0].offset()
 }
 
 /// Code and offset of every row of quarantine.
@@ -140,4 +154,37 @@ async fn a_static_member_whose_place_is_taken_ends_and_says_so() {
     let error = run(settings, &ledger().await).await.unwrap_err();
     assert_eq!(error.code(), "INGEST-008", "{error:?}");
     assert!(error.to_string().contains("`worker-1`"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_that_the_group_refused_are_told_again_though_nothing_more_comes() {
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    send(&kafka.producer("calls").unwrap(), 0..10, 0);
+    kafka.refuse_next_offsets(3);
+    let (ledger, control) = (ledger().await, Control::default());
+    let prices = Arc::new(Book::default_sheet().unwrap());
+    let settings = Settings { until_end: false, ..settings(&kafka) };
+    let worker = driver::run(settings, ledger, prices, Arc::new(SystemClock), control.clone(), |_| {});
+    let worker = tokio::spawn(worker);
+    let told = async {
+        while group_offset(&kafka, "test") != Offset::Offset(10) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), told).await.expect("the group knows that all is read");
+    control.drain();
+    assert_eq!(worker.await.unwrap().unwrap().entries, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_leaves_when_the_group_knows_where_the_ledger_stands() {
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    send(&kafka.producer("calls").unwrap(), 0..10, 0);
+    let ledger = ledger().await;
+    // The second group finds everything in the ledger.
+    for (group, entries) in [("first", 10), ("second", 0)] {
+        kafka.refuse_next_offsets(2);
+        let totals = run(Settings { group: group.into(), ..settings(&kafka) }, &ledger).await.unwrap();
+        assert_eq!((totals.entries, group_offset(&kafka, group)), (entries, Offset::Offset(10)));
+    }
 }

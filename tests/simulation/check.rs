@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use daybook_ingest::Partition;
 use daybook_ledger::{DataFile, Ledger, LogEntry, Table, TableVersion, file};
 
 use crate::seen::Seen;
@@ -41,6 +42,13 @@ pub(crate) async fn check(ledger: &Ledger, sent: &Sent, seen: &mut Seen) {
     assert_eq!(resolved, readable.cloned().collect::<Vec<_>>(), "resolutions");
     seen.note_times("ledger: a resolution", resolved.len());
     check_log(&usage.log, sent);
+}
+
+/// Kafka's group was told, in the end, of everything that is read.
+pub(crate) fn check_group(offsets: &BTreeMap<Partition, i64>, sent: &Sent) {
+    for (partition, log) in &sent.logs {
+        assert_eq!(offsets.get(partition).copied(), end_of(log), "what the group knows of {partition}");
+    }
 }
 
 /// What the Delta library tells of `usage` is what its log says.

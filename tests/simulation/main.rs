@@ -32,7 +32,7 @@ use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use tokio::runtime::Runtime;
 
-use crate::check::{check, check_snapshot};
+use crate::check::{check, check_group, check_snapshot};
 use crate::seen::Seen;
 use crate::world::{Base, World};
 
@@ -96,6 +96,7 @@ fn run(runtime: &Runtime, base: &Base, seed: u64, trace: bool) -> Seen {
         let mut world = World::new(base, seed, trace).await;
         world.run().await;
         check(&world.ledger, &world.sent, &mut world.seen).await;
+        check_group(&world.offsets, &world.sent);
         if world.is_large() {
             check_snapshot(&world.ledger, &world.sent).await;
         }

@@ -43,6 +43,8 @@ pub(crate) struct World {
     book: Arc<Book>,
     pub(crate) sent: Sent,
     pub(crate) seen: Seen,
+    /// What Kafka's group was told last.
+    pub(crate) offsets: BTreeMap<Partition, i64>,
     /// What workers ask for positions, and imports: whoever asks, they answer what the ledger says then.
     positions: Writer,
     file_positions: Option<Writer>,
@@ -103,6 +105,7 @@ impl World {
             book,
             sent,
             seen,
+            offsets: BTreeMap::new(),
             positions,
             file_positions: None,
             workers: Vec::new(),
@@ -264,7 +267,13 @@ impl World {
                 Effect::Restart(positions) => worker.start_at(&positions, &self.sent),
                 Effect::Pause => worker.paused = true,
                 Effect::Resume => worker.paused = false,
-                Effect::CommitOffsets(_) | Effect::Stop => {}
+                Effect::CommitOffsets(_) if worker.is_import => {}
+                Effect::CommitOffsets(offsets) => {
+                    let owned = offsets.iter().all(|(partition, _)| worker.cursors.contains_key(partition));
+                    assert!(owned, "the group is told of another worker's partitions: {offsets:?}");
+                    self.offsets.extend(offsets.into_iter().map(|(partition, offset)| (partition, offset.0)));
+                }
+                Effect::Stop => {}
             }
         }
     }

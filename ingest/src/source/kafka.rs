@@ -8,7 +8,7 @@ use daybook_ledger::NextOffset;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::base_consumer::BaseConsumer;
-use rdkafka::consumer::{CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
@@ -21,7 +21,8 @@ use crate::source::brokers::CONNECT_TIMEOUT;
 
 /// Settings the exactly-once protocol depends on; a passthrough may not change them.
 const RESERVED: &[(&str, &str)] = &[
-    ("enable.auto.commit", "false"),
+    // Tells the group what `store_offsets` was given and nothing else, again and again until the group takes it.
+    ("enable.auto.commit", "true"),
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "error"),
     ("enable.partition.eof", "true"),
@@ -44,11 +45,13 @@ impl From<Gap> for Error {
 /// Where to look positions up during a rebalance.
 pub(crate) type LookUp = dyn Fn(&[Partition]) -> Result<Vec<(Partition, Positions)>, Error> + Send + Sync;
 
-/// What a rebalance changed, in order.
+/// What a rebalance changed and the group answered, in order.
 #[derive(Debug)]
 pub(crate) enum Change {
     Assigned(Vec<(Partition, Positions)>),
     Revoked(Vec<Partition>),
+    /// The group took these offsets.
+    Told(Vec<(Partition, NextOffset)>),
     Failed(Error),
 }
 
@@ -116,6 +119,18 @@ impl ConsumerContext for Context {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, partitions),
             _ => self.revoke(consumer, partitions),
         }
+    }
+
+    fn commit_callback(&self, result: Result<(), KafkaError>, offsets: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::debug!(%error, "the group did not take offsets, it is told again");
+        }
+        let taken = offsets.elements().into_iter().filter(|element| element.error().is_ok());
+        let taken = taken.filter_map(|element| {
+            let Offset::Offset(offset) = element.offset() else { return None };
+            Some((Partition { topic: element.topic().into(), number: element.partition() }, NextOffset(offset)))
+        });
+        self.changes().push_back(Change::Told(taken.collect()));
     }
 }
 
@@ -200,6 +215,7 @@ pub(crate) fn config(settings: &Settings) -> Result<ClientConfig, Error> {
         ("fetch.max.bytes", "67108864"),
         ("queued.max.messages.kbytes", "65536"),
         ("socket.connection.setup.timeout.ms", "10000"),
+        ("auto.commit.interval.ms", "250"),
     ] {
         config.set(key, value);
     }
@@ -258,17 +274,14 @@ impl Source {
         self.consumer.context().changes().pop_front()
     }
 
-    /// Tells the group where the ledger stands. The ledger is the record; this is for lag monitors, so a failure is
-    /// only noted.
-    pub(crate) fn commit_offsets(&self, offsets: &[(Partition, NextOffset)], mode: CommitMode) {
+    /// What the group is told from now on of partitions that are owned; [`Change::Told`] follows once it knows.
+    pub(crate) fn store_offsets(&self, offsets: &[(Partition, NextOffset)]) {
         let mut list = TopicPartitionList::new();
-        for (partition, offset) in offsets {
-            if list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(offset.0)).is_err() {
-                return;
-            }
-        }
-        if let Err(error) = self.consumer.commit(&list, mode) {
-            tracing::warn!(%error, "group offsets not committed, lag monitors lag; the ledger is not affected");
+        let listed = offsets.iter().try_for_each(|(partition, offset)| {
+            list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(offset.0))
+        });
+        if let Err(error) = listed.and_then(|()| self.consumer.store_offsets(&list)) {
+            tracing::debug!(%error, "the group is not told of partitions that went to another worker");
         }
     }
 
