@@ -539,12 +539,12 @@ struct Undecodable {
     message: Cow<'static, str>,
 }
 
-/// The entries of `message`; a tombstone has none.
 /// Where `usage` stands.
 fn stands(partitions: &[(Partition, Positions)]) -> Vec<(Partition, NextOffset)> {
     partitions.iter().filter_map(|(partition, at)| Some((partition.clone(), at.usage?))).collect()
 }
 
+/// The entries of `message`; a tombstone has none.
 fn decode_all<'a>(
     message: &Message<'a>,
     format: Option<Format>,
