@@ -10,7 +10,7 @@ use daybook_ingest::{Settings, Totals};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Kind, Ledger, SystemClock};
 
-use super::maintain::{MaintainArgs, maintain_every};
+use super::maintain::maintain_every;
 use super::signals;
 use crate::config::Layers;
 use crate::report::Failure;
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: &IngestArgs, layers: &mut Layers) -> Result<ExitCo
         return Err(Failure::plain("CLI-002", Kind::Usage, "no topic is named".into(), Some(hint)));
     }
     let every = layers.maintain_every(args.maintain_every.clone())?;
-    let maintenance = layers.maintain(&MaintainArgs::default())?;
+    let maintenance = layers.maintain_beside()?;
     let address = layers.ledger(args.ledger.clone());
     let ledger = Ledger::open_or_create(&address).await?;
     let prices = Arc::new(Book::load(&ledger).await?);

@@ -12,6 +12,9 @@ use crate::report::Failure;
 
 const DAY_S: u64 = 24 * 60 * 60;
 const DAYS: RangeInclusive<i64> = 1..=36_500;
+const TARGET_BYTES: &str = "134217728";
+/// Maintenance takes some four times its target: a worker with its own stays below 1 GiB.
+const TARGET_BYTES_BESIDE: &str = "33554432";
 
 /// `[maintain]`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -31,13 +34,25 @@ impl Layers {
     /// # Errors
     /// One failure that names every fault.
     pub(crate) fn maintain(&mut self, args: &MaintainArgs) -> Result<Settings, Failure> {
+        self.maintenance(args, TARGET_BYTES)
+    }
+
+    /// What maintenance beside a worker aims at: smaller files, in less memory.
+    ///
+    /// # Errors
+    /// One failure that names every fault.
+    pub(crate) fn maintain_beside(&mut self) -> Result<Settings, Failure> {
+        self.maintenance(&MaintainArgs::default(), TARGET_BYTES_BESIDE)
+    }
+
+    fn maintenance(&mut self, args: &MaintainArgs, target_bytes: &str) -> Result<Settings, Failure> {
         let file = self.file.maintain.clone();
         let target = self.pick(
             "maintain.target_bytes",
             ("--target-bytes", args.target_bytes.clone()),
             "DAYBOOK_MAINTAIN_TARGET_BYTES",
             file.target_bytes.map(|bytes| bytes.to_string()),
-            Some("134217728"),
+            Some(target_bytes),
         );
         let target_bytes = self.number("maintain.target_bytes", target, 1 << 20..=1 << 30);
         let unnamed = self.days(
@@ -122,6 +137,8 @@ mod tests {
     #[test]
     fn bodies_are_kept_unless_days_are_said() {
         assert_eq!(layers("", |_| None).maintain(&MaintainArgs::default()).unwrap(), Settings::default());
+        let beside = Settings { target_bytes: 32 << 20, ..Settings::default() };
+        assert_eq!(layers("", |_| None).maintain_beside().unwrap(), beside);
         let file = "[maintain]\ncontent_days = 90\norphan_days = 2\n";
         let settings = layers(file, |_| None).maintain(&MaintainArgs::default()).unwrap();
         assert_eq!((settings.content_days, settings.quarantine_days), (Some(90), None));

@@ -211,9 +211,12 @@ pub(crate) fn config(settings: &Settings) -> Result<ClientConfig, Error> {
         ("check.crcs", "true"),
         ("fetch.min.bytes", "1"),
         ("fetch.wait.max.ms", "100"),
-        ("fetch.message.max.bytes", "8388608"),
-        ("fetch.max.bytes", "67108864"),
-        ("queued.max.messages.kbytes", "65536"),
+        ("fetch.message.max.bytes", "2097152"),
+        // A response is unpacked whole, to several times its size.
+        ("fetch.max.bytes", "8388608"),
+        ("queued.max.messages.kbytes", "32768"),
+        // A full queue is worked off in less than the second that librdkafka waits before it fetches again.
+        ("fetch.queue.backoff.ms", "50"),
         ("socket.connection.setup.timeout.ms", "10000"),
         ("auto.commit.interval.ms", "250"),
     ] {

@@ -13,7 +13,7 @@ use crate::file::{self, EncodedFile, Encoder, Expected};
 use crate::schema::Table;
 use crate::{DataFile, Date, EntryId, Error};
 
-/// A sorted row group is sorted in memory: so many rows, or so many bytes of them, at most.
+/// A sorted row group is sorted in memory: so many rows, or so many bytes of them, at most, and half a file's.
 const CHUNK_ROWS: usize = 256 << 10;
 const CHUNK_BYTES: usize = 48 << 20;
 /// Rows of a table that is not sorted only wait until there are enough to be worth a call.
@@ -119,11 +119,17 @@ impl Work {
         self.chunk_rows += batch.num_rows();
         self.chunk_bytes += batch.get_array_memory_size();
         self.chunk.push(batch);
-        let bytes_max = if self.order.spec.sorted_by.is_empty() { UNSORTED_CHUNK_BYTES } else { CHUNK_BYTES };
-        match self.chunk_rows >= CHUNK_ROWS || self.chunk_bytes >= bytes_max {
+        match self.chunk_rows >= CHUNK_ROWS || self.chunk_bytes >= self.chunk_bytes_max() {
             true => self.encode(),
             false => Ok(None),
         }
+    }
+
+    fn chunk_bytes_max(&self) -> usize {
+        if self.order.spec.sorted_by.is_empty() {
+            return UNSORTED_CHUNK_BYTES;
+        }
+        usize::try_from(self.order.target_bytes / 2).unwrap_or(usize::MAX).min(CHUNK_BYTES)
     }
 
     /// Moves the chunk into the file; answers with it if that filled it.
