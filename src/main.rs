@@ -26,7 +26,10 @@ fn main() -> ExitCode {
             );
         }
     };
-    match runtime.block_on(commands::run(cli)) {
+    let done = runtime.block_on(commands::run(cli));
+    // What went on beside the command may stop anywhere; a compaction would keep a worker for as long as it takes.
+    runtime.shutdown_background();
+    match done {
         Ok(code) => code,
         Err(failure) => exit::of(&failure),
     }
