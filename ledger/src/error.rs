@@ -66,6 +66,14 @@ pub enum Error {
         version: TableVersion,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A checkpoint of a table's log cannot be read; its commits say the same.
+    #[error("checkpoint {path} of {place} is damaged or gone")]
+    DamagedCheckpoint {
+        table: &'static str,
+        place: String,
+        path: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A table has no such version.
     #[error("table {table} of {place} has no version {version}; its last is {last}")]
     NoSuchVersion { table: &'static str, place: String, version: TableVersion, last: TableVersion },
@@ -111,6 +119,7 @@ impl Error {
         "LEDGER-013",
         "LEDGER-014",
         "LEDGER-015",
+        "LEDGER-016",
         "LEDGER-099",
     ];
 
@@ -173,6 +182,7 @@ impl Report for Error {
             Self::NotEvidence { .. } => "LEDGER-013",
             Self::FileGone { .. } => "LEDGER-014",
             Self::NoSuchEntry { .. } => "LEDGER-015",
+            Self::DamagedCheckpoint { .. } => "LEDGER-016",
             Self::Internal { .. } => "LEDGER-099",
         }
     }
@@ -189,9 +199,11 @@ impl Report for Error {
             | Self::NotOurs { .. } => Kind::Usage,
             Self::NotEvidence { .. } | Self::NoSuchEntry { .. } => Kind::Refused,
             Self::StoreUnavailable { .. } => Kind::Unavailable,
-            Self::DamagedLog { .. } | Self::DamagedFile { .. } | Self::FileGone { .. } | Self::RaceLost { .. } => {
-                Kind::Conflict
-            }
+            Self::DamagedLog { .. }
+            | Self::DamagedCheckpoint { .. }
+            | Self::DamagedFile { .. }
+            | Self::FileGone { .. }
+            | Self::RaceLost { .. } => Kind::Conflict,
             Self::Internal { .. } => Kind::Bug,
         }
     }
@@ -216,6 +228,10 @@ impl Report for Error {
             Self::DamagedLog { .. } | Self::DamagedFile { .. } => {
                 "run `daybook verify LEDGER` for every difference, and restore the named file from a copy".into()
             }
+            Self::DamagedCheckpoint { table, .. } => format!(
+                "nothing is lost, the commits say all of it: delete the checkpoint, if it is there, and \
+                 `{table}/_delta_log/_last_checkpoint`; `daybook maintain` writes another"
+            ),
             Self::FileGone { .. } => {
                 "an older version of the table named it, before maintenance wrote its rows elsewhere or erased bodies: read \
                  the newest version; if that names it, run `daybook verify LEDGER`"

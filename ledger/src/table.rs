@@ -381,14 +381,17 @@ impl Table {
         let loaded = DeltaTableState::try_new(self.log.as_ref(), at.map(|version| version.0)).await;
         let state = match (loaded, at) {
             (Ok(state), _) => state,
-            (Err(source), None) => return Err(self.damaged(TableVersion(0), source)),
+            (Err(source), None) => {
+                let checkpoint = self.damaged_checkpoint(None).await;
+                return Err(checkpoint.unwrap_or_else(|| self.damaged(TableVersion(0), source)));
+            }
             (Err(source), Some(version)) => {
                 let newest = DeltaTableState::try_new(self.log.as_ref(), None).await;
                 return Err(match newest.map(|state| TableVersion(state.version())) {
                     Ok(last) if last < version => {
                         Error::NoSuchVersion { table: self.spec.name, place: self.place.clone(), version, last }
                     }
-                    _ => self.damaged(version, source),
+                    _ => self.damaged_checkpoint(at).await.unwrap_or_else(|| self.damaged(version, source)),
                 });
             }
         };

@@ -2,11 +2,16 @@
 //!
 //! They hold nothing the log does not, so writing one may fail, and old ones may go.
 
+use std::sync::Arc;
+
 use futures::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt as _};
+use parquet::arrow::ParquetRecordBatchStreamBuilder;
+#[expect(deprecated, reason = "as in the module above")]
+use parquet::arrow::async_reader::ParquetObjectReader;
 
-use super::{Snapshot, Table};
+use super::{Snapshot, Table, store_cause};
 use crate::{Error, TableVersion};
 
 /// Versions between two checkpoints: with more, opening a table slows down.
@@ -34,7 +39,7 @@ impl Table {
     /// The store's errors; nothing depends on the checkpoint then.
     pub async fn write_checkpoint(&self, version: TableVersion) -> Result<(), Error> {
         let failed = |source| self.unavailable("write a checkpoint", source);
-        let mut table = deltalake::DeltaTable::new(std::sync::Arc::clone(&self.log));
+        let mut table = deltalake::DeltaTable::new(Arc::clone(&self.log));
         table.load_version(version.0).await.map_err(failed)?;
         deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(failed)
     }
@@ -93,6 +98,29 @@ impl Table {
         found.sort_unstable_by_key(|(version, ..)| std::cmp::Reverse(*version));
         let spent = found.into_iter().skip(NEWEST_KEPT).filter(|(version, ..)| !version.is_multiple_of(KEPT_EVERY));
         Ok(spent.map(|(_, path, size)| (path, size)).collect())
+    }
+
+    /// Why the table cannot be loaded although its commits are there: the newest checkpoint up to `at`, or the one that the
+    /// table's own hint names, is cut short or gone.
+    pub(super) async fn damaged_checkpoint(&self, at: Option<TableVersion>) -> Option<Error> {
+        let newest = self.checkpoint_before(at.unwrap_or(TableVersion(u64::MAX))).await.ok()?;
+        let version = newest.or(self.last_checkpoint().await.ok()?)?;
+        let path = Self::checkpoint_path(version);
+        let source = self.open_checkpoint(&path).await.err()?;
+        let is_absent = matches!(store_cause(&*source), Some(object_store::Error::NotFound { .. }));
+        if store_cause(&*source).is_some() && !is_absent {
+            return None;
+        }
+        let (table, place) = (self.spec.name, self.place.clone());
+        Some(Error::DamagedCheckpoint { table, place, path: format!("{table}/{path}"), source })
+    }
+
+    #[expect(deprecated, reason = "see the import")]
+    async fn open_checkpoint(&self, path: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let size = self.store.head(path).await?.size;
+        let reader = ParquetObjectReader::new(Arc::clone(&self.store), path.clone()).with_file_size(size);
+        ParquetRecordBatchStreamBuilder::new(reader).await?;
+        Ok(())
     }
 
     /// Every checkpoint: version, path, size.

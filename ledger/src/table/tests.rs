@@ -119,3 +119,28 @@ async fn creating_twice_changes_nothing() {
         assert_eq!(table.load(None).await.unwrap().version(), TableVersion(0), "{}", table.spec().name);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_was_cut_short_is_named_and_the_table_reads_without_it() {
+    let ledger = ledger().await;
+    let table = ledger.quarantine();
+    let mut snapshot = table.load(None).await.unwrap();
+    let batch = commit(table, "b1", 3, None, 3).await;
+    assert!(matches!(table.try_commit(&mut snapshot, &batch).await.unwrap(), CommitOutcome::Committed { .. }));
+    table.write_checkpoint(snapshot.version()).await.unwrap();
+
+    let path = Table::checkpoint_path(snapshot.version());
+    let whole = table.store().get(&path).await.unwrap().bytes().await.unwrap();
+    table.store().put(&path, whole.slice(..whole.len() / 2).into()).await.unwrap();
+    for at in [None, Some(snapshot.version())] {
+        let error = table.load(at).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::DamagedCheckpoint { path: named, .. } if named.ends_with(path.as_ref())),
+            "{error:?}"
+        );
+    }
+    table.store().delete(&path).await.unwrap();
+    assert!(matches!(table.load(None).await, Err(Error::DamagedCheckpoint { .. })), "the hint names it");
+    table.store().delete(&Path::from("_delta_log/_last_checkpoint")).await.unwrap();
+    assert_eq!(table.load(None).await.unwrap().files().len(), 1);
+}
