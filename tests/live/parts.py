@@ -1,5 +1,6 @@
 """What the live tests share: named checks, the daybook binary, Kafka's view, the bucket's view, the Delta log read by hand."""
 
+import contextlib
 import json
 import os
 import re
@@ -12,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import boto3
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 BROKERS = os.environ["KAFKA_BROKERS"]
 BUCKET = os.environ["DAYBOOK_LIVE_BUCKET"]
@@ -56,6 +57,11 @@ def tail(text, lines=15):
     return "\n".join(text.strip().splitlines()[-lines:])
 
 
+def consumer(group):
+    """One that joins nothing and asks questions."""
+    return Consumer({"bootstrap.servers": BROKERS, "group.id": group, "log_level": 0})
+
+
 class Topic:
     """A topic of our own, and what a consumer group has left to read in it."""
 
@@ -69,14 +75,15 @@ class Topic:
     def cluster_id(self):
         return self.admin.list_topics(timeout=10).cluster_id
 
+    # Asked for by a consumer: the admin client ends the process if a broker is away that it knew.
     def end_offsets(self):
-        found = self.admin.list_offsets({partition: OffsetSpec.latest() for partition in self.partitions})
-        return {partition.partition: future.result().offset for partition, future in found.items()}
+        with contextlib.closing(consumer(self.name)) as asking:
+            ends = {partition.partition: asking.get_watermark_offsets(partition, timeout=30) for partition in self.partitions}
+        return {partition: end for partition, (_, end) in ends.items()}
 
     def committed_offsets(self, group):
-        asked = [ConsumerGroupTopicPartitions(group, self.partitions)]
-        (found,) = self.admin.list_consumer_group_offsets(asked).values()
-        return {found.partition: max(found.offset, 0) for found in found.result().topic_partitions}
+        with contextlib.closing(consumer(group)) as asking:
+            return {found.partition: max(found.offset, 0) for found in asking.committed(self.partitions, timeout=30)}
 
     def lag(self, group):
         committed = self.committed_offsets(group)

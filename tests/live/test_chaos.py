@@ -21,6 +21,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from confluent_kafka import KafkaException
+
 from exact import TABLES, check_all, checks
 from parts import BROKERS, BUCKET, DAYBOOK, LOGS, Prefix, Server, Topic, Worker, abort, kafka_answers, note, tail
 
@@ -82,7 +84,9 @@ class Maintenance(threading.Thread):
 
     def run(self):
         while not self.done.wait(self.rng.uniform(1, 3)):
-            age(self.ledger)
+            # On a busy machine the first worker takes its time to make the ledger.
+            if not age(self.ledger):
+                continue
             with open(LOGS / "maintain.log", "a") as log:
                 process = subprocess.Popen(maintain(self.ledger), stdout=log, stderr=log)
             try:
@@ -98,11 +102,14 @@ def maintain(ledger):
 
 
 def age(ledger, names="event_date=*/*.parquet"):
-    """Makes data files old in the eyes of the S3 server, which keeps objects as files and takes their times for its own."""
-    then = time.time() - AGED_S
+    """Makes data files old in the eyes of the S3 server, which keeps objects as files and takes their times for its own; says
+    how many."""
+    then, aged = time.time() - AGED_S, 0
     for path in Path(Server("s3").data, "s3", BUCKET, ledger.prefix).glob(f"*/{names}"):
         with contextlib.suppress(FileNotFoundError):
             os.utime(path, (then, then))
+            aged += 1
+    return aged
 
 
 def plan_outages(rng, args):
@@ -147,10 +154,17 @@ def wreak(members, rng, args):
     return kills
 
 
+def lag_if_known(topic, group):
+    try:
+        return topic.lag(group)
+    except KafkaException:  # A broker that was killed takes its time to come back.
+        return None
+
+
 def settle(topic, group, members, args):
     """Lets the workers read the rest, then stops them."""
     began = time.monotonic()
-    while (lag := topic.lag(group)) > 0 and time.monotonic() - began < args.settle:
+    while (lag := lag_if_known(topic, group)) != 0 and time.monotonic() - began < args.settle:
         until = time.monotonic() + 1
         while time.monotonic() < until:
             for member in members:
