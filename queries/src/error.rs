@@ -83,6 +83,9 @@ pub enum Error {
     /// A file of SQL could not be read.
     #[error("the SQL of {path} cannot be read")]
     Script { path: String, source: std::io::Error },
+    /// The statement nests too deep to be planned.
+    #[error("the statement has {times} times `{operator}` in a row, {max} are possible")]
+    TooDeep { operator: String, times: usize, max: usize },
     /// There is no such valuation.
     #[error("unknown valuation `{name}`{}", names::suggestion(.nearest.as_deref()))]
     UnknownValuation { name: String, nearest: Option<String>, valid: Vec<String> },
@@ -158,6 +161,7 @@ impl Error {
         "QUERIES-016",
         "QUERIES-017",
         "QUERIES-018",
+        "QUERIES-019",
         "QUERIES-020",
         "QUERIES-030",
         "QUERIES-031",
@@ -274,6 +278,7 @@ impl Report for Error {
             Self::NotInFormat { .. } => "QUERIES-016",
             Self::Script { .. } => "QUERIES-017",
             Self::Interrupted => "QUERIES-018",
+            Self::TooDeep { .. } => "QUERIES-019",
             Self::UnknownValuation { .. } => "QUERIES-020",
             Self::Registry { .. } => "QUERIES-030",
             Self::RegistryFolder { .. } => "QUERIES-031",
@@ -307,6 +312,7 @@ impl Report for Error {
             | Self::NotBytes { .. }
             | Self::NotInFormat { .. }
             | Self::Script { .. }
+            | Self::TooDeep { .. }
             | Self::UnknownValuation { .. }
             | Self::RegistryFolder { .. }
             | Self::NoRegistry { .. }
@@ -394,6 +400,10 @@ impl Report for Error {
             }
             Self::Output { .. } => "check the space and the permissions where the result goes".into(),
             Self::Script { .. } => "check the path and its permissions; `-` reads standard input".into(),
+            Self::TooDeep { .. } => {
+                "list values with `IN (..)` or `VALUES (..), (..)`, or put parts into parentheses or statements of their own"
+                    .into()
+            }
             Self::NotInFormat { .. } => "cast the column to text, or use another --format".into(),
             Self::Ledger(error) => return error.hint(),
             Self::Internal { .. } => "this is a bug of Daybook: please report it with this message".into(),

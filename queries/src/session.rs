@@ -27,7 +27,7 @@ use crate::describe::{self, ColumnDescription};
 use crate::names::{self, Names};
 use crate::prices::{self, Prices};
 use crate::registry::{self, Registry, RegistryVersion};
-use crate::statement::Statement;
+use crate::statement::{self, Statement};
 use crate::views::View;
 use crate::{Error, alike, limits, one_row, sharing, views};
 
@@ -198,8 +198,9 @@ impl Session {
     /// The statements of `sql`, separated by `;`, each checked to be one that only reads.
     ///
     /// # Errors
-    /// [`Error::Syntax`], [`Error::ReadOnly`].
+    /// [`Error::Syntax`], [`Error::ReadOnly`], [`Error::TooDeep`].
     pub fn parse(&self, sql: &str) -> Result<Vec<Statement>, Error> {
+        statement::check_depth(sql)?;
         Statement::parse(sql).map_err(|error| self.diagnose(error))?.into_iter().map(Statement::reading).collect()
     }
 

@@ -189,3 +189,14 @@ async fn every_table_and_view_answers_without_a_registry_on_any_number_of_thread
         }
     }
 }
+
+#[tokio::test]
+async fn a_statement_too_deep_to_be_planned_is_refused() {
+    let session = fixture::open(&fixture::company().await).await;
+    // So many would run out of stack while they are parsed.
+    let sql = vec!["SELECT count(*) FROM usage"; 100_000].join(" UNION ALL ");
+    let error = session.run(&sql).await.unwrap_err();
+    assert_eq!((error.code(), error.kind()), ("QUERIES-019", Kind::Usage));
+    assert_eq!(error.to_string(), "the statement has 99999 times `UNION` in a row, 1000 are possible");
+    assert!(error.hint().unwrap().contains("IN (..)"));
+}
