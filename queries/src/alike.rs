@@ -2,7 +2,7 @@
 //!
 //! Millions of calls differ in few of the columns that the rules of a registry speak of, and there may be dozens of rules. So a `CASE`
 //! over many conditions on text is decided once for each distinct row of a batch. Filters stay as they are: what they compare
-//! also leaves out files. So does a `CASE` in which a tag must equal a word, since DataFusion compares it as another type of text.
+//! also leaves out files.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -94,8 +94,10 @@ fn decided_once(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let mut arguments = Vec::new();
     let over_arguments = expr.clone().transform_down(|expr| Ok(as_argument(expr, &mut arguments)))?.data;
     let types = arguments.iter().map(|argument| argument.get_type(schema)).collect::<Result<Vec<_>>>()?;
-    let is_cheap_to_tell_apart = |data_type| matches!(data_type, &DataType::Utf8View | &DataType::Date32);
-    if !types.contains(&DataType::Utf8View) || !types.iter().all(is_cheap_to_tell_apart) {
+    let is_text = |data_type: &DataType| matches!(data_type, DataType::Utf8View | DataType::Utf8);
+    let is_cheap_to_tell_apart =
+        |data_type: &DataType| is_text(data_type) || matches!(data_type, DataType::Date32 | DataType::Boolean);
+    if !types.iter().any(is_text) || !types.iter().all(is_cheap_to_tell_apart) {
         return Ok(Transformed::new(expr, false, TreeNodeRecursion::Jump));
     }
     let decision = Decision::new(over_arguments, &types, expr.get_type(schema)?)?;
@@ -103,18 +105,19 @@ fn decided_once(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(Transformed::new(call, true, TreeNodeRecursion::Jump))
 }
 
-/// Columns and tags, which are cast to the text they are, become arguments by number.
-fn as_argument(expr: Expr, arguments: &mut Vec<Expr>) -> Transformed<Expr> {
-    let is_fact = match &expr {
+/// Whether it is a column or a tag, as it is or cast.
+fn is_fact(expr: &Expr) -> bool {
+    match expr {
         Expr::Column(_) => true,
-        Expr::Cast(cast) => match cast.expr.as_ref() {
-            Expr::Column(_) => true,
-            Expr::ScalarFunction(function) => function.name() == "get_field",
-            _ => false,
-        },
+        Expr::Cast(cast) => is_fact(&cast.expr),
+        Expr::ScalarFunction(function) => function.name() == "get_field",
         _ => false,
-    };
-    if !is_fact {
+    }
+}
+
+/// Facts become arguments by number.
+fn as_argument(expr: Expr, arguments: &mut Vec<Expr>) -> Transformed<Expr> {
+    if !is_fact(&expr) {
         return Transformed::no(expr);
     }
     let place = arguments.iter().position(|argument| *argument == expr).unwrap_or_else(|| {

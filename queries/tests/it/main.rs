@@ -1,6 +1,7 @@
 //! What the crate promises, tested through its public API.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
+mod alike;
 mod evidence;
 mod facts;
 mod fixture;
