@@ -17,13 +17,31 @@
 -- - `first_day`: UTC day of the first of these calls
 -- - `last_day`: UTC day of the last of these calls
 WITH failed AS (
-    SELECT * FROM calls WHERE status IN ('error', 'filtered', 'incomplete')
+    SELECT
+        workload,
+        provider,
+        model,
+        status,
+        error_type,
+        operation,
+        trace_id,
+        started_at,
+        count(*) AS calls,
+        count(list_cost) AS priced_calls,
+        sum(list_cost) AS list_cost,
+        sum(reported_cost) AS reported_cost,
+        min(event_date) AS first_day,
+        max(event_date) AS last_day
+    FROM calls
+    WHERE status IN ('error', 'filtered', 'incomplete')
+    GROUP BY workload, provider, model, status, error_type, operation, trace_id, started_at
 ),
 succeeded AS (
-    SELECT trace_id, operation, max(started_at) AS last_success_at
-    FROM usage
-    WHERE status = 'success' AND trace_id IN (SELECT trace_id FROM failed WHERE trace_id IS NOT NULL)
-    GROUP BY trace_id, operation
+    SELECT traces.trace_id, usage.operation, max(usage.started_at) AS last_success_at
+    FROM (SELECT DISTINCT trace_id FROM failed) AS traces
+    JOIN usage ON usage.trace_id = traces.trace_id
+    WHERE usage.status = 'success'
+    GROUP BY traces.trace_id, usage.operation
 )
 SELECT
     workload,
@@ -31,13 +49,13 @@ SELECT
     model,
     status,
     error_type,
-    count(*) AS calls,
-    count(*) FILTER (WHERE last_success_at > started_at) AS retried_calls,
-    count(*) - count(list_cost) AS unpriced_calls,
+    sum(calls) AS calls,
+    coalesce(sum(calls) FILTER (WHERE last_success_at > started_at), 0) AS retried_calls,
+    sum(calls) - sum(priced_calls) AS unpriced_calls,
     sum(list_cost) AS list_cost,
     sum(reported_cost) AS reported_cost,
-    min(event_date) AS first_day,
-    max(event_date) AS last_day
+    min(first_day) AS first_day,
+    max(last_day) AS last_day
 FROM failed
 LEFT JOIN succeeded
     ON succeeded.trace_id = failed.trace_id AND (succeeded.operation IS NOT DISTINCT FROM failed.operation)
