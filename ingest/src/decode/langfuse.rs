@@ -51,9 +51,18 @@ pub(super) const ABOUT: About = About {
         ("provider", "only what an instrumentation left in `metadata` (`gen_ai.provider.name`, `ls_provider`)"),
         ("latency_ms, ttft_ms", "from start to end, else `latency`, in seconds; from start to `completionStartTime`"),
         ("status", "`level`; without end, output and usage it is pending"),
-        ("end_user, session_id, environment", "`userId`, `sessionId`, `environment`"),
+        ("response_model", "`providedModelName`, else `model`"),
+        (
+            "end_user, session_id, environment",
+            "`userId`, `sessionId`, `environment`; of a trace with its `observations`, the trace's `userId`, `sessionId` and `tags` where an observation has none",
+        ),
     ],
-    cannot_say: &["The provider, as a rule.", "The HTTP status.", "Whether a model name was asked for or served."],
+    cannot_say: &[
+        "The provider, as a rule.",
+        "The HTTP status.",
+        "Whether a model name was asked for or served.",
+        "The user, in exports that keep traces in files of their own; enriched observations have it.",
+    ],
 };
 
 object! {
@@ -65,7 +74,9 @@ object! {
         start_time: Json<'a> = "startTime" | "start_time",
         end_time: Json<'a> = "endTime" | "end_time",
         first_token_time: Json<'a> = "completionStartTime" | "completion_start_time",
-        model: Text<'a> = "model" | "providedModelName" | "provided_model_name",
+        /// As it was sent. Exports have `model` beside it, which repeats it.
+        provided_model: Text<'a> = "providedModelName" | "provided_model_name",
+        model: Text<'a> = "model",
         parameters: Json<'a> = "modelParameters" | "model_parameters",
         input: Json<'a> = "input",
         output: Json<'a> = "output",
@@ -123,13 +134,14 @@ pub(super) fn decode<'a>(
         let missing = "`startTime` with `type`, `usageDetails` or `usage`";
         return Err(DecodeError::WrongFormat { format: Format::Langfuse, missing, looks_like });
     }
+    let model = present(seen.provided_model.take()).or_else(|| present(seen.model.take()));
     let operation = match seen.kind.as_ref().map(|kind| kind.0.to_ascii_uppercase()).as_deref() {
         Some("SPAN" | "EVENT" | "AGENT" | "TOOL" | "CHAIN" | "RETRIEVER" | "EVALUATOR" | "GUARDRAIL") => {
             return Ok(None);
         }
         Some("EMBEDDING") => Operation::Embeddings,
         // Types yet to come are calls if they name a model.
-        Some(kind) if kind != "GENERATION" && seen.model.is_none() => return Ok(None),
+        Some(kind) if kind != "GENERATION" && model.is_none() => return Ok(None),
         _ => Operation::Chat,
     };
     let mut entry = Entry::new("langfuse", operation, raw);
@@ -139,7 +151,7 @@ pub(super) fn decode<'a>(
     entry.event_id = present(seen.id.take());
     entry.trace_id = present(seen.trace_id.take());
     note_time(source, &seen, &mut entry)?;
-    entry.response_model = present(seen.model.take());
+    entry.response_model = model;
     entry.provider = seen.metadata.and_then(told_provider);
     count_usage(source, &seen, &mut extra, &mut entry)?;
     entry.reported_cost = cost(source, &seen)?;

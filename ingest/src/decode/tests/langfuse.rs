@@ -138,6 +138,21 @@ fn the_provider_is_what_an_instrumentation_told_and_else_unknown() {
 }
 
 #[test]
+fn the_model_is_the_one_that_was_sent() {
+    let model = |members: &str| {
+        let event = seen(r#""usageDetails":{"input":9}"#).replace(r#""model":"gpt-5.4""#, members);
+        entry(&event).response_model.map(String::from)
+    };
+    for (members, name) in [
+        (r#""model":"gpt-5.4","providedModelName":"gpt-5.4-2026-03""#, "gpt-5.4-2026-03"),
+        (r#""providedModelName":null,"model":"gpt-5.4""#, "gpt-5.4"),
+        (r#""provided_model_name":"","model":"gpt-5.4""#, "gpt-5.4"),
+    ] {
+        assert_eq!(model(members).as_deref(), Some(name), "{members}");
+    }
+}
+
+#[test]
 fn bodies_are_requests_messages_or_text_raw_or_not() {
     for (input, output) in [
         (r#"[{"role":"user","content":"quoi ?"}]"#, r#"{"role":"assistant","content":"rien"}"#),

@@ -10,11 +10,13 @@ use serde_json::value::RawValue;
 
 use super::window::Window;
 use super::{Record, Spot};
-use crate::decode::sniff;
+use crate::decode::{Format, sniff};
 
 /// Keys under which wrappers keep their events.
 const LISTS: &[&str] =
     &["Records", "records", "logEvents", "events", "data", "items", "results", "logs", "value", "observations"];
+/// What a trace of Langfuse's says of its observations, which do not repeat it.
+const OF_A_TRACE: &[&str] = &["userId", "sessionId", "tags"];
 /// First keys of wrappers. Others are looked for in the first record of a file only: nearly every record is an event,
 /// and reading its keys twice would be felt.
 const FIRST_KEYS: &[&[u8]] = &[
@@ -55,8 +57,8 @@ pub(crate) struct Part {
 enum Value {
     /// As it stands: so many bytes.
     Here(usize),
-    /// Was a JSON string.
-    Unescaped(String),
+    /// Another text than stands there.
+    Made(String),
 }
 
 impl Part {
@@ -69,7 +71,7 @@ impl Part {
         let spot: Spot = window.spot_at(self.at);
         let value = match self.value {
             Value::Here(length) => Cow::Borrowed(window.text().get(self.at..self.at + length).unwrap_or_default()),
-            Value::Unescaped(text) => Cow::Owned(text.into_bytes()),
+            Value::Made(text) => Cow::Owned(text.into_bytes()),
         };
         Record { value, spot, timestamp: self.timestamp, refused: None }
     }
@@ -112,15 +114,34 @@ fn wrapped(text: &str) -> Option<Vec<Part>> {
     if let Some(part) = outer.message.and_then(|message| log_event(text, message, outer.timestamp)) {
         return Some(vec![part]);
     }
+    let trace = outer.trace();
     let elements = outer.list?;
     let known = |element: &&RawValue| sniff(element.get()).is_some() || as_log_event(text, element).is_some();
     if !elements.iter().any(known) {
         return None;
     }
     let part = |element: &RawValue| {
-        as_log_event(text, element).unwrap_or_else(|| Part::here(offset_in(text, element.get()), element.get().len()))
+        let (at, length) = (offset_in(text, element.get()), element.get().len());
+        let made = || Some(Part { at, value: Value::Made(observation(element, &trace)?), timestamp: None });
+        as_log_event(text, element).or_else(made).unwrap_or_else(|| Part::here(at, length))
     };
     Some(elements.into_iter().map(part).collect())
+}
+
+/// An observation with what its `trace` says of it, if it does not say so itself.
+fn observation(element: &RawValue, trace: &[(&str, &RawValue)]) -> Option<String> {
+    if trace.is_empty() || sniff(element.get()) != Some(Format::Langfuse) {
+        return None;
+    }
+    let own: Outer<'_> = serde_json::from_str(element.get()).ok()?;
+    let is_missing = |(key, _): &&(&str, &RawValue)| !own.of_a_trace.iter().any(|(own, _)| own == key);
+    let missing = trace.iter().filter(is_missing).fold(String::new(), |members, (key, value)| {
+        // The keys are words of ours.
+        format!("{members},\"{key}\":{value}")
+    });
+    // At the end: a key that is there with null before is no second one.
+    let open = element.get().strip_suffix('}')?;
+    (!missing.is_empty()).then(|| format!("{open}{missing}}}"))
 }
 
 /// A log service's envelope around one line: `{"timestamp": 1795170000000, "message": "{...}"}`.
@@ -135,7 +156,7 @@ fn log_event(text: &str, message: &RawValue, timestamp: Option<i64>) -> Option<P
         return None;
     }
     let at = offset_in(text, message.get());
-    Some(Part { at, value: Value::Unescaped(inner), timestamp: timestamp.and_then(Instant::from_millis) })
+    Some(Part { at, value: Value::Made(inner), timestamp: timestamp.and_then(Instant::from_millis) })
 }
 
 /// Where `part`, a slice of `text`, starts in it.
@@ -151,6 +172,22 @@ struct Outer<'a> {
     timestamp: Option<i64>,
     is_control: bool,
     is_event: bool,
+    is_trace: bool,
+    /// Where the trace stands beside its observations.
+    beside: Option<&'a RawValue>,
+    of_a_trace: Vec<(&'static str, &'a RawValue)>,
+}
+
+impl<'a> Outer<'a> {
+    /// What a trace says of its observations.
+    fn trace(&self) -> Vec<(&'static str, &'a RawValue)> {
+        let beside = || serde_json::from_str::<Outer<'a>>(self.beside?.get()).ok();
+        match (self.is_trace, self.of_a_trace.is_empty()) {
+            (false, _) => Vec::new(),
+            (true, false) => self.of_a_trace.clone(),
+            (true, true) => beside().map(|trace| trace.of_a_trace).unwrap_or_default(),
+        }
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Outer<'a> {
@@ -172,9 +209,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Outer<'a> {
                         "timestamp" => outer.timestamp = value.get().parse().ok(),
                         // A capture or a CloudEvent is one event, whatever its parts are called.
                         "capture" | "specversion" => outer.is_event = true,
+                        "trace" => outer.beside = Some(value),
                         "messageType" => outer.is_control = value.get() == "\"CONTROL_MESSAGE\"",
                         key if outer.list.is_none() && LISTS.contains(&key) => {
                             outer.list = serde_json::from_str::<List<'de>>(value.get()).ok().map(|list| list.0);
+                            outer.is_trace = outer.list.is_some() && key == "observations";
+                        }
+                        key if value.get() != "null" => {
+                            let known = OF_A_TRACE.iter().find(|known| **known == key);
+                            outer.of_a_trace.extend(known.map(|key| (*key, value)));
                         }
                         _ => {}
                     }
@@ -247,6 +290,26 @@ mod tests {
         assert_eq!(split(&line).unwrap(), [EVENT]);
         assert_eq!(split(&envelope).unwrap(), [EVENT]);
         assert_eq!(split("{\"messageType\":\"CONTROL_MESSAGE\",\"logEvents\":[]}").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn an_observation_has_what_its_trace_says_of_it() {
+        let about = r#""userId":"ann","sessionId":"s1","tags":["a:b"],"name":"chat""#;
+        let list = r#""observations":[{"id":"1","usageDetails":{}},{"id":"2","userId":null,"tags":[],"usageDetails":{}},{"id":"3"}]"#;
+        let carried = [
+            r#"{"id":"1","usageDetails":{},"userId":"ann","sessionId":"s1","tags":["a:b"]}"#,
+            r#"{"id":"2","userId":null,"tags":[],"usageDetails":{},"userId":"ann","sessionId":"s1"}"#,
+            r#"{"id":"3"}"#,
+        ];
+        for trace in [
+            format!("{{\"id\":\"t\",{about},{list}}}"),
+            format!("{{{list},{about}}}"),
+            format!("{{\"trace\":{{{about}}},{list}}}"),
+        ] {
+            assert_eq!(split(&trace).unwrap(), carried, "{trace}");
+        }
+        let page = format!("{{\"userId\":\"ann\",\"data\":[{EVENT}]}}");
+        assert_eq!(split(&page).unwrap(), [EVENT]);
     }
 
     #[test]
