@@ -353,7 +353,7 @@ fn resource(part: Part, format: Format, shard: &Shard) -> Value {
 }
 
 /// Table Schema of a file. Nothing is declared unique or positive: a ledger keeps what it was sent, and flags it.
-fn table_schema(part: Part, format: Format) -> Value {
+pub(crate) fn table_schema(part: Part, format: Format) -> Value {
     let columns = match format {
         Format::Jsonl | Format::Csv => text_columns(part.spec()),
         Format::Parquet => {

@@ -68,7 +68,7 @@ pub async fn restore_verified(bundle: &Bundle, verdict: &Verdict, address: &str)
     for part in Part::ALL.into_iter().rev() {
         let declared = verdict.rows.iter().find(|table| table.table == part.name()).map_or(0, |table| table.rows);
         if declared > 0 && !already.contains(&part) {
-            Filling::new(part.table(&ledger), &batch_id).fill(bundle, part).await?;
+            Filling::new(part.table(&ledger), &batch_id).fill(bundle, part, declared).await?;
         }
         rows.push((part, declared));
     }
@@ -142,15 +142,17 @@ struct Filling<'a> {
     commit: Commit,
     batches: Vec<RecordBatch>,
     bytes: usize,
+    rows: u64,
 }
 
 impl<'a> Filling<'a> {
     fn new(table: &'a Table, batch_id: &str) -> Self {
         let commit = Commit { batch_id: batch_id.into(), files: Vec::new(), positions: Vec::new(), counts: Vec::new() };
-        Self { table, commit, batches: Vec::new(), bytes: 0 }
+        Self { table, commit, batches: Vec::new(), bytes: 0, rows: 0 }
     }
 
-    async fn fill(mut self, bundle: &Bundle, part: Part) -> Result<(), Error> {
+    /// Commits the rows of `part`, if they are as many as were verified.
+    async fn fill(mut self, bundle: &Bundle, part: Part, verified: u64) -> Result<(), Error> {
         let (read, mut batches) = channel(BATCHES_AHEAD);
         let own = bundle.clone();
         let reading = tokio::task::spawn_blocking(move || read_batches(&own, part, &read));
@@ -159,6 +161,11 @@ impl<'a> Filling<'a> {
         }
         reading.await.map_err(Error::panicked)??;
         self.flush().await?;
+        if self.rows != verified {
+            let (path, rows) = (bundle.place().to_owned(), self.rows);
+            let first = format!("`{}` has {rows} rows by now, {verified} were verified", part.name());
+            return Err(Error::Differs { path, differences: 1, first });
+        }
         let mut snapshot = self.table.load(None).await?;
         match self.table.try_commit(&mut snapshot, &self.commit).await? {
             CommitOutcome::Committed { .. } => Ok(()),
@@ -170,6 +177,7 @@ impl<'a> Filling<'a> {
 
     async fn take(&mut self, batch: RecordBatch) -> Result<(), Error> {
         self.bytes += batch.get_array_memory_size();
+        self.rows += batch.num_rows() as u64;
         self.batches.push(batch);
         if self.bytes >= FLUSH_BYTES { self.flush().await } else { Ok(()) }
     }

@@ -246,6 +246,8 @@ impl Migrated {
 
 /// The account of a migration, in its folder.
 pub(crate) const ACCOUNT: &str = "loss.json";
+/// The same for people.
+pub(crate) const README: &str = "README.md";
 
 impl Migration {
     /// A lane that writes every row of every batch. Rows of finished files are read again for the account, and not written again.

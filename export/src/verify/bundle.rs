@@ -10,15 +10,18 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::migrations::MIGRATIONS;
-use super::rows::{add_file, count_rows};
+use super::migrations::{self, MIGRATIONS};
+use super::rows::{Counted, add_file, count_rows};
 use super::{TableRows, Verdict};
 use crate::artifact;
-use crate::describe::{BAG_INFO, BAGIT_TEXT, DESCRIPTOR, LAYOUT, PAYLOAD_OXUM, READER, SUMMARY};
+use crate::describe::{
+    BAG_INFO, BAGIT_TEXT, CROISSANT, DESCRIPTOR, LAYOUT, PAYLOAD_OXUM, READER, README, SCHEMA, SUMMARY, table_schema,
+};
 use crate::digest::{Digests, Written};
 use crate::manifest::{self, Algorithm, shown};
 use crate::rates::RATES;
 use crate::reader::{Bundle, TEXT_BYTES_MAX};
+use crate::series::Series;
 use crate::sign::{SIGNED, VerifyingKey, is_signature};
 use crate::totals::Totals;
 use crate::writer::BAGIT;
@@ -297,6 +300,7 @@ impl Check<'_> {
         for part in Part::ALL {
             let mut rows = None;
             for format in &formats {
+                self.numbers(part, *format);
                 let totals = self.read(part, *format, &resources, digests);
                 if let Some(declared) = summary.as_ref().and_then(|summary| summary.get(part.name())) {
                     let pointer = part.name().to_owned();
@@ -313,6 +317,38 @@ impl Check<'_> {
         self.migrations(summary.as_ref(), content.unwrap_or_default(), &resources, digests);
         self.rates(&resources, digests);
         self.artifacts(digests);
+        self.strangers();
+    }
+
+    /// Every payload file is one that bundles have, which the others of these checks look at.
+    fn strangers(&mut self) {
+        const ALONE: [&str; 6] = [DESCRIPTOR, SUMMARY, SCHEMA, README, CROISSANT, RATES];
+        let is_known = |name: &str| {
+            ALONE.contains(&name)
+                || name.starts_with(artifact::FOLDER)
+                || Series::of(name).is_some()
+                || migrations::is_account(name)
+        };
+        for name in self.files.keys().filter(|name| name.starts_with("data/") && !is_known(name)) {
+            self.verdict.differs(name, "no bundle has such a file");
+        }
+    }
+
+    /// Data files are numbered from 0 on: a ledger is made from those up to the first that is missing.
+    fn numbers(&mut self, part: Part, format: Format) {
+        let names = self.data_files(part, format);
+        let numbered: BTreeSet<String> =
+            (0..names.len()).map(|index| Series::Table(part, format).file_name(index)).collect();
+        for name in names.iter().filter(|name| !numbered.contains(*name)) {
+            let count = names.len();
+            self.verdict.differs(name, format!("its table has {count} such files, which are numbered from 0 on"));
+        }
+    }
+
+    fn data_files(&self, part: Part, format: Format) -> Vec<String> {
+        let (folder, extension) = (format!("data/{}/", part.name()), format!(".{}", format.as_str()));
+        let of_table = |name: &&String| name.starts_with(&folder) && name.ends_with(&extension);
+        self.files.keys().filter(of_table).cloned().collect()
     }
 
     fn rates(&mut self, resources: &BTreeMap<String, Resource>, digests: &BTreeMap<String, Written>) {
@@ -366,13 +402,15 @@ impl Check<'_> {
         resources: &BTreeMap<String, Resource>,
         digests: &BTreeMap<String, Written>,
     ) -> Totals {
-        let (folder, extension) = (format!("data/{}/", part.name()), format!(".{}", format.as_str()));
-        let of_table = |name: &&String| name.starts_with(&folder) && name.ends_with(&extension);
-        let names: Vec<String> = self.files.keys().filter(of_table).cloned().collect();
-        let mut totals = Totals::new(part);
-        for name in names {
-            let (read, result) = read_guarded(self.bundle, &name, part, format, totals);
-            totals = read;
+        let mut counted = Counted::new(part);
+        for name in self.data_files(part, format) {
+            let resource = resources.get(&name);
+            let declared = resource.map(|resource| resource.row_count);
+            let (read, result) = read_guarded(self.bundle, &name, part, format, declared, counted);
+            counted = read;
+            if resource.is_some_and(|resource| !resource.has_columns_of(part, format)) {
+                self.verdict.differs(&name, format!("its columns in {DESCRIPTOR} are not those of the table"));
+            }
             let rows = match result {
                 Ok(rows) => rows,
                 Err(reason) => {
@@ -380,9 +418,10 @@ impl Check<'_> {
                     continue;
                 }
             };
-            self.described(&name, rows, resources.get(&name), digests);
+            self.described(&name, rows, resource, digests);
         }
-        totals
+        counted.calls.report(&format!("data/{}/*.{}", part.name(), format.as_str()), &mut self.verdict);
+        counted.totals
     }
 
     /// Compares a data file with its description.
@@ -418,14 +457,15 @@ fn read_guarded(
     name: &str,
     part: Part,
     format: Format,
-    mut totals: Totals,
-) -> (Totals, Result<u64, String>) {
+    declared: Option<u64>,
+    mut counted: Counted,
+) -> (Counted, Result<u64, String>) {
     let (bundle, name) = (bundle.clone(), name.to_owned());
     let thread = std::thread::spawn(move || {
-        let result = add_file(&bundle, &name, part, format, &mut totals);
-        (totals, result)
+        let result = add_file(&bundle, &name, part, format, declared, &mut counted);
+        (counted, result)
     });
-    thread.join().unwrap_or_else(|_| (Totals::new(part), Err("the reader gave up".into())))
+    thread.join().unwrap_or_else(|_| (Counted::new(part), Err("the reader gave up".into())))
 }
 
 #[derive(Deserialize)]
@@ -440,6 +480,19 @@ pub(super) struct Resource {
     hash: String,
     #[serde(rename = "rowCount")]
     row_count: u64,
+    #[serde(default)]
+    schema: Value,
+}
+
+impl Resource {
+    /// Whether names and types of its columns are those of a table; in what words they are described may change.
+    fn has_columns_of(&self, part: Part, format: Format) -> bool {
+        let columns = |schema: &Value| -> Vec<[Option<Value>; 2]> {
+            let fields = schema.get("fields").and_then(Value::as_array).into_iter().flatten();
+            fields.map(|field| ["name", "type"].map(|key| field.get(key).cloned())).collect()
+        };
+        columns(&self.schema) == columns(&table_schema(part, format))
+    }
 }
 
 /// Names every value of `found` that `declared` has otherwise.

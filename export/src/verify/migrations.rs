@@ -10,11 +10,17 @@ use crate::Format;
 use crate::describe::SUMMARY;
 use crate::digest::Written;
 use crate::manifest::shown;
-use crate::migrate::{ACCOUNT, Destination, Losses};
+use crate::migrate::{ACCOUNT, Destination, Losses, README};
 use crate::series::Series;
 
 /// The folder they are in.
 pub(super) const MIGRATIONS: &str = "data/migration/";
+
+/// Whether `name` is that of the account of a migration, for programs or for people.
+pub(super) fn is_account(name: &str) -> bool {
+    let of_migration = |folder: &str| Destination::ALL.iter().any(|known| Series::Migration(*known).folder() == folder);
+    name.rsplit_once('/').is_some_and(|(folder, name)| [ACCOUNT, README].contains(&name) && of_migration(folder))
+}
 
 impl Check<'_> {
     /// The migrations there are, are those that `summary.json` lists; each has the lines its account says, and

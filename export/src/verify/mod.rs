@@ -2,8 +2,10 @@
 
 mod artifacts;
 mod bundle;
+mod calls;
 mod history;
 mod ledger;
+mod levels;
 mod migrations;
 pub(crate) mod parquet;
 mod rewritings;

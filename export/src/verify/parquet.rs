@@ -6,9 +6,12 @@ use std::io::{BufReader, Read as _};
 use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::column::page::PageReader as _;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::ChunkReader;
+use parquet::file::serialized_reader::SerializedPageReader;
 
+use super::levels::RowValues;
 use super::thrift::Thrift;
 use crate::Part;
 use crate::views::viewed;
@@ -22,6 +25,10 @@ const FOOTER_PART_MAX: u64 = 64;
 const SCHEMA_ELEMENTS_MAX: u64 = 1_024;
 /// Every row of a table has something of its own, so this many are never in one byte.
 const ROWS_PER_BYTE_MAX: u64 = 16;
+/// A call's own is its id, a digest, of which there is one in so many bytes at most.
+const CALL_BYTES_MIN: u64 = 8;
+/// Values of lists and maps, which may be the same in every row.
+const NESTED_VALUES_PER_BYTE_MAX: u64 = 64;
 /// A page of a column that is summed; ours have a megabyte.
 const PAGE_BYTES_MAX: i64 = 64 << 20;
 /// A page of any other column: what was said in one call is in one page.
@@ -32,8 +39,8 @@ const PAGE_HEADER_BYTES_MAX: u64 = 1 << 20;
 const BATCH_ROWS_MAX: u64 = 8_192;
 /// What of a column is read at once, beside a page at either end.
 const BATCH_BYTES_MAX: u64 = 16 << 20;
-/// Values of a list or map in one row group, all of which may be in one row; ours has 64 MiB.
-const NESTED_VALUES_MAX: u64 = 64 << 20;
+/// Values of a list or map that are read at once; all may be in one row.
+const NESTED_VALUES_MAX: u64 = 1 << 20;
 /// Each value is the one before with another end: a few bytes unpack to any length.
 const DELTA_BYTE_ARRAY: i64 = 7;
 
@@ -62,19 +69,10 @@ fn open_as<R: ChunkReader + 'static>(
     let length = file.len();
     check_footer(&file, length)?;
     let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(text)?;
-    check_counts(&metadata, length)?;
-    let mut batch_rows = BATCH_ROWS_MAX;
-    for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
-        let range = byte_range(chunk, length)?;
-        let name = chunk.column_path().parts().first().map_or("", String::as_str);
-        let most = if columns.contains(&name) { PAGE_BYTES_MAX } else { BODY_PAGE_BYTES_MAX };
-        let failed = |reason| format!("column `{name}`: {reason}");
-        let pages = check_pages(&file, range, most).map_err(failed)?;
-        if part.is_some() {
-            pages.check_table(chunk.column_descr().max_rep_level() > 0).map_err(failed)?;
-        }
-        batch_rows = batch_rows.min(BATCH_BYTES_MAX / pages.value_bytes.max(1)).max(1);
-    }
+    check_counts(&metadata, length, part)?;
+    let file = Arc::new(file);
+    let batch_rows = check_columns(&file, &metadata, part, columns)?;
+    let file = Arc::into_inner(file).ok_or("it is still being read")?;
     let mut options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     if let Some(part) = part {
         options = options.with_schema(viewed(&part.spec().building_schema()));
@@ -113,7 +111,7 @@ fn check_footer<R: ChunkReader>(file: &R, length: u64) -> Result<(), String> {
     Err("its footer has no schema".into())
 }
 
-fn check_counts(metadata: &ParquetMetaData, length: u64) -> Result<(), String> {
+fn check_counts(metadata: &ParquetMetaData, length: u64, part: Option<Part>) -> Result<(), String> {
     let rows = metadata.file_metadata().num_rows();
     let groups = metadata.row_groups().iter().try_fold(0_i64, |sum, group| {
         let rows = group.num_rows();
@@ -122,10 +120,61 @@ fn check_counts(metadata: &ParquetMetaData, length: u64) -> Result<(), String> {
     if groups != Some(rows) {
         return Err(format!("its footer says {rows} rows, its row groups do not"));
     }
-    let most = length.saturating_mul(ROWS_PER_BYTE_MAX);
+    let most = match part {
+        Some(Part::Usage | Part::Content) => length / CALL_BYTES_MIN,
+        _ => length.saturating_mul(ROWS_PER_BYTE_MAX),
+    };
     match u64::try_from(rows).is_ok_and(|rows| rows <= most) {
         true => Ok(()),
         false => Err(format!("its footer says {rows} rows, {length} bytes hold at most {most}")),
+    }
+}
+
+/// How many rows can be read at once, if each column holds what its pages say and no more than `file` can.
+fn check_columns<R: ChunkReader>(
+    file: &Arc<R>,
+    metadata: &ParquetMetaData,
+    part: Option<Part>,
+    columns: &[&str],
+) -> Result<u64, String> {
+    let length = file.len();
+    let (mut batch_rows, mut nested_values) = (BATCH_ROWS_MAX, 0_u64);
+    for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        let range = byte_range(chunk, length)?;
+        let name = chunk.column_path().parts().first().map_or("", String::as_str);
+        let most = if columns.contains(&name) { PAGE_BYTES_MAX } else { BODY_PAGE_BYTES_MAX };
+        let failed = |reason| format!("column `{name}`: {reason}");
+        let pages = check_pages(file.as_ref(), range, most).map_err(failed)?;
+        let is_nested = chunk.column_descr().max_rep_level() > 0;
+        if part.is_some() {
+            pages.check_table(is_nested).map_err(failed)?;
+        }
+        if part.is_some() && is_nested {
+            nested_values = nested_values.saturating_add(pages.values);
+            let most = length.saturating_mul(NESTED_VALUES_PER_BYTE_MAX);
+            if nested_values > most {
+                return Err(failed(format!("lists have {nested_values} values, {length} bytes hold at most {most}")));
+            }
+            batch_rows = batch_rows.min(NESTED_VALUES_MAX / values_of_a_row(file, chunk).map_err(failed)?.max(1));
+        }
+        batch_rows = batch_rows.min(BATCH_BYTES_MAX / pages.value_bytes.max(1)).max(1);
+    }
+    Ok(batch_rows)
+}
+
+/// Values of the row that has most, in a column of lists or maps whose pages were checked.
+fn values_of_a_row<R: ChunkReader>(file: &Arc<R>, chunk: &ColumnChunkMetaData) -> Result<u64, String> {
+    if chunk.column_descr().max_rep_level() > 1 {
+        return Err("it has lists in lists, which no table has".into());
+    }
+    let mut values = RowValues::default();
+    let mut pages = SerializedPageReader::new(Arc::clone(file), chunk, 0, None).map_err(text)?;
+    while let Some(page) = pages.get_next_page().map_err(text)? {
+        values.add(&page)?;
+    }
+    match values.most() {
+        most @ ..=NESTED_VALUES_MAX => Ok(most),
+        most => Err(format!("a row has {most} values, at most {NESTED_VALUES_MAX} are read")),
     }
 }
 
@@ -153,15 +202,12 @@ struct Pages {
 }
 
 impl Pages {
-    /// How many values a row of a nested column has no header tells: all of a row group may be in one.
+    /// A column of lists may have all bytes of a row group in one row.
     fn check_table(&self, is_nested: bool) -> Result<(), String> {
         let most = BODY_PAGE_BYTES_MAX.unsigned_abs();
         match () {
             () if self.has_delta_text => Err("it is in the encoding DELTA_BYTE_ARRAY, which is not read".into()),
             () if !is_nested => Ok(()),
-            () if self.values > NESTED_VALUES_MAX => {
-                Err(format!("a row group has {} values, at most {NESTED_VALUES_MAX} are read", self.values))
-            }
             () if self.bytes > most => Err(format!("a row group has {} bytes, at most {most} are read", self.bytes)),
             () => Ok(()),
         }
@@ -207,7 +253,10 @@ fn check_pages<R: ChunkReader>(file: &R, (mut at, size): (u64, u64), most: i64) 
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array};
+    use arrow::array::{
+        Array as _, ArrayRef, DictionaryArray, Int32Array, Int64Array, ListBuilder, RecordBatch, StringArray,
+        StringBuilder, new_null_array,
+    };
     use parquet::arrow::ArrowWriter;
     use parquet::basic::{Compression, Encoding};
     use parquet::file::metadata::{FileMetaData, ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData};
@@ -272,14 +321,18 @@ mod tests {
         assert_eq!(reason, "a page has 2147483647 bytes, at most 536870912 are read");
     }
 
-    /// A file of `part` whose `rows` rows have one text of 64 KiB in `column` and nothing else.
+    /// A file of `part` whose rows have one text of 64 KiB in `column` and nothing else.
     fn file_of_one_text(part: Part, column: &str, rows: usize) -> bytes::Bytes {
         let text = StringArray::from(vec!["x".repeat(1 << 16)]);
-        let text: ArrayRef = Arc::new(DictionaryArray::new(Int32Array::from(vec![0; rows]), Arc::new(text)));
+        file_with(part, column, Arc::new(DictionaryArray::new(Int32Array::from(vec![0; rows]), Arc::new(text))))
+    }
+
+    /// A file of `part` whose rows have `values` in `column` and nothing else.
+    fn file_with(part: Part, column: &str, values: ArrayRef) -> bytes::Bytes {
         let columns = part.spec().building_schema().fields().clone();
         let columns = columns.iter().map(|field| match field.name() == column {
-            true => (field.name().clone(), Arc::clone(&text)),
-            false => (field.name().clone(), new_null_array(field.data_type(), rows)),
+            true => (field.name().clone(), Arc::clone(&values)),
+            false => (field.name().clone(), new_null_array(field.data_type(), values.len())),
         });
         let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
         let properties = WriterProperties::builder().set_dictionary_page_size_limit(4 << 20).build();
@@ -305,6 +358,54 @@ mod tests {
             }
             assert_eq!(rows, 1_024);
         }
+    }
+
+    /// A file of `usage` whose rows have so many features each, and the first a text that nothing makes shorter.
+    fn file_of_features(rows: &[usize], text_bytes: usize) -> bytes::Bytes {
+        let mut noise = 1_u32;
+        let text = (0..text_bytes).map(|_| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b' ' + u8::try_from(noise >> 26).unwrap())
+        });
+        let text: String = text.collect();
+        let mut features = ListBuilder::new(StringBuilder::new()).with_field(arrow::datatypes::Field::new(
+            "element",
+            arrow::datatypes::DataType::Utf8,
+            false,
+        ));
+        for (at, count) in rows.iter().enumerate() {
+            (0..*count).for_each(|word| features.values().append_value(if (at, word) == (0, 0) { &text } else { "x" }));
+            features.append(true);
+        }
+        file_with(Part::Usage, "features", Arc::new(features.finish()))
+    }
+
+    #[test]
+    fn lists_of_more_values_than_a_file_can_hold_are_refused() {
+        let open = |file: bytes::Bytes| open_table(file, Part::Usage, &["topic"]).map(drop);
+        open(file_of_features(&[100_000], 1)).unwrap();
+        let bomb = file_of_features(&[3_000_000], 1);
+        // The other lists of the row have one each, which is null.
+        let said = format!("column `features`: lists have 3000004 values, {} bytes hold at most", bomb.len());
+        assert!(open(bomb).unwrap_err().starts_with(&said));
+        let reason = open(file_of_features(&[3, 1_048_577, 3], 64 << 10)).unwrap_err();
+        assert_eq!(reason, "column `features`: a row has 1048577 values, at most 1048576 are read");
+    }
+
+    #[test]
+    fn long_lists_are_read_a_few_at_a_time() {
+        let file = file_of_features(&[300_000; 8], 64 << 10);
+        let batches = open_table(file, Part::Usage, &[]).unwrap().build().unwrap();
+        assert_eq!(batches.map(|batch| batch.unwrap().num_rows()).collect::<Vec<_>>(), [3, 3, 2]);
+    }
+
+    #[test]
+    fn calls_are_no_more_than_their_ids_have_room_for() {
+        let rows = 200_000;
+        let file = file_with(Part::Usage, "team", new_null_array(&arrow::datatypes::DataType::Utf8, rows));
+        assert!(file.len() < rows);
+        let said = format!("its footer says 200000 rows, {} bytes hold at most {}", file.len(), file.len() / 8);
+        assert_eq!(open_table(file, Part::Usage, &[]).map(drop).unwrap_err(), said);
     }
 
     #[test]

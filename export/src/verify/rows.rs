@@ -8,6 +8,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use daybook_ledger::schema::Column;
 use parquet::arrow::ProjectionMask;
 
+use super::calls::Calls;
+use crate::describe::DESCRIPTOR;
 use crate::format::text_columns;
 use crate::reader::Bundle;
 use crate::totals::Totals;
@@ -21,18 +23,34 @@ const DECODE_ROWS: usize = 8_192;
 /// One more than is ever asked for: a full CSV decoder leaves the line feed after the last row's carriage return.
 const DECODER_ROWS: usize = DECODE_ROWS + 1;
 
-/// Adds the rows of the file called `name` to `totals`; answers how many there are, or why they cannot be read.
+/// What is counted of the files of one table in one format.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) totals: Totals,
+    /// Of `usage` in the format that a ledger is made from.
+    pub(super) calls: Calls,
+}
+
+impl Counted {
+    pub(super) fn new(part: Part) -> Self {
+        Self { totals: Totals::new(part), calls: Calls::default() }
+    }
+}
+
+/// Adds the rows of the file called `name`, which is said to have `declared`, to those `counted`; answers how many there are, or
+/// why they cannot be read.
 pub(super) fn add_file(
     bundle: &Bundle,
     name: &str,
     part: Part,
     format: Format,
-    totals: &mut Totals,
+    declared: Option<u64>,
+    counted: &mut Counted,
 ) -> Result<u64, String> {
-    let before = totals.rows();
+    let before = counted.totals.rows();
     let columns = Totals::columns(part);
     match format {
-        Format::Parquet => add_parquet(bundle, name, part, &columns, totals)?,
+        Format::Parquet => add_parquet(bundle, name, part, declared, counted)?,
         Format::Jsonl | Format::Csv => {
             let file = bundle.open_file(name).map_err(|error| error.to_string())?;
             let mut lines = Lines::new(BufReader::with_capacity(1 << 20, file), format == Format::Csv);
@@ -40,12 +58,12 @@ pub(super) fn add_file(
                 check_header(&mut lines, part)?;
             }
             match columns.is_empty() {
-                true => totals.add_rows(lines.count_rest()?),
-                false => add_text(lines, part, format, &columns, totals)?,
+                true => counted.totals.add_rows(lines.count_rest()?),
+                false => add_text(lines, part, format, &columns, &mut counted.totals)?,
             }
         }
     }
-    Ok(totals.rows() - before)
+    Ok(counted.totals.rows() - before)
 }
 
 /// Rows of the text file called `name`: lines, or in CSV rows below the header.
@@ -56,18 +74,36 @@ pub(super) fn count_rows(bundle: &Bundle, name: &str, format: Format) -> Result<
     Ok(rows.saturating_sub(is_csv.into()))
 }
 
-fn add_parquet(bundle: &Bundle, name: &str, part: Part, columns: &[&str], totals: &mut Totals) -> Result<(), String> {
+/// Rows that are not as many as declared are not read.
+fn add_parquet(
+    bundle: &Bundle,
+    name: &str,
+    part: Part,
+    declared: Option<u64>,
+    counted: &mut Counted,
+) -> Result<(), String> {
+    let is_usage = part == Part::Usage;
+    let mut columns = Totals::columns(part);
+    columns.extend(Calls::COLUMNS.into_iter().filter(|_| is_usage));
     let file = bundle.open_random(name).map_err(|error| error.to_string())?;
-    let builder = super::parquet::open_table(file, part, columns)?;
+    let builder = super::parquet::open_table(file, part, &columns)?;
     let rows = builder.metadata().file_metadata().num_rows();
+    let rows = u64::try_from(rows).map_err(|_| format!("its footer says {rows} rows"))?;
+    if let Some(declared) = declared.filter(|declared| *declared != rows) {
+        return Err(format!("its footer says {rows} rows, {DESCRIPTOR} says {declared}"));
+    }
     if columns.is_empty() {
-        totals.add_rows(rows.try_into().map_err(|_| format!("its footer says {rows} rows"))?);
+        counted.totals.add_rows(rows);
         return Ok(());
     }
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
     let reader = builder.with_projection(mask).build();
     for batch in reader.map_err(|error| error.to_string())? {
-        totals.add(&batch.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+        let batch = batch.map_err(|error| error.to_string())?;
+        counted.totals.add(&batch).map_err(|error| error.to_string())?;
+        if is_usage {
+            counted.calls.add(&batch)?;
+        }
     }
     Ok(())
 }
@@ -90,8 +126,12 @@ fn add_text(
     totals: &mut Totals,
 ) -> Result<(), String> {
     let mut decoder = Decoder::new(part, format, columns)?;
+    let least = if format == Format::Jsonl { object_bytes_min(part) } else { 0 };
     let (mut bytes, mut rows) = (0, 0);
     while let Some(line) = lines.next_row()? {
+        if line.len() < least {
+            return Err(format!("a row has {} bytes, every column takes {least}", line.len()));
+        }
         bytes += line.len();
         rows += 1;
         decoder.feed(line)?;
@@ -101,6 +141,11 @@ fn add_text(
         }
     }
     take(&mut decoder, totals, rows)
+}
+
+/// In JSON every column is always there: `"name":0` and what parts it from the next.
+fn object_bytes_min(part: Part) -> usize {
+    text_columns(part.spec()).iter().map(|column| column.name.len() + r#""":0,"#.len()).sum()
 }
 
 fn take(decoder: &mut Decoder, totals: &mut Totals, rows: usize) -> Result<(), String> {

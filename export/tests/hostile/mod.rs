@@ -4,10 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray as _, Date32Array, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::Date32Type;
 use daybook_export::{Request, Silent, restore, verify, write};
 use daybook_ledger::Report as _;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 
 use super::common::{files, reseal};
@@ -32,7 +35,23 @@ fn parquet(names: impl Iterator<Item = String>, rows: i64) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
-const CORPUS: [(&str, Harm, &str); 22] = [
+/// Writes the calls of a bundle anew, with a descriptor that says so.
+fn rewrite_usage(bundle: &Path, change: fn(RecordBatch) -> RecordBatch) {
+    let path = bundle.join("data/usage/usage-00000.parquet");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&path).unwrap()).unwrap().build().unwrap();
+    let changed = change(reader.map(Result::unwrap).next().unwrap());
+    let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), changed.schema(), None).unwrap();
+    writer.write(&changed).unwrap();
+    writer.close().unwrap();
+    let text = fs::read_to_string(bundle.join("data/datapackage.json")).unwrap();
+    let mut package: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let resources = package["resources"].as_array_mut().unwrap();
+    let usage = resources.iter_mut().find(|resource| resource["path"] == "usage/usage-00000.parquet").unwrap();
+    usage["rowCount"] = changed.num_rows().into();
+    fs::write(bundle.join("data/datapackage.json"), package.to_string()).unwrap();
+}
+
+const CORPUS: [(&str, Harm, &str); 29] = [
     (
         "a link to a file",
         |bundle| {
@@ -178,6 +197,67 @@ const CORPUS: [(&str, Harm, &str); 22] = [
         "a file that is there twice by its case",
         |bundle| fs::write(bundle.join("data/usage/USAGE-00000.parquet"), "PAR1").unwrap(),
         "USAGE-00000.parquet: its rows cannot be read",
+    ),
+    (
+        "a file that nothing describes",
+        |bundle| fs::write(bundle.join("data/install.sh"), "exit 1").unwrap(),
+        "data/install.sh: no bundle has such a file",
+    ),
+    (
+        "a file that is described and no data file",
+        |bundle| {
+            fs::create_dir(bundle.join("data/more")).unwrap();
+            fs::write(bundle.join("data/more/usage-00000.csv"), "").unwrap();
+            let other = r#""resources": [{"path":"more/usage-00000.csv","bytes":0,"hash":"","rowCount":0},"#;
+            edit(bundle, "data/datapackage.json", "\"resources\": [", other);
+        },
+        "data/more/usage-00000.csv: no bundle has such a file",
+    ),
+    (
+        "data files with a gap between them",
+        |bundle| {
+            let from = bundle.join("data/usage/usage-00000.parquet");
+            fs::rename(from, bundle.join("data/usage/usage-00001.parquet")).unwrap();
+            edit(bundle, "data/datapackage.json", "usage/usage-00000.parquet", "usage/usage-00001.parquet");
+        },
+        "usage-00001.parquet: its table has 1 such files, which are numbered from 0 on",
+    ),
+    (
+        "a schema that is not the file's",
+        |bundle| edit(bundle, "data/datapackage.json", "\"name\": \"input_tokens\"", "\"name\": \"output_tokens\""),
+        "its columns in data/datapackage.json are not those of the table",
+    ),
+    (
+        "calls that are there twice",
+        |bundle| {
+            rewrite_usage(bundle, |usage| {
+                let twice = UInt32Array::from_iter_values((0..5).flat_map(|row| [row, row]));
+                take_record_batch(&usage, &twice).unwrap()
+            });
+        },
+        "data/usage/*.parquet: 5 calls are there twice, the first is ",
+    ),
+    (
+        "calls of another day",
+        |bundle| {
+            rewrite_usage(bundle, |usage| {
+                let at = usage.schema().index_of("event_date").unwrap();
+                let mut columns = usage.columns().to_vec();
+                let moved = columns[at].as_primitive::<Date32Type>().iter().map(|day| day.map(|day| day + 1));
+                columns[at] = Arc::new(Date32Array::from_iter(moved));
+                RecordBatch::try_new(usage.schema(), columns).unwrap()
+            });
+        },
+        "data/usage/*.parquet: 5 calls are on another day than they began on",
+    ),
+    (
+        "days that go back",
+        |bundle| {
+            rewrite_usage(bundle, |usage| {
+                take_record_batch(&usage, &UInt32Array::from_iter_values((0..5).rev())).unwrap()
+            });
+        },
+        "data/usage/*.parquet: a day comes before an earlier one",
     ),
     ("another layout", |bundle| edit(bundle, "data/summary.json", "daybook-bundle/2", "daybook-bundle/3"), "layout is"),
 ];
