@@ -2,7 +2,7 @@
 //!
 //! The order of effects in a folder, and what a crash after each leaves; `writer` has those of the other forms:
 //! 1. `<out>.partial` with `bagit.txt`: a leftover, known as one by that file; the next run takes it over;
-//! 2. the rows under `data/`, a line in the journal for each data file that is full: the next run goes on after those;
+//! 2. the rows under `data/`, then artifacts, a line in the journal for each file that is whole: the next run goes on after those;
 //! 3. what describes them, then the tag files, the manifests last: the same leftover;
 //! 4. everything synced, then renamed to `<out>`: the whole bundle.
 
@@ -180,7 +180,7 @@ pub async fn preview(ledger: &Ledger, request: &Request, progress: &mut dyn Prog
     let order = Order::load(ledger, request).await?;
     writer::refuse_if_taken(&request.out).await?;
     // What is only counted takes no time of a disk.
-    order.run(ledger, Arc::new(List), Finished::new(), Pace::default(), progress).await
+    order.run(ledger, Arc::new(List), Finished::default(), Pace::default(), progress).await
 }
 
 /// A request with everything that settles its bytes.
@@ -289,6 +289,8 @@ struct Copy {
     scope: Scope,
     tables: Vec<PartCopy>,
     registered: Registered,
+    /// Artifacts that an interrupted run copied.
+    copied: BTreeMap<String, Written>,
     migrations: Vec<(Migration, Lane<Bodies, Losses>)>,
     day: Option<Date>,
     entries: DayEntries,
@@ -310,7 +312,7 @@ impl Copy {
             let (bundle, shard_bytes) = (Arc::clone(bundle), order.request.shard_bytes);
             let target =
                 Target { bundle, series, shard_bytes, rows_max: u64::MAX, bytes_max: u64::MAX, pace: pace.clone() };
-            (target, finished.remove(&series).unwrap_or_default())
+            (target, finished.shards.remove(&series).unwrap_or_default())
         };
         let mut tables = Vec::new();
         for part in Part::ALL {
@@ -331,6 +333,7 @@ impl Copy {
             scope: order.request.scope.clone(),
             tables,
             registered: Registered::default(),
+            copied: finished.artifacts,
             migrations,
             day: None,
             entries: DayEntries::default(),
@@ -409,17 +412,21 @@ impl Copy {
 fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy, pace: &Pace) -> Result<Summary, Error> {
     let Order { request, formats, window, plan, books } = order;
     copy.end_day();
+    let index = Index::new(std::mem::take(&mut copy.registered).into_artifacts(), request.with_artifacts);
+    let carried = index.carried().len();
     let mut shards: Vec<(Part, Format, Shard)> = Vec::new();
     for table in &mut copy.tables {
         for (format, lane) in &mut table.lanes {
-            shards.extend(lane.finish()?.0.into_iter().map(|shard| (table.part, *format, shard)));
+            shards.extend(lane.finish(carried > 0)?.0.into_iter().map(|shard| (table.part, *format, shard)));
         }
     }
     let mut migrated = Vec::new();
     for (migration, lane) in &mut copy.migrations {
-        let (shards, losses) = lane.finish()?;
+        let (shards, losses) = lane.finish(carried > 0)?;
         migrated.push((migration.clone(), Migrated { shards, losses }));
     }
+    // Right after the rows: all that comes before them in one file is noted, and what is written after them is short.
+    let artifacts = artifact::carry(bundle, &index, &copy.copied, Form::of(&request.out)?.artifact_bytes_max(), pace)?;
     let rows: Vec<_> = copy.tables.iter().map(|table| (table.part, table.totals.rows())).collect();
     let mut summary = order.summary();
     for table in &copy.tables {
@@ -455,9 +462,8 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy, pace: &Pace)
     for (migration, migrated) in &migrated {
         payload.extend(account_for(bundle, migration, migrated)?);
     }
-    let index = Index::new(std::mem::take(&mut copy.registered).into_artifacts(), request.with_artifacts);
+    payload.extend(artifacts);
     if !index.artifacts.is_empty() {
-        payload.extend(artifact::carry(bundle, &index, Form::of(&request.out)?.artifact_bytes_max(), pace)?);
         payload.push(DigestWriter::write_whole(bundle, artifact::INDEX, index.text()?.as_bytes())?);
     }
     let carried = index.artifacts.iter().filter(|indexed| indexed.path.is_some()).count();
@@ -501,7 +507,7 @@ fn account_for(bundle: &dyn BundleWriter, migration: &Migration, migrated: &Migr
     let write =
         |name: &str, text: &str| DigestWriter::write_whole(bundle, &format!("{folder}/{name}"), text.as_bytes());
     let account = describe::pretty(&migration.account(&migrated.losses));
-    Ok([write(migrate::ACCOUNT, &account)?, write("README.md", &migration.readme(&migrated.losses))?])
+    Ok([write(migrate::ACCOUNT, &account)?, write(migrate::README, &migration.readme(&migrated.losses))?])
 }
 
 /// Writes `bag-info.txt`, the manifests and what signs them, last of all; answers all tag files, those before it first.

@@ -214,7 +214,7 @@ impl Report for Error {
             Self::NotAFolder { .. } => "name a folder; it is made if it does not exist".into(),
             Self::NotFound { .. } => "check the address, or let `daybook ingest` make the ledger there".into(),
             Self::StoreUnavailable { .. } => {
-                "nothing was committed halfway; check AWS_ENDPOINT_URL and the network, then run the command again"
+                "nothing was committed halfway; check AWS_ENDPOINT_URL, the network and the room there is, then run the command again"
                     .into()
             }
             Self::StoreRefused { .. } => {

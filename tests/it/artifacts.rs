@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::daybook_in;
+use crate::{daybook_in, files};
 
 /// A ledger with a training set, weights and a prompt that is kept elsewhere.
 fn company() -> tempfile::TempDir {
@@ -135,6 +135,30 @@ fn what_changed_or_is_gone_stops_the_export_before_anything_stands() {
     std::fs::remove_file(place).unwrap();
     let run = daybook_in(dir.path(), &export);
     assert!(run.code == 5 && run.stderr.contains("cannot be carried: No such file"), "{}", run.stderr);
-    assert!(!dir.path().join("b").exists() && !dir.path().join("b.partial").exists());
+    assert!(!dir.path().join("b").exists());
     daybook_in(dir.path(), &["export", "--out", "b"]).done();
+    assert!(!dir.path().join("b.partial").exists());
+}
+
+#[test]
+fn an_export_that_was_stopped_goes_on_after_the_artifacts_that_are_whole() {
+    let dir = company();
+    let set = dir.path().join("set \u{e9}.jsonl");
+    let (weights, away) = (dir.path().join("adapter.safetensors"), dir.path().join("away"));
+    for out in ["b", "b.tar.zst"] {
+        let export =
+            |out: &str| daybook_in(dir.path(), &["export", "--with-artifacts", "--for", "chat-messages", "--out", out]);
+        let whole = format!("whole-{out}");
+        export(&whole).done();
+        // By the order of their digests, the weights come first.
+        std::fs::rename(&set, &away).unwrap();
+        assert_eq!(export(out).code, 5);
+        std::fs::rename(&away, &set).unwrap();
+        // What is whole is not asked for again.
+        std::fs::rename(&weights, &away).unwrap();
+        let run = export(out);
+        assert!(run.done().contains("artifacts   2 carried"), "{}", run.stdout);
+        std::fs::rename(&away, &weights).unwrap();
+        assert!(files(&dir.path().join(out)) == files(&dir.path().join(whole)), "{out}");
+    }
 }

@@ -24,6 +24,7 @@ mod server;
 mod simulate;
 mod subject;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -61,6 +62,21 @@ fn daybook_with(dir: &Path, args: &[&str], env: &[(&str, &str)], stdin: &str) ->
         stdout: String::from_utf8(stdout).unwrap(),
         stderr: String::from_utf8(stderr).unwrap(),
     }
+}
+
+/// A file, or every file of a folder, with its bytes.
+fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![path.to_owned()];
+    while let Some(next) = left.pop() {
+        if next.is_dir() {
+            left.extend(next.read_dir().unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            let name = next.strip_prefix(path).unwrap().to_str().unwrap().to_owned();
+            found.insert(name, std::fs::read(&next).unwrap());
+        }
+    }
+    found
 }
 
 impl Run {

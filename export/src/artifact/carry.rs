@@ -11,7 +11,7 @@ use super::Artifact;
 use crate::Error;
 use crate::digest::{CHUNK_BYTES, DigestWriter, Written};
 use crate::pace::Pace;
-use crate::writer::BundleWriter;
+use crate::writer::{BundleWriter, Line};
 
 pub(crate) const FOLDER: &str = "data/artifacts/";
 /// What is registered, and where each is: in the bundle, or where it is kept.
@@ -72,17 +72,22 @@ fn path(artifact: &Artifact) -> String {
     format!("{FOLDER}{}-{own}", artifact.sha256.chars().take(16).collect::<String>())
 }
 
-/// Writes the files that `index` names, each as it was registered, or none of what follows is written.
+/// Writes the files that `index` names and that are not `finished`, each as it was registered, or none of what follows is written.
 ///
 /// # Errors
 /// [`Error::ArtifactLost`] for the first that is gone, is another by now, or is longer than `bytes_max`.
 pub(crate) fn carry(
     bundle: &dyn BundleWriter,
     index: &Index,
+    finished: &BTreeMap<String, Written>,
     bytes_max: u64,
     pace: &Pace,
 ) -> Result<Vec<Written>, Error> {
-    index.carried().into_iter().map(|(path, artifact)| copy(bundle, path, artifact, bytes_max, pace)).collect()
+    let carry = |(path, artifact): (&str, &Artifact)| match finished.get(path) {
+        Some(file) if file.sha256 == artifact.sha256 => Ok(file.clone()),
+        _ => copy(bundle, path, artifact, bytes_max, pace),
+    };
+    index.carried().into_iter().map(carry).collect()
 }
 
 fn copy(
@@ -118,5 +123,6 @@ fn copy(
         return Err(lost(format!("it has changed since it was registered with the SHA-256 {}", artifact.sha256)));
     }
     bundle.admit(&written)?;
+    bundle.note(Line::of_artifact(&written))?;
     Ok(written)
 }

@@ -157,12 +157,15 @@ impl<B, R> Lane<B, R> {
 
     fn admit_full(&mut self) -> Result<(), Error> {
         let Ok(full) = self.full.recv() else { return self.fail() };
-        for shard in full {
-            self.bundle.admit(&shard.file)?;
-            // The last file of a table is not noted: after an error it ends early.
+        full.into_iter().try_for_each(|shard| self.admit(shard, true))
+    }
+
+    fn admit(&mut self, shard: Shard, is_noted: bool) -> Result<(), Error> {
+        self.bundle.admit(&shard.file)?;
+        if is_noted {
             self.bundle.note(Line::new(&shard))?;
-            self.shards.push(shard);
         }
+        self.shards.push(shard);
         Ok(())
     }
 
@@ -171,16 +174,16 @@ impl<B, R> Lane<B, R> {
         self.join().and_then(|_| Err(Error::panicked("a lane ended before its rows did")))
     }
 
-    /// Every row is in a file of the bundle afterwards; answers the files and what their writer has to say.
-    pub(crate) fn finish(&mut self) -> Result<(Vec<Shard>, R), Error> {
+    /// Every row is in a file of the bundle afterwards; answers the files and what their writer has to say. The last file is
+    /// noted only if `is_noted`: what comes after it has to take long to be worth going on with.
+    pub(crate) fn finish(&mut self, is_noted: bool) -> Result<(Vec<Shard>, R), Error> {
         self.batches = None;
         if std::mem::take(&mut self.is_behind) {
             self.admit_full()?;
         }
         let (last, said) = self.join()?;
         if let Some(last) = last {
-            self.bundle.admit(&last.file)?;
-            self.shards.push(last);
+            self.admit(last, is_noted)?;
         }
         Ok((std::mem::take(&mut self.shards), said))
     }

@@ -1,7 +1,8 @@
-//! Which data files of an export are finished, so that a killed one goes on with the others.
+//! Which files of an export are finished, so that a killed one goes on with the others.
 //!
 //! A line for what is being made, then one for each data file that is full, written when the file is where it is to be. A data file
-//! holds the same rows whenever it is made, so the rows of finished ones are passed over.
+//! holds the same rows whenever it is made, so the rows of finished ones are passed over. Artifacts, which come after the last of
+//! the rows, have a line each too.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,17 +13,31 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::digest::Written;
 use crate::format::Shard;
 use crate::series::Series;
+use crate::{Error, artifact};
 
 /// Its name; it is gone from a bundle that is whole.
 pub(crate) const JOURNAL: &str = "finished.jsonl";
 
-/// Finished data files, in order.
-pub(crate) type Finished = BTreeMap<Series, Vec<Shard>>;
+/// What an interrupted run finished.
+#[derive(Debug, Default)]
+pub(crate) struct Finished {
+    /// Data files, in order.
+    pub(crate) shards: BTreeMap<Series, Vec<Shard>>,
+    /// Artifacts, by path.
+    pub(crate) artifacts: BTreeMap<String, Written>,
+}
 
-/// A data file that is full.
+impl Finished {
+    /// How many files there are.
+    pub(super) fn len(&self) -> usize {
+        self.shards.values().map(Vec::len).sum::<usize>() + self.artifacts.len()
+    }
+}
+
+/// A data file that is full, or an artifact.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Line {
     #[serde(flatten)]
@@ -37,6 +52,11 @@ impl Line {
         Self { shard: shard.clone(), archive_bytes: None }
     }
 
+    /// Of an artifact, which has no rows.
+    pub(crate) fn of_artifact(file: &Written) -> Self {
+        Self::new(&Shard { file: file.clone(), rows: 0 })
+    }
+
     pub(super) fn text(&self) -> Result<String, Error> {
         serde_json::to_string(self)
             .map_err(|error| Error::Internal { invariant: "a line of the journal is JSON", found: error.to_string() })
@@ -44,6 +64,10 @@ impl Line {
 
     fn series(&self) -> Option<Series> {
         Series::of(&self.shard.file.path)
+    }
+
+    fn is_artifact(&self) -> bool {
+        self.shard.file.path.starts_with(artifact::FOLDER)
     }
 }
 
@@ -57,7 +81,7 @@ pub(super) fn read(text: &str, identity: &str, is_there: impl Fn(&Line) -> bool)
     let lines = lines.map_while(|line| serde_json::from_str::<Line>(line).ok());
     let mut next: BTreeMap<Series, usize> = BTreeMap::new();
     let is_next = |line: &Line| {
-        let Some(series) = line.series() else { return false };
+        let Some(series) = line.series() else { return line.is_artifact() && is_there(line) };
         let index = next.entry(series).or_default();
         let is_next = line.shard.file.path == series.file_name(*index);
         *index += 1;
@@ -66,11 +90,15 @@ pub(super) fn read(text: &str, identity: &str, is_there: impl Fn(&Line) -> bool)
     lines.take_while(is_next).collect()
 }
 
-/// The data files of `lines` by series.
+/// The files of `lines`.
 pub(super) fn finished(lines: &[Line]) -> Finished {
-    let mut finished = Finished::new();
-    for (series, line) in lines.iter().filter_map(|line| Some((line.series()?, line))) {
-        finished.entry(series).or_default().push(line.shard.clone());
+    let mut finished = Finished::default();
+    for line in lines {
+        let shard = line.shard.clone();
+        match line.series() {
+            Some(series) => finished.shards.entry(series).or_default().push(shard),
+            None => drop(finished.artifacts.insert(shard.file.path.clone(), shard.file)),
+        }
     }
     finished
 }

@@ -1,7 +1,7 @@
 //! Where a bundle's files go: a folder, one file, a bucket, or nowhere.
 //!
 //! The bytes of each file are the same in all of them. A bundle appears whole or not at all, and a writer that was killed goes on
-//! from the data files that are finished.
+//! from the files that are finished.
 
 mod directory;
 mod journal;
@@ -40,7 +40,7 @@ pub(crate) trait BundleWriter: std::fmt::Debug + Send + Sync {
     /// Takes a closed file into the bundle. Every run admits the same files in the same order.
     fn admit(&self, file: &Written) -> Result<(), Error>;
 
-    /// Notes that an admitted data file is full: the next run does not write it again.
+    /// Notes that an admitted file is whole: the next run does not write it again.
     fn note(&self, line: Line) -> Result<(), Error>;
 
     /// Ends the bundle and gives it its name; nothing can be written afterwards.
@@ -160,9 +160,9 @@ pub(crate) async fn remove(out: &Path) -> Result<(), Error> {
 /// What a run that goes on from another, or removes what it left, tells.
 fn tell_leftover(place: &Path, finished: &Finished, progress: &mut dyn Progress) {
     let place = place.display();
-    progress.notice(&match finished.values().map(Vec::len).sum() {
-        0_usize => format!("removed {place}, left by an interrupted export"),
-        files => format!("going on from {place}: {files} data files of an interrupted export are finished"),
+    progress.notice(&match finished.len() {
+        0 => format!("removed {place}, left by an interrupted export"),
+        files => format!("going on from {place}: {files} files of an interrupted export are finished"),
     });
 }
 

@@ -8,17 +8,16 @@ use std::io::{self, Write};
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use daybook_ledger::{Error as LedgerError, Root};
 use futures::TryStreamExt as _;
-use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{
-    Error as StoreError, ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutMode, PutPayload, UpdateVersion,
+    Error as StoreError, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload,
+    Result as StoreResult, UpdateVersion,
 };
-use tokio::io::AsyncWriteExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 use super::journal::{self, JOURNAL};
 use super::{BAGIT, BundleWriter, Finished, Line, Sink};
@@ -156,9 +155,8 @@ impl BundleWriter for Objects {
 
     fn create(&self, name: &str, _length: Option<u64>) -> Result<Box<dyn Sink>, Error> {
         let path = object(&self.root, name);
-        let upload = BufWriter::with_capacity(Arc::clone(&self.root.store), path, PART_BYTES);
-        let upload = upload.with_max_concurrency(PARTS_AT_ONCE);
-        Ok(Box::new(Upload { runtime: self.runtime.clone(), upload }))
+        let object = Object { store: Arc::clone(&self.root.store), path, ahead: Vec::new(), parts: None };
+        Ok(Box::new(Upload { runtime: self.runtime.clone(), object }))
     }
 
     fn admit(&self, _file: &Written) -> Result<(), Error> {
@@ -176,14 +174,93 @@ impl BundleWriter for Objects {
     }
 }
 
+/// One object: in one request if it is short, else in parts, of which one that fails leaves none behind.
 struct Upload {
     runtime: Handle,
-    upload: BufWriter,
+    object: Object,
+}
+
+struct Object {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    ahead: Vec<u8>,
+    parts: Option<Parts>,
+}
+
+struct Parts {
+    upload: Box<dyn MultipartUpload>,
+    sent: JoinSet<StoreResult<()>>,
+}
+
+impl Object {
+    async fn send_part(&mut self) -> StoreResult<()> {
+        let parts = match &mut self.parts {
+            Some(parts) => parts,
+            none => {
+                let upload = self.store.put_multipart(&self.path).await?;
+                none.insert(Parts { upload, sent: JoinSet::new() })
+            }
+        };
+        parts.settle(PARTS_AT_ONCE - 1).await?;
+        let part = std::mem::replace(&mut self.ahead, Vec::with_capacity(PART_BYTES));
+        parts.sent.spawn(parts.upload.put_part(part.into()));
+        Ok(())
+    }
+
+    async fn close(&mut self) -> StoreResult<()> {
+        if self.parts.is_some() && !self.ahead.is_empty() {
+            self.send_part().await?;
+        }
+        match &mut self.parts {
+            None => self.store.put(&self.path, std::mem::take(&mut self.ahead).into()).await.map(drop),
+            Some(parts) => {
+                parts.settle(0).await?;
+                parts.upload.complete().await?;
+                self.parts = None;
+                Ok(())
+            }
+        }
+    }
+
+    /// Parts that become no object are paid for all the same.
+    async fn abort(&mut self) {
+        if let Some(mut parts) = self.parts.take() {
+            parts.sent.shutdown().await;
+            // Best effort: a bucket that refuses parts may refuse this too.
+            parts.upload.abort().await.ok();
+        }
+    }
+}
+
+impl Parts {
+    /// Waits until no more than `most` are on their way.
+    async fn settle(&mut self, most: usize) -> StoreResult<()> {
+        while self.sent.len() > most {
+            if let Some(sent) = self.sent.join_next().await {
+                sent??;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Upload {
+    /// What `result` is, with nothing left of the object if it is an error.
+    fn settled(&mut self, result: StoreResult<()>) -> io::Result<()> {
+        if result.is_err() {
+            self.runtime.block_on(self.object.abort());
+        }
+        result.map_err(io::Error::from)
+    }
 }
 
 impl Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.runtime.block_on(self.upload.put(Bytes::copy_from_slice(bytes)))?;
+        self.object.ahead.extend_from_slice(bytes);
+        if self.object.ahead.len() >= PART_BYTES {
+            let sent = self.runtime.block_on(self.object.send_part());
+            self.settled(sent)?;
+        }
         Ok(bytes.len())
     }
 
@@ -194,7 +271,8 @@ impl Write for Upload {
 
 impl Sink for Upload {
     fn close(mut self: Box<Self>) -> io::Result<()> {
-        self.runtime.block_on(self.upload.shutdown())
+        let closed = self.runtime.block_on(self.object.close());
+        self.settled(closed)
     }
 }
 
@@ -231,7 +309,7 @@ mod tests {
         write_file(&first, "data/usage/usage-00001.csv".into(), b"not noted".to_vec()).await;
 
         let (second, finished) = Objects::claim(root.clone(), "one", &mut Silent).await.unwrap();
-        assert_eq!(finished[&Series::Table(Part::Usage, Format::Csv)].len(), 1);
+        assert_eq!(finished.shards[&Series::Table(Part::Usage, Format::Csv)].len(), 1);
         let kept = ["ledger/bagit.txt", "ledger/data/usage/usage-00000.csv", "ledger/finished.jsonl"];
         assert_eq!(names(&root).await, kept);
         let stored = root.store.get(&Path::from(kept[1])).await.unwrap().bytes().await.unwrap();
