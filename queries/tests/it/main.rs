@@ -6,6 +6,7 @@ mod evidence;
 mod facts;
 mod fixture;
 mod focus;
+mod memory;
 mod outlook;
 mod page;
 mod portfolio;
