@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod billing;
+mod bucket;
 mod cli;
 mod decode;
 mod docs;
@@ -19,6 +20,7 @@ mod receive;
 mod registry;
 mod reports;
 mod round_trip;
+mod s3;
 mod seal;
 mod server;
 mod simulate;
