@@ -11,6 +11,9 @@ use super::{Chart, Section};
 use crate::render::html::{Column, Grid, PAGE_END, Text, body, head, heading, page_head, value};
 use crate::{Error, Session};
 
+/// In place of what would have no rows: headings over nothing would be taken for a fault.
+const NONE: &str = "<p class=\"none\">None.</p>\n";
+
 /// Writes `report` to `out`, a section at a time.
 pub(super) async fn render(session: &Session, report: &Report, out: &mut (dyn Write + Send)) -> Result<(), Error> {
     let mut write = |text: &str| out.write_all(text.as_bytes()).map_err(|source| Error::Output { source });
@@ -76,7 +79,7 @@ async fn block(session: &Session, section: &Section, is_top: bool) -> Result<Str
 /// The first row, each value a link to the query.
 fn figures(name: &str, grid: &Grid) -> String {
     if grid.rows == 0 {
-        return "<p class=\"none\">No rows.</p>\n".into();
+        return NONE.into();
     }
     let figure = |column: &Column| {
         let (term, value) = (heading(&column.name), value(column, 0));
@@ -85,11 +88,10 @@ fn figures(name: &str, grid: &Grid) -> String {
     format!("<dl class=\"figures\">\n{}</dl>\n", grid.columns.iter().map(figure).collect::<String>())
 }
 
-/// The rows; a heading over none would be taken for a fault.
 fn table(section: &Section, grid: &Grid) -> String {
     let Section { name, title, .. } = section;
     if grid.rows == 0 {
-        return format!("<p class=\"none\">None. <a href=\"#sql-{name}\">Query</a></p>\n");
+        return NONE.into();
     }
     let rows = match (grid.rows, grid.left_out) {
         (1, 0) => "1 row".into(),
