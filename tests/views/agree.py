@@ -291,6 +291,8 @@ def differences(db, ledger, view, folder):
 
 
 RUNS = 2
+# Less than this is planning, and within what opening a ledger varies by.
+SHORT = 0.1
 # Opens the ledger and reads the footers of its files, which every later query of a process finds read.
 OPENED = "-- opened\nSELECT count(list_cost) FROM usage\n"
 
@@ -319,19 +321,22 @@ def times(db, ledger, views, rounds, folder):
             for _ in range(RUNS):
                 db.execute(sql).fetchall()
             theirs.append((time.process_time() - started) / RUNS)
-        taken[view] = (min(ours), min(theirs))
+        taken[view] = (max(min(ours), 0), min(theirs))
         print(f"{view}: {taken[view][0]:.3f} s, DuckDB {taken[view][1]:.3f} s, {taken[view][0] / taken[view][1]:.2f}", flush=True)
     return taken
 
 
 def write_docs(calls, taken, rounds, load):
-    within = sum(ours <= 1.5 * theirs for ours, theirs in taken.values())
+    told = {view: both for view, both in taken.items() if max(both) >= SHORT}
+    within = sum(ours <= 1.5 * theirs for ours, theirs in told.values())
+    judged = lambda view, ours, theirs: "too short" if view not in told else "" if ours <= 1.5 * theirs else "**above the aim**"
     lines = [f"{calls:,} calls; {time.strftime('%Y-%m-%d')}, load before {load:.2f}; processor seconds of a run, the least of {rounds} rounds; "
              f"DuckDB {duckdb.__version__}; both with {cores()} {'thread' if cores() == 1 else 'threads'}, the page cache warm.", "",
              "| view | Daybook, s | DuckDB, s | Daybook / DuckDB | |", "|---|---|---|---|---|"]
-    lines += [f"| `{view}` | {ours:.3f} | {theirs:.3f} | {ours / theirs:.2f} | {'' if ours <= 1.5 * theirs else '**above the aim**'} |"
+    lines += [f"| `{view}` | {ours:.3f} | {theirs:.3f} | {ours / theirs:.2f} | {judged(view, ours, theirs)} |"
               for view, (ours, theirs) in taken.items()]
-    lines += ["", f"Aim: none above 1.5; {within} of {len(taken)} are not, {sum(ours < theirs for ours, theirs in taken.values())} are faster than DuckDB."]
+    lines += ["", f"Aim: none above 1.5; {within} of the {len(told)} that take {SHORT} s are not, "
+              f"{sum(ours < theirs for ours, theirs in told.values())} are faster than DuckDB."]
     text, begin, end = DOC.read_text(), "<!-- figures: views -->\n", "<!-- end -->"
     head, tail = text.split(begin)
     DOC.write_text(head + begin + "\n".join(lines) + "\n" + tail[tail.index(end):])
