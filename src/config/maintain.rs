@@ -13,7 +13,7 @@ use crate::report::Failure;
 const DAY_S: u64 = 24 * 60 * 60;
 const DAYS: RangeInclusive<i64> = 1..=36_500;
 const TARGET_BYTES: &str = "134217728";
-/// Maintenance takes some four times its target: a worker with its own stays below 1 GiB.
+/// Maintenance takes some four times its target, on top of what a worker takes: both are to stay below 1 GiB.
 const TARGET_BYTES_BESIDE: &str = "33554432";
 
 /// `[maintain]`.

@@ -17,6 +17,7 @@
 -- - `first_day`: UTC day of the first of these calls
 -- - `last_day`: UTC day of the last of these calls
 WITH failed AS (
+    -- Added up: what adds up is computed once, and this is read twice.
     SELECT
         workload,
         provider,

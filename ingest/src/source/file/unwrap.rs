@@ -181,6 +181,7 @@ struct Outer<'a> {
 impl<'a> Outer<'a> {
     /// What a trace says of its observations.
     fn trace(&self) -> Vec<(&'static str, &'a RawValue)> {
+        // What is no object says nothing: exports have an id there, too.
         let beside = || serde_json::from_str::<Outer<'a>>(self.beside?.get()).ok();
         match (self.is_trace, self.of_a_trace.is_empty()) {
             (false, _) => Vec::new(),
