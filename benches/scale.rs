@@ -21,6 +21,11 @@ use daybook_ledger::{Cost, Entry, Instant, Ledger, Operation, Origin, Row, Syste
 use daybook_queries::{Format, Session, SessionOptions, render};
 use serde_json::json;
 
+/// As in the program, whose memory is measured here.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Makes a large ledger and times what people do with it.
 #[derive(Debug, Parser)]
 struct Arguments {

@@ -1,8 +1,9 @@
 //! One Delta table: its snapshot, its positions, its commits.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use deltalake::DeltaTableError;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Add, Metadata, Protocol, Transaction};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
@@ -46,6 +47,8 @@ pub struct Table {
     store: Arc<dyn ObjectStore>,
     place: String,
     in_bucket: bool,
+    /// The newest state loaded so far, from which the next load goes on: a log is long, what came since is not.
+    newest: Arc<Mutex<Option<DeltaTableState>>>,
 }
 
 /// A data file of a snapshot, as its commit describes it.
@@ -280,7 +283,8 @@ impl Table {
         let folder = root.prefix.clone().join(spec.name);
         let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&root.store), folder));
         let log = default_logstore(Arc::clone(&store), Arc::clone(&root.store), &url, &StorageConfig::default());
-        Ok(Self { spec, log, store, place: root.url.to_string(), in_bucket: root.url.scheme() == "s3" })
+        let (place, in_bucket) = (root.url.to_string(), root.url.scheme() == "s3");
+        Ok(Self { spec, log, store, place, in_bucket, newest: Arc::default() })
     }
 
     /// Its columns.
@@ -378,7 +382,10 @@ impl Table {
         if !self.exists().await? {
             return Err(Error::NotFound { url: self.place.clone() });
         }
-        let loaded = DeltaTableState::try_new(self.log.as_ref(), at.map(|version| version.0)).await;
+        let loaded = match at {
+            None => self.load_newest().await,
+            Some(version) => DeltaTableState::try_new(self.log.as_ref(), Some(version.0)).await,
+        };
         let state = match (loaded, at) {
             (Ok(state), _) => state,
             (Err(source), None) => {
@@ -408,6 +415,16 @@ impl Table {
             added: HashSet::new(),
             removed: HashSet::new(),
         })
+    }
+
+    async fn load_newest(&self) -> Result<DeltaTableState, DeltaTableError> {
+        let known = self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let state = match known {
+            Some(mut state) => state.update(self.log.as_ref(), None).await.map(|()| state)?,
+            None => DeltaTableState::try_new(self.log.as_ref(), None).await?,
+        };
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(state.clone());
+        Ok(state)
     }
 
     /// Brings `snapshot` up to the newest version; what came is added to [`Snapshot::news`]. Returns the
@@ -549,7 +566,7 @@ impl Table {
         batch_id: &str,
         positions: &[PositionChange],
         file: Option<&String>,
-        source: deltalake::DeltaTableError,
+        source: DeltaTableError,
     ) -> Result<CommitOutcome, Error> {
         let before = snapshot.version();
         let caught_up = self.catch_up(snapshot).await?;
@@ -573,9 +590,9 @@ impl Table {
         Error::store(self.place.clone(), action, source)
     }
 
-    fn unavailable(&self, action: &'static str, source: deltalake::DeltaTableError) -> Error {
+    fn unavailable(&self, action: &'static str, source: DeltaTableError) -> Error {
         match source {
-            deltalake::DeltaTableError::ObjectStore { source } => self.store_error(action, source),
+            DeltaTableError::ObjectStore { source } => self.store_error(action, source),
             source => Error::of_store(self.place.clone(), action, false, source.into()),
         }
     }

@@ -36,6 +36,11 @@ use crate::check::{check, check_group, check_snapshot};
 use crate::seen::Seen;
 use crate::world::{Base, World};
 
+/// As in the program: a quarter of a schedule is allocations.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// What a run of all tests has time for.
 const SCHEDULES: u64 = 120;
 /// A schedule waits now and then, as maintenance lets writers go first; another one goes on meanwhile.
