@@ -1,7 +1,8 @@
 //! Errors as a person reads them: code, what and where, causes, what to do.
 
+use std::any::Any;
 use std::error::Error;
-use std::fmt;
+use std::{fmt, io};
 
 use daybook_ledger::{Kind, Report};
 use tracing_subscriber::EnvFilter;
@@ -24,25 +25,19 @@ impl Failure {
     pub(crate) fn new(code: &'static str, message: &str, source: impl Error + 'static) -> Self {
         let mut causes = vec![source.to_string()];
         causes.extend(causes_of(&source));
-        Self {
-            code,
-            kind: Kind::Usage,
-            message: message.into(),
-            causes,
-            hint: None,
-            broken_pipe: is_broken_pipe(&source),
-        }
+        Self { causes, ..Self::plain(code, Kind::Usage, message.into(), None) }
     }
 
     /// A file named on the command line that cannot be read or written.
-    pub(crate) fn file(name: impl fmt::Display, action: &str, source: std::io::Error) -> Self {
+    pub(crate) fn file(name: impl fmt::Display, action: &str, source: io::Error) -> Self {
         Self::new("CLI-006", &format!("{name} cannot be {action}"), source)
             .with_hint("check the path and its permissions")
     }
 
     /// Output that could not be written.
-    pub(crate) fn unprintable(source: impl Error + 'static) -> Self {
-        Self::new("CLI-004", "the result cannot be printed", source).of_kind(Kind::Unavailable)
+    pub(crate) fn unprintable(source: io::Error) -> Self {
+        let broken_pipe = source.kind() == io::ErrorKind::BrokenPipe;
+        Self { broken_pipe, ..Self::new("CLI-004", "the result cannot be printed", source).of_kind(Kind::Unavailable) }
     }
 
     /// The same failure, to be reacted to as `kind` says.
@@ -95,10 +90,12 @@ fn causes_of(error: &dyn Error) -> Vec<String> {
     causes
 }
 
-fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |cause| (*cause).source()).any(|cause| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-    })
+/// Of our own output alone: a store closes connections too.
+fn is_broken_pipe(error: &dyn Any) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(daybook_queries::Error::Output { source }) if source.kind() == io::ErrorKind::BrokenPipe
+    )
 }
 
 impl fmt::Display for Failure {
@@ -130,5 +127,24 @@ pub(crate) fn start_log(args: &LogArgs) {
     match args.log_format {
         LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
         LogFormat::Json => log.json().init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn only_our_own_output_may_lose_its_reader() {
+        let gone = || Error::from(ErrorKind::BrokenPipe);
+        assert!(Failure::unprintable(gone()).is_broken_pipe());
+        assert!(Failure::from(daybook_queries::Error::Output { source: gone() }).is_broken_pipe());
+
+        let source = Box::new(gone());
+        let store = daybook_ledger::Error::StoreUnavailable { place: "s3://b/l/".into(), action: "commit", source };
+        assert!(!Failure::from(store).is_broken_pipe(), "a store that hangs up is a failure");
+        assert!(!Failure::unprintable(Error::from(ErrorKind::StorageFull)).is_broken_pipe());
     }
 }

@@ -13,6 +13,7 @@ use super::encryption::identities;
 use super::prices::parse_day;
 use super::progress::progress;
 use super::rehearse::{HARNESS, whole};
+use crate::output;
 use crate::report::Failure;
 
 /// Flags of a clause's export.
@@ -156,7 +157,7 @@ pub(super) async fn deliver(
     };
     let now = SystemClock.now();
     let recorded = ledger.record(&[clock.fact(&delivered, now.date(), &request.out)], now).await?;
-    let mut out = std::io::stdout().lock();
+    let mut out = output::data().lock();
     let done = match recorded.added {
         0 => writeln!(out, "clause      {clock}; this delivery is recorded already, see daybook evidence list"),
         _ => writeln!(out, "clause      {clock}; {}, recorded as evidence", clock.outcome(now.date())),

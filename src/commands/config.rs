@@ -10,6 +10,7 @@ use super::ingest::IngestArgs;
 use super::maintain::MaintainArgs;
 use super::receive::ReceiveArgs;
 use crate::config::{Layers, Origin, Shown, mask};
+use crate::output;
 use crate::report::Failure;
 
 /// Commands about settings.
@@ -49,7 +50,7 @@ pub(crate) fn show(layers: &mut Layers) -> Result<ExitCode, Failure> {
     }
     let width = |part: fn(&Shown) -> usize| layers.shown.iter().map(part).max().unwrap_or(0);
     let (keys, values) = (width(|shown| shown.key.len()), width(|shown| shown.value.len()));
-    let mut out = std::io::stdout().lock();
+    let mut out = output::data().lock();
     for Shown { key, value, origin } in &layers.shown {
         writeln!(out, "{key:<keys$}  {value:<values$}  {origin}").map_err(Failure::unprintable)?;
     }

@@ -18,6 +18,7 @@ use daybook_ledger::schema::UsageBuilder;
 use daybook_ledger::{Clock as _, Cost, Entry, Kind, Origin, Row, SystemClock};
 
 use crate::exit;
+use crate::output;
 use crate::report::Failure;
 
 /// One event may be this large; Kafka's default limit is 1 MiB.
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
         path => Box::new(File::open(path).map_err(|error| Failure::file(path, "read", error))?),
     };
     let prices = Book::default_sheet()?;
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::new(output::data().lock());
     let mut failed = false;
     for_each_event(&args.file, BufReader::with_capacity(1 << 20, input), |line, value| {
         match render(args.format, &prices, value, &mut out) {

@@ -12,6 +12,7 @@ use daybook_ledger::{Kind, Ledger, Report as _, Root, SystemClock};
 use super::ingest::IngestArgs;
 use crate::config::Layers;
 use crate::exit;
+use crate::output;
 use crate::report::Failure;
 
 /// Which brokers, topics and group.
@@ -77,7 +78,7 @@ pub(crate) async fn run(args: DoctorArgs, layers: &mut Layers) -> Result<ExitCod
         ],
         false => check_kafka(&settings, ledger.as_ref()).await,
     });
-    print(args.format, &findings, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+    print(args.format, &findings, &mut output::data().lock()).map_err(Failure::unprintable)?;
     Ok(match findings.iter().map(|finding| finding.level).max() {
         Some(Level::Unavailable) => ExitCode::from(exit::code(Kind::Unavailable)),
         Some(Level::Fail) => ExitCode::from(exit::NO),

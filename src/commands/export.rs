@@ -18,6 +18,7 @@ use super::replay::{self, ReplayArgs};
 use super::scope::ScopeArgs;
 use super::signing::SignArgs;
 use crate::config::Layers;
+use crate::output;
 use crate::report::Failure;
 
 /// Write a bundle: every entry of a window with its body, in open formats, checkable without Daybook.
@@ -112,7 +113,7 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
     if args.dry_run {
         let began = Moment::now();
         let summary = daybook_export::preview(&ledger, &request, progress("export", quiet).as_mut()).await?;
-        print_preview(&summary, began.elapsed(), &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+        print_preview(&summary, began.elapsed(), &mut output::data().lock()).map_err(Failure::unprintable)?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.rehearse.rehearse {
@@ -126,7 +127,7 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
         },
         None => daybook_export::write(&ledger, &request, progress("export", quiet).as_mut()).await?,
     };
-    print(&args, &summary, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+    print(&args, &summary, &mut output::data().lock()).map_err(Failure::unprintable)?;
     Ok(ExitCode::SUCCESS)
 }
 

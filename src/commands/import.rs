@@ -19,6 +19,7 @@ use super::ingest::drain_on_signals;
 use super::progress::{bytes_text, progress};
 use crate::config::Layers;
 use crate::exit;
+use crate::output;
 use crate::report::Failure;
 
 /// Flags of `daybook import`.
@@ -71,14 +72,14 @@ pub(crate) async fn run(args: ImportArgs, layers: &mut Layers, quiet: bool) -> R
             // A ledger that is not there yet knows no file.
             let ledger = Ledger::open(&address).await.ok();
             let (summary, preview) = import::preview(settings, ledger, clock, control, watch).await?;
-            print_preview(&summary, &preview, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+            print_preview(&summary, &preview, &mut output::data().lock()).map_err(Failure::unprintable)?;
             summary
         }
         false => {
             let ledger = Ledger::open_or_create(&address).await?;
             let prices = Arc::new(Book::load(&ledger).await?);
             let summary = import::run(settings, ledger, prices, clock, control, watch).await?;
-            print(&summary, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+            print(&summary, &mut output::data().lock()).map_err(Failure::unprintable)?;
             summary
         }
     };
@@ -96,7 +97,7 @@ async fn restore(args: &ImportArgs, ledger: &str, quiet: bool) -> Result<ExitCod
     refuse_if_taken(&bundle, ledger).await?;
     let verdict = verify::opened(&bundle, &[], progress("import", quiet).as_mut()).await?;
     let restored = restore_verified(&bundle, &verdict, ledger).await?;
-    let mut out = std::io::stdout().lock();
+    let mut out = output::data().lock();
     let mut tell = || -> std::io::Result<()> {
         writeln!(out, "ledger      {ledger}")?;
         for (part, rows) in &restored.rows {

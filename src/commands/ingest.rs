@@ -13,6 +13,7 @@ use daybook_ledger::{Kind, Ledger, SystemClock};
 use super::maintain::maintain_every;
 use super::signals;
 use crate::config::Layers;
+use crate::output;
 use crate::report::Failure;
 
 /// Flags of `daybook ingest`.
@@ -110,7 +111,7 @@ pub(super) fn drain_on_signals(control: Control) -> Result<(), Failure> {
 
 fn print(totals: &Totals) -> std::io::Result<()> {
     let Totals { messages, entries, duplicates, quarantined, empty, commits, .. } = totals;
-    let mut out = std::io::stdout().lock();
+    let mut out = output::data().lock();
     writeln!(out, "messages     {messages:>12}")?;
     writeln!(out, "entries      {entries:>12}")?;
     writeln!(out, "duplicates   {duplicates:>12}")?;

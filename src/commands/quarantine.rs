@@ -17,6 +17,7 @@ use super::ingest::drain_on_signals;
 use super::query::{Show, formats, show_result};
 use crate::config::Layers;
 use crate::exit;
+use crate::output;
 use crate::report::Failure;
 
 /// Messages set aside: what they are, why, and reading them after all.
@@ -192,7 +193,7 @@ async fn show(args: ShowArgs, layers: &mut Layers) -> Result<ExitCode, Failure> 
         let hint = "`daybook quarantine list --each --all` names those that are".to_owned();
         return Err(Failure::plain("CLI-021", Kind::Usage, message, Some(hint)));
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = output::data().lock();
     for message in &found {
         let printed = if args.raw { out.write_all(&message.value) } else { print_message(message, args.hex, &mut out) };
         printed.map_err(Failure::unprintable)?;
@@ -250,7 +251,7 @@ async fn replay(args: ReplayArgs, layers: &mut Layers) -> Result<ExitCode, Failu
     let control = Control::default();
     drain_on_signals(control.clone())?;
     let done = Box::pin(quarantine::replay(settings, &ledger, prices, Arc::new(SystemClock), control)).await?;
-    print_replayed(&done, args.dry_run, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+    print_replayed(&done, args.dry_run, &mut output::data().lock()).map_err(Failure::unprintable)?;
     Ok(match done {
         done if !done.refused.is_empty() => ExitCode::from(exit::code(Kind::Refused)),
         done if done.stopped => ExitCode::from(exit::code(Kind::Unavailable)),

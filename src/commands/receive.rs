@@ -9,6 +9,7 @@ use daybook_ingest::receive::{Receiver, Totals};
 
 use super::signals;
 use crate::config::Layers;
+use crate::output;
 use crate::report::Failure;
 
 /// Flags of `daybook receive`.
@@ -75,7 +76,7 @@ pub(crate) async fn run(args: &ReceiveArgs, layers: &mut Layers) -> Result<ExitC
 }
 
 fn print(Totals { requests, messages }: Totals) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::data().lock();
     writeln!(out, "requests     {requests:>12}")?;
     writeln!(out, "messages     {messages:>12}")
 }

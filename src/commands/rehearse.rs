@@ -9,6 +9,7 @@ use serde_json::json;
 use super::clause::Clock;
 use super::progress::{bytes_text, progress};
 use super::scope::ScopeArgs;
+use crate::output;
 use crate::report::Failure;
 
 /// What evidence recorded by this program says ran it.
@@ -48,7 +49,7 @@ pub(super) async fn run(
         }
         None => false,
     };
-    print(&done, clock, recorded, &mut std::io::stdout().lock()).map_err(Failure::unprintable)
+    print(&done, clock, recorded, &mut output::data().lock()).map_err(Failure::unprintable)
 }
 
 fn fact(subject: Evidence, done: &Rehearsal, request: &Request) -> Evidence {

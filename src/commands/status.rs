@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::doctor::{KafkaArgs, Output};
 use super::progress::bytes_text;
 use crate::config::Layers;
+use crate::output;
 use crate::report::Failure;
 
 /// Days of events that coverage looks back on.
@@ -81,7 +82,7 @@ pub(crate) async fn run(args: StatusArgs, layers: &mut Layers) -> Result<ExitCod
         false => load_progress(&settings, &ledger).await?,
     };
     let status = load(&ledger, progress, SystemClock.now()).await?;
-    print(args.format, &status, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+    print(args.format, &status, &mut output::data().lock()).map_err(Failure::unprintable)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -15,6 +15,7 @@ use super::encryption::UnlockArgs;
 use super::progress::{bytes_text, progress};
 use super::{keys, signing};
 use crate::exit;
+use crate::output;
 use crate::report::Failure;
 
 /// Check that a bundle or a ledger is what was written; exit 1 and name every difference if it is not.
@@ -63,12 +64,12 @@ pub(crate) async fn run(args: VerifyArgs, quiet: bool) -> Result<ExitCode, Failu
     };
     let is_whole = match proven {
         Some(outcome) => {
-            outcome.print(args.format, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+            outcome.print(args.format, &mut output::data().lock()).map_err(Failure::unprintable)?;
             outcome.holds
         }
         None => {
             let verdict = check_target(target, &args, quiet).await?;
-            print(args.format, &verdict, &mut std::io::stdout().lock()).map_err(Failure::unprintable)?;
+            print(args.format, &verdict, &mut output::data().lock()).map_err(Failure::unprintable)?;
             verdict.is_whole()
         }
     };

@@ -236,6 +236,6 @@ fn print_next(dir: &Path, took: Duration) -> Result<(), Failure> {
 }
 
 fn say(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::data().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::unprintable)
 }

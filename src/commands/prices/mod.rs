@@ -14,6 +14,7 @@ use daybook_ledger::price::{Book, Sheet};
 use daybook_ledger::{Clock as _, Date, Kind, Ledger, Report as _, SystemClock, Usd};
 
 use crate::config::Layers;
+use crate::output;
 use crate::report::Failure;
 pub(crate) use sheet::{Dates, read_sheet};
 
@@ -114,7 +115,7 @@ async fn list(args: ListArgs, layers: &mut Layers) -> Result<(), Failure> {
     }
     let mut csv = Vec::new();
     Book::from_rows(rows)?.write_csv(&mut csv)?;
-    std::io::stdout().lock().write_all(&csv).map_err(Failure::unprintable)
+    output::data().lock().write_all(&csv).map_err(Failure::unprintable)
 }
 
 async fn import(args: &ImportArgs, layers: &mut Layers) -> Result<(), Failure> {
@@ -148,5 +149,5 @@ fn plain(amount: Usd) -> String {
 }
 
 fn say(line: &str) -> Result<(), Failure> {
-    writeln!(std::io::stdout().lock(), "{line}").map_err(Failure::unprintable)
+    writeln!(output::data().lock(), "{line}").map_err(Failure::unprintable)
 }
