@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::error::ArrowError;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use clap::Args;
@@ -60,7 +61,8 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
                 exit::of(&Failure::plain(error.code(), Kind::Refused, message, Some(error.hint())));
                 Ok(())
             }
-            Err(Rejected::Output(error)) => Err(Failure::unprintable(error)),
+            Err(Rejected::Output(ArrowError::IoError(_, error))) => Err(Failure::unprintable(error)),
+            Err(Rejected::Output(error)) => Err(Failure::unprintable(std::io::Error::other(error))),
         }
     })?;
     out.flush().map_err(Failure::unprintable)?;
@@ -110,7 +112,7 @@ fn for_each_event(
 
 enum Rejected {
     Decode(DecodeError),
-    Output(arrow::error::ArrowError),
+    Output(ArrowError),
 }
 
 fn render(format: Option<Format>, prices: &Book, value: &[u8], out: &mut impl Write) -> Result<(), Rejected> {
@@ -127,7 +129,7 @@ fn render(format: Option<Format>, prices: &Book, value: &[u8], out: &mut impl Wr
 }
 
 /// The columns of `usage`, then the texts.
-fn record_batch(prices: &Book, entries: &[Entry<'_>]) -> Result<RecordBatch, arrow::error::ArrowError> {
+fn record_batch(prices: &Book, entries: &[Entry<'_>]) -> Result<RecordBatch, ArrowError> {
     let now = SystemClock.now();
     let mut builder = UsageBuilder::default();
     for entry in entries {
@@ -144,7 +146,7 @@ fn record_batch(prices: &Book, entries: &[Entry<'_>]) -> Result<RecordBatch, arr
             origin: Origin { topic: "", partition: 0, offset: 0, batch_id: "", batch_index: 0, ingested_at: now },
         });
     }
-    let batch = builder.finish().map_err(|error| arrow::error::ArrowError::ExternalError(error.into()))?;
+    let batch = builder.finish().map_err(|error| ArrowError::ExternalError(error.into()))?;
     let texts = |text: fn(&str) -> Option<String>, messages: fn(&Entry<'_>) -> Option<String>| -> ArrayRef {
         Arc::new(entries.iter().map(|entry| messages(entry).and_then(|json| text(&json))).collect::<StringArray>())
     };
@@ -168,7 +170,7 @@ fn record_batch(prices: &Book, entries: &[Entry<'_>]) -> Result<RecordBatch, arr
 }
 
 /// Amounts as text: a reader of JSON numbers would make binary floats of them.
-fn exact(column: &ArrayRef) -> Result<ArrayRef, arrow::error::ArrowError> {
+fn exact(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     match column.data_type() {
         DataType::Decimal128(..) => cast(column, &DataType::Utf8),
         DataType::Map(entries, sorted) if has_decimals(entries) => {
