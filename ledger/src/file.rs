@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::array::{Array as _, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
@@ -27,8 +27,6 @@ use self::statistics::Statistics;
 /// Row groups are bounded in bytes so that neither writing nor reading one needs more memory than this.
 pub(crate) const ROW_GROUP_BYTES: usize = 64 << 20;
 const ROW_GROUP_ROWS: usize = 256 << 10;
-/// Fewer rows are not worth compressing.
-const SMALL_ROWS: usize = 256;
 /// What a batch may take in memory while a file is read, going by its row group's average row.
 const BATCH_BYTES: i64 = 8 << 20;
 const BATCH_ROWS_MAX: i64 = 8_192;
@@ -74,7 +72,7 @@ fn encode_day(table: &'static Table, batch: &RecordBatch, date: Date, rows: &[u3
     let columns: Vec<usize> =
         (0..batch.num_columns()).filter(|&at| batch.schema_ref().field(at).name() != PARTITION).collect();
     let batch = batch.project(&columns).map_err(Error::arrow)?;
-    let mut encoder = Encoder::new(table, date, &batch.schema(), Expected::of_rows(rows.len()))?;
+    let mut encoder = Encoder::new(table, date, &batch.schema(), &Expected::of(&batch, rows.len()))?;
     // What is sorted is sorted whole.
     let step = if table.sorted_by.is_empty() { UNSORTED_STEP_ROWS } else { rows.len().max(1) };
     for rows in rows.chunks(step) {
@@ -85,16 +83,21 @@ fn encode_day(table: &'static Table, batch: &RecordBatch, date: Date, rows: &[u3
 }
 
 /// What a file will hold, about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Expected {
     pub(crate) rows: usize,
     /// Memory that is never written to costs nothing, a buffer that grows is there twice for a while.
     pub(crate) bytes: usize,
+    /// Columns without a value.
+    pub(crate) empty: Vec<ColumnPath>,
 }
 
 impl Expected {
-    fn of_rows(rows: usize) -> Self {
-        Self { rows, bytes: rows.min(ROW_GROUP_ROWS) * 96 }
+    fn of(batch: &RecordBatch, rows: usize) -> Self {
+        let columns = batch.schema_ref().fields().iter().zip(batch.columns());
+        let empty = columns.filter(|(_, values)| values.null_count() == values.len());
+        let empty = empty.map(|(field, _)| ColumnPath::from(field.name().as_str())).collect();
+        Self { rows, bytes: rows.min(ROW_GROUP_ROWS) * 96, empty }
     }
 }
 
@@ -112,10 +115,10 @@ impl Encoder {
         table: &'static Table,
         date: Date,
         schema: &SchemaRef,
-        expected: Expected,
+        expected: &Expected,
     ) -> Result<Self, Error> {
         // The Arrow schema stays out of the file: dictionaries are ours while building, readers see plain text.
-        let properties = properties(table, schema, expected.rows);
+        let properties = properties(table, schema, expected);
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let buffer = Vec::with_capacity(expected.bytes);
         let writer = ArrowWriter::try_new_with_options(buffer, Arc::clone(schema), options).map_err(Error::parquet)?;
@@ -160,13 +163,13 @@ fn sorted(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, Error> {
     take_record_batch(batch, &order).map_err(Error::arrow)
 }
 
-/// Numbers compress fast at zstd level 1 and gain nothing above it; bodies gain a third at level 3. In a small file most of
-/// the bytes are its footer, and a codec for each of its columns would take a fifth of the time to read it.
-fn properties(table: &'static Table, schema: &SchemaRef, rows: usize) -> WriterProperties {
+/// Numbers compress fast at zstd level 1 and gain nothing above it; bodies gain a third at level 3. Most columns of a batch
+/// are empty, and a codec for each of them was a fifth of the time to read a small file.
+fn properties(table: &'static Table, schema: &SchemaRef, expected: &Expected) -> WriterProperties {
     let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default());
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("daybook ", env!("CARGO_PKG_VERSION")).into())
-        .set_compression(if rows < SMALL_ROWS { Compression::UNCOMPRESSED } else { zstd(1) })
+        .set_compression(zstd(1))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
     for column in table.columns {
@@ -191,8 +194,11 @@ fn properties(table: &'static Table, schema: &SchemaRef, rows: usize) -> WriterP
                 .set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk)
                 .set_column_bloom_filter_enabled(path.clone(), true)
                 .set_column_bloom_filter_fpp(path.clone(), 0.01)
-                .set_column_bloom_filter_max_ndv(path, rows.min(ROW_GROUP_ROWS) as u64);
+                .set_column_bloom_filter_max_ndv(path, expected.rows.min(ROW_GROUP_ROWS) as u64);
         }
+    }
+    for path in &expected.empty {
+        builder = builder.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
     }
     let position = |name: &&str| schema.index_of(name).ok().and_then(|at| i32::try_from(at).ok());
     let order: Option<Vec<_>> = table.sorted_by.iter().map(position).collect();
@@ -298,6 +304,19 @@ mod tests {
         let topics = read[0].column_by_name("topic").unwrap();
         assert_eq!(topics.as_ref(), &StringArray::from(vec!["b", "c"]) as &dyn Array);
         assert!(read[0].column_by_name(PARTITION).is_none(), "the day is in the log, not in the file");
+    }
+
+    #[test]
+    fn only_columns_with_values_have_a_codec() {
+        let files = encode(&QUARANTINE, &batch(&[(20_000, "b")]), &[0]).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(files[0].bytes.clone()).unwrap();
+        let columns = reader.metadata().row_group(0).columns();
+        let compressed = |name: &str| {
+            let column = columns.iter().find(|column| column.column_path().string() == name).unwrap();
+            column.compression() != Compression::UNCOMPRESSED
+        };
+        assert!(compressed("topic") && compressed("value") && compressed("headers.key_value.key"));
+        assert!(!compressed("key") && !compressed("format") && !compressed("kafka_timestamp"));
     }
 
     #[test]

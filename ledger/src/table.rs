@@ -47,7 +47,7 @@ pub struct Table {
     store: Arc<dyn ObjectStore>,
     place: String,
     in_bucket: bool,
-    /// The newest state loaded so far, from which the next load goes on: a log is long, what came since is not.
+    /// The newest state this process knows, from which the next load goes on: a log is long, what came since is not.
     newest: Arc<Mutex<Option<DeltaTableState>>>,
 }
 
@@ -423,8 +423,15 @@ impl Table {
             Some(mut state) => state.update(self.log.as_ref(), None).await.map(|()| state)?,
             None => DeltaTableState::try_new(self.log.as_ref(), None).await?,
         };
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(state.clone());
+        self.remember(&state);
         Ok(state)
+    }
+
+    fn remember(&self, state: &DeltaTableState) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.as_ref().is_none_or(|known| known.version() < state.version()) {
+            *newest = Some(state.clone());
+        }
     }
 
     /// Brings `snapshot` up to the newest version; what came is added to [`Snapshot::news`]. Returns the
@@ -446,6 +453,7 @@ impl Table {
         if version > snapshot.version() {
             let updated = snapshot.state.update(self.log.as_ref(), Some(version.0)).await;
             updated.map_err(|source| self.unavailable("read the log", source))?;
+            self.remember(&snapshot.state);
         }
         let caught_up = CaughtUp {
             batches: entries.iter().filter_map(|entry| Some((entry.batch_id.clone()?, entry.version))).collect(),
@@ -547,6 +555,7 @@ impl Table {
         match pending {
             Ok(done) => {
                 snapshot.state = done.snapshot;
+                self.remember(&snapshot.state);
                 let moved = positions.iter().map(|change| (change.app_id.clone(), Some(change.to)));
                 snapshot.positions.extend(moved);
                 snapshot.added.extend(added.iter().cloned());
