@@ -8,11 +8,11 @@ use serde::Deserialize;
 use super::extra::Extra;
 use super::messages::shape;
 use super::object::object;
+use super::openai::usage::drop_placeholders;
 use super::provider::{Host, Model, deployment, url_model};
 use super::request::Request;
 use super::scalar::{HttpStatus, Text, present};
 use super::source::{Json, Source};
-use super::usage::drop_placeholders;
 use super::{DecodeError, Format};
 
 object! {

@@ -10,10 +10,10 @@ use super::dialect::Vendor;
 use super::extra::Extra;
 use super::messages::Messages;
 use super::object::object;
+use super::openai::usage::{Usage, openai_lifetime};
 use super::request::{Request, both_directions};
 use super::scalar::{Text, present};
 use super::source::{Json, Source};
-use super::usage::{Usage, openai_lifetime};
 
 /// A captured call, and who answered it.
 pub(super) struct Captured<'s, 'a> {

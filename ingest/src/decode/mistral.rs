@@ -11,10 +11,10 @@ use super::captured::{Answer, Captured};
 use super::extra::Extra;
 use super::messages::{Messages, elements, is_string, shape};
 use super::object::object;
+use super::openai::usage::{Usage, meter};
 use super::request::members;
 use super::scalar::{Count, Text, count, present};
 use super::source::Json;
-use super::usage::{Usage, meter};
 
 pub(super) const ABOUT: About = About {
     format: "mistral",
@@ -198,7 +198,7 @@ fn piece(content: Json<'_>) -> Option<Json<'_>> {
 }
 
 fn flush(pieces: &mut Vec<Json<'_>>, output: &mut Messages) {
-    if let Some(text) = super::chat_stream::join(output.writer.is_on(), pieces) {
+    if let Some(text) = super::openai::chat_stream::join(output.writer.is_on(), pieces) {
         output.message("assistant", None, |output| output.typed_json("text", &text));
     }
     pieces.clear();

@@ -6,79 +6,37 @@
 
 mod about;
 mod anthropic;
-mod anthropic_stream;
-mod anthropic_usage;
-mod apisix;
 mod base64;
-mod bedrock_converse;
-mod bedrock_log;
-mod bedrock_native;
-mod bedrock_parts;
-mod bedrock_reply;
-mod bedrock_stream;
-mod bedrock_usage;
+mod bedrock;
 mod capture;
 mod captured;
-mod chat_stream;
 mod chatgpt;
 mod cloudevents;
-mod cloudflare;
 mod cohere;
-mod cohere_stream;
 mod copilot;
 mod dialect;
-mod envoy;
 mod error;
-mod exchange;
 mod extra;
 mod gateway;
 mod gemini;
-mod gemini_interaction;
-mod gemini_parts;
-mod gemini_request;
-mod gemini_usage;
-mod helicone;
-mod kong;
 mod langfuse;
-mod langfuse_usage;
 mod litellm;
-mod litellm_response;
 mod messages;
 mod mistral;
 mod object;
 mod ollama;
 mod openai;
-mod openai_about;
-mod openai_audio;
-mod openai_batch;
-mod openai_chat;
-mod openai_embeddings;
-mod openai_images;
-mod openai_realtime;
-mod openai_responses;
 mod openrouter;
 mod otel;
-mod otel_call;
-mod otel_indexed;
-mod otel_proto;
-mod otel_proto_value;
-mod otel_record;
-mod otel_value;
 mod parts;
-mod portkey;
-mod protobuf;
 mod provider;
 mod quoted;
 mod request;
-mod responses_stream;
 mod scalar;
 mod settle;
 mod sniff;
-mod sniff_openai;
 mod source;
-mod spend_logs;
 mod text;
-mod usage;
 mod writer;
 
 use std::fmt;
@@ -259,35 +217,35 @@ impl Format {
 
     /// How each source is read, in the order of docs/sources.md.
     pub const ABOUT: &'static [About] = &[
-        openai_chat::ABOUT,
-        openai_responses::ABOUT,
-        openai_about::EMBEDDINGS,
-        openai_batch::ABOUT,
-        openai_about::AUDIO_IMAGE,
-        openai_about::AZURE,
+        openai::chat::ABOUT,
+        openai::responses::ABOUT,
+        openai::about::EMBEDDINGS,
+        openai::batch::ABOUT,
+        openai::about::AUDIO_IMAGE,
+        openai::about::AZURE,
         mistral::ABOUT,
         cohere::ABOUT,
-        openai_about::DEEPSEEK,
-        openai_about::XAI,
-        openai_about::GROQ,
+        openai::about::DEEPSEEK,
+        openai::about::XAI,
+        openai::about::GROQ,
         openrouter::ABOUT,
         ollama::ABOUT,
-        openai_about::VLLM,
+        openai::about::VLLM,
         anthropic::ABOUT,
         litellm::ABOUT,
         otel::ABOUT,
         cloudevents::ABOUT,
         gemini::ABOUT,
-        spend_logs::ABOUT,
-        kong::ABOUT,
-        envoy::ABOUT,
-        portkey::ABOUT,
-        helicone::ABOUT,
-        cloudflare::ABOUT,
-        apisix::ABOUT,
+        litellm::spend_logs::ABOUT,
+        gateway::kong::ABOUT,
+        gateway::envoy::ABOUT,
+        gateway::portkey::ABOUT,
+        gateway::helicone::ABOUT,
+        gateway::cloudflare::ABOUT,
+        gateway::apisix::ABOUT,
         langfuse::ABOUT,
-        bedrock_converse::ABOUT,
-        bedrock_log::ABOUT,
+        bedrock::converse::ABOUT,
+        bedrock::log::ABOUT,
         copilot::ABOUT,
         chatgpt::ABOUT,
     ];
@@ -396,9 +354,9 @@ fn decode_value<'a>(
     };
     let options = inside.options;
     if stated.is_none_or(|format| format == Format::OtelGenAi)
-        && (is_protobuf(content_type) || otel_proto::looks_like(value))
+        && (is_protobuf(content_type) || otel::proto::looks_like(value))
     {
-        otel_proto::decode(value, options)?.into_iter().for_each(sink);
+        otel::proto::decode(value, options)?.into_iter().for_each(sink);
         return Ok(Format::OtelGenAi);
     }
     let events = Source::events(value)?;
@@ -474,8 +432,8 @@ fn read_as<'a>(
         }
         Format::AnthropicMessages => sink(anthropic::decode(source, raw, options)?),
         Format::LiteLlm => sink(litellm::decode(source, raw, options)?),
-        Format::BedrockConverse => sink(bedrock_converse::decode(source, raw, options)?),
-        Format::BedrockLog => sink(bedrock_log::decode(source, raw, options)?),
+        Format::BedrockConverse => sink(bedrock::converse::decode(source, raw, options)?),
+        Format::BedrockLog => sink(bedrock::log::decode(source, raw, options)?),
         Format::Copilot => copilot::decode(source, raw)?.into_iter().for_each(sink),
         Format::ChatGptExport => chatgpt::decode(source, options, sink)?,
         Format::Gemini => sink(gemini::decode(source, raw, options)?),
@@ -488,13 +446,13 @@ fn read_as<'a>(
             let inside = Inside { format: None, ..inside };
             cloudevents::decode(source, raw, inside)?.into_iter().for_each(sink);
         }
-        Format::LiteLlmSpendLogs => spend_logs::decode(source, raw, options)?.into_iter().for_each(sink),
-        Format::Kong => kong::decode(source, raw, options)?.into_iter().for_each(sink),
-        Format::EnvoyAiGateway => envoy::decode(source, raw)?.into_iter().for_each(sink),
-        Format::Portkey => sink(portkey::decode(source, raw, options)?),
-        Format::Helicone => sink(helicone::decode(source, raw, options)?),
-        Format::CloudflareAiGateway => sink(cloudflare::decode(source, raw, options)?),
-        Format::Apisix => apisix::decode(source, raw, options)?.into_iter().for_each(sink),
+        Format::LiteLlmSpendLogs => litellm::spend_logs::decode(source, raw, options)?.into_iter().for_each(sink),
+        Format::Kong => gateway::kong::decode(source, raw, options)?.into_iter().for_each(sink),
+        Format::EnvoyAiGateway => gateway::envoy::decode(source, raw)?.into_iter().for_each(sink),
+        Format::Portkey => sink(gateway::portkey::decode(source, raw, options)?),
+        Format::Helicone => sink(gateway::helicone::decode(source, raw, options)?),
+        Format::CloudflareAiGateway => sink(gateway::cloudflare::decode(source, raw, options)?),
+        Format::Apisix => gateway::apisix::decode(source, raw, options)?.into_iter().for_each(sink),
         Format::Langfuse => langfuse::decode(source, raw, options)?.into_iter().for_each(sink),
     }
     Ok(())

@@ -72,7 +72,7 @@ macro_rules! object {
         $visibility struct $name<$life> {
             $($(#[$member_attribute])* $member_visibility $member: Option<$type>,)*
             /// Members nobody declared.
-            pub(super) unknown: $crate::decode::object::Unknown<$life>,
+            pub(in crate::decode) unknown: $crate::decode::object::Unknown<$life>,
         }
 
         impl<'de: $life, $life> serde::Deserialize<'de> for $name<$life> {

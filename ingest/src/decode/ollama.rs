@@ -8,11 +8,11 @@ use super::DecodeError;
 use super::about::About;
 use super::capture::{Outcome, after};
 use super::captured::{Answer, Captured};
-use super::chat_stream::join;
 use super::dialect::Endpoint;
 use super::extra::Extra;
 use super::messages::{Messages, elements, is_string, shape};
 use super::object::object;
+use super::openai::chat_stream::join;
 use super::scalar::{Count, Flag, Text, count, flag, present};
 use super::source::Json;
 

@@ -8,10 +8,10 @@ use super::capture::{Failure, Outcome, after};
 use super::captured::{Answer, Captured};
 use super::extra::Extra;
 use super::object::object;
-use super::openai_chat::is_failure;
+use super::openai::chat::is_failure;
+use super::openai::usage::meter;
 use super::scalar::{Count, Flag, Text, count, flag, present};
 use super::source::Json;
-use super::usage::meter;
 
 pub(super) const ABOUT: About = About {
     format: "openrouter",
