@@ -620,7 +620,7 @@ impl Table {
 /// What the store said, if it is behind `error`.
 fn store_cause<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e object_store::Error> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| match error.downcast_ref() {
-        // It does not call this its source.
+        // The kernel does not tell of this cause as the error's `source`.
         Some(delta_kernel::Error::ObjectStore(said)) => Some(said),
         _ => error.downcast_ref(),
     })

@@ -7,6 +7,7 @@ use arrow::datatypes::{Date32Type, TimestampMicrosecondType};
 use daybook_ledger::{Date, Instant, Usd};
 use serde_json::{Value, json};
 
+use super::atto;
 use super::column::{Column, Fill, NEW, may, must, record_batch};
 use super::drawdown::{self, spent};
 use super::vendor::Vendor;
@@ -17,8 +18,6 @@ use crate::{Error, Session};
 
 /// The end of a contract that has none: the last day there is a date for.
 const NO_END: Date = Date::from_days(2_932_896);
-/// 10⁻¹⁸ dollars in 10⁻¹².
-const ATTO_A_PICO: i128 = 1_000_000;
 
 /// A row of the dataset.
 pub(super) struct Promise {
@@ -97,7 +96,7 @@ pub(super) const COLUMNS: &[Column<Promise>] = &[
     must("ContractCommitmentApplicability", NEW, Fill::Json(|p| Some(p.applicability().into()))),
     must("ContractCommitmentBenefitCategory", NEW, Fill::Text(|p| some(p.benefit()))),
     must("ContractCommitmentCategory", NEW, Fill::Text(|_| some("Spend"))),
-    may("ContractCommitmentCost", NEW, Fill::Cost(|p| Some(p.commitment.usd.pico() * ATTO_A_PICO))),
+    may("ContractCommitmentCost", NEW, Fill::Cost(|p| Some(atto(p.commitment.usd)))),
     must("ContractCommitmentCreated", NEW, Fill::Instant(|p| Some(p.stored_at.micros()))),
     may(
         "ContractCommitmentDescription",
@@ -137,7 +136,7 @@ pub(super) const COLUMNS: &[Column<Promise>] = &[
     must("ContractPeriodStart", NEW, Fill::Instant(|p| start(p.contract.starts_on))),
     must("InvoiceIssuerName", NEW, Fill::Text(|p| some(p.vendor()))),
     must("PricingCurrency", NEW, Fill::Text(|_| some("USD"))),
-    may("PricingCurrencyContractCommitmentCost", NEW, Fill::Cost(|p| Some(p.commitment.usd.pico() * ATTO_A_PICO))),
+    may("PricingCurrencyContractCommitmentCost", NEW, Fill::Cost(|p| Some(atto(p.commitment.usd)))),
     must("ServiceProviderName", NEW, Fill::Text(|p| some(p.vendor()))),
 ];
 

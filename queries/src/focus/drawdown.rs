@@ -2,11 +2,10 @@
 
 use daybook_ledger::{Date, Usd};
 
+use super::atto;
 use crate::registry::{Commitment, Contract, Registry, Shortfall};
 use crate::{Error, Session};
 
-/// 10⁻¹⁸ dollars in 10⁻¹².
-const ATTO_A_PICO: i128 = 1_000_000;
 /// 10⁻¹⁸ in 10⁻⁶.
 const ATTO_A_MICRO: i128 = 1_000_000_000_000;
 
@@ -70,7 +69,7 @@ impl<'r> Drawdown<'r> {
                     Some(from) => spent(session, contract, (commitment.starts_on, from)).await?.0,
                     None => Usd::ZERO,
                 };
-                let left = (commitment.usd - before).pico().max(0) * ATTO_A_PICO;
+                let left = atto(commitment.usd - before).max(0);
                 open.push(Open { contract, commitment, left });
             }
         }
@@ -112,7 +111,7 @@ pub(super) async fn unused<'r>(
             }
             let days = (commitment.starts_on, Date::from_days(end.days() + 1));
             let (spent, unpriced_calls) = spent(session, contract, days).await?;
-            let cost = (commitment.usd - spent).pico() * ATTO_A_PICO;
+            let cost = atto(commitment.usd - spent);
             if cost > 0 {
                 unused.push(Unused { contract, commitment, cost, unpriced_calls });
             }

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use daybook_ledger::price::Book;
-use daybook_ledger::{Date, words};
+use daybook_ledger::{Date, Usd, words};
 
 use crate::render::Writer;
 use crate::{Error, Format, Session};
@@ -55,6 +55,11 @@ words! {
         /// What was promised; since 1.3.
         ContractCommitment = "contract-commitment",
     }
+}
+
+/// `amount` in 10⁻¹⁸ dollars, which a unit price times a quantity needs.
+fn atto(amount: Usd) -> i128 {
+    amount.pico() * 1_000_000
 }
 
 impl Dataset {

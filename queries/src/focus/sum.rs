@@ -16,7 +16,7 @@ use super::drawdown::{self, Applied, Drawdown};
 use super::read::{FACTS, Months};
 use super::sku::{self, Priced, Rate};
 use super::vendor::Vendor;
-use super::{Focus, FocusOptions};
+use super::{Focus, FocusOptions, atto};
 use crate::registry::{Registry, Shortfall};
 use crate::render::Writer;
 use crate::{Error, Session};
@@ -27,8 +27,6 @@ const HELD_BYTES_MAX: usize = 128 << 20;
 const CHARGE_BYTES: usize = 600;
 /// Rows of one record batch.
 const BATCH_ROWS: usize = 8_192;
-/// 10⁻¹⁸ dollars in 10⁻¹².
-const ATTO_A_PICO: i128 = 1_000_000;
 
 /// A month by its first day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -231,7 +229,7 @@ impl Sum<'_> {
     fn charges(&mut self, group: Group) -> Vec<Charge> {
         let Group { place, used, recorded, unexplained } = group;
         let mut charges = Vec::new();
-        let (mut rest, mut has_discount) = (recorded.pico() * ATTO_A_PICO, false);
+        let (mut rest, mut has_discount) = (atto(recorded), false);
         for ((card, rate), (quantity, calls)) in used {
             has_discount |= rate.list != rate.contracted;
             let charge = self.usage(&place, card, &rate, (quantity, calls));
@@ -245,7 +243,7 @@ impl Sum<'_> {
         charges.extend(adjust("Costs of single calls, rounded to 12 decimals, less this day's charges", rest, None));
         let (cost, calls) = unexplained;
         let description = "Calls recorded at prices that are in no sheet of the ledger";
-        charges.extend(adjust(description, cost.pico() * ATTO_A_PICO, Some(calls)));
+        charges.extend(adjust(description, atto(cost), Some(calls)));
         charges
     }
 

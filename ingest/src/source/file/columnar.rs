@@ -139,7 +139,6 @@ fn plain(column: &arrow::array::ArrayRef) -> Result<arrow::array::ArrayRef, arro
     }
 }
 
-/// Where Parquet's pages come from.
 /// The bytes of a Parquet file, read where they are asked for.
 pub(crate) enum Source {
     File(File),
