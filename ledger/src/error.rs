@@ -49,7 +49,7 @@ pub enum Error {
     /// The store answered no.
     #[error("{place} refused to {action}")]
     StoreRefused { place: String, action: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
-    /// The store lets two writers create one object.
+    /// The store lets two writers create one object, or none.
     #[error("{place} let {winners} of {racers} writers create the same object")]
     NotAtomic { place: String, winners: usize, racers: usize },
     /// A setting of the environment would make commits unsafe.

@@ -143,8 +143,8 @@ impl Root {
             Err(object_store::Error::NotFound { .. }) => {}
             Err(source) => return Err(Error::store(place, "look for the outcome of a race", source)),
         }
-        for race in 0..RACES {
-            self.check_put_if_absent(&format!("_race-{}-{race}", std::process::id()), RACERS).await?;
+        for _ in 0..RACES {
+            self.check_put_if_absent("_race", RACERS).await?;
         }
         let outcome = serde_json::json!({ "place": place, "races": RACES, "racers": RACERS, "winners_of_each": 1 });
         let payload = PutPayload::from(format!("{outcome}\n").into_bytes());
@@ -165,28 +165,50 @@ impl Root {
         })
     }
 
-    /// Races `racers` conditional puts of one new object and removes it again: exactly one may win.
+    /// Races `racers` conditional puts of one new object, whose name begins with `name`, and removes it again: exactly one
+    /// may win.
     ///
     /// # Errors
-    /// [`Error::NotAtomic`] if more than one won, and the store's errors.
-    pub async fn check_put_if_absent(&self, object: &str, racers: usize) -> Result<(), Error> {
-        let path = self.prefix.clone().join(object);
-        let place = self.url.to_string();
+    /// [`Error::NotAtomic`] if more than one won, or nobody in several races, and the store's errors.
+    pub async fn check_put_if_absent(&self, name: &str, racers: usize) -> Result<(), Error> {
+        // A client that repeats a put whose reply was lost is told that the object is there: nobody seems to have won.
+        const RACES_MAX: usize = 3;
+        let mut winners = 0;
+        for _ in 0..RACES_MAX {
+            winners = self.race(name, racers).await?;
+            if winners > 0 {
+                break;
+            }
+        }
+        match winners {
+            1 => Ok(()),
+            _ => Err(Error::NotAtomic { place: self.url.to_string(), winners, racers }),
+        }
+    }
+
+    async fn race(&self, name: &str, racers: usize) -> Result<usize, Error> {
+        // Processes in containers share an id, and races must not meet.
+        let path = self.prefix.clone().join(format!("{name}-{:032x}", rand::random::<u128>()));
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let attempts = (0..racers).map(|racer| {
             let payload = PutPayload::from(racer.to_string().into_bytes());
             self.store.put_opts(&path, payload, options.clone())
         });
+        let outcomes = futures::future::join_all(attempts).await;
+        let deleted = self.store.delete(&path).await;
+        let failed = |action| move |source| Error::store(self.url.to_string(), action, source);
         let mut winners = 0;
-        for outcome in futures::future::join_all(attempts).await {
+        for outcome in outcomes {
             match outcome {
                 Ok(_) => winners += 1,
                 Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
-                Err(source) => return Err(Error::store(place, "create an object only if it is absent", source)),
+                Err(source) => return Err(failed("create an object only if it is absent")(source)),
             }
         }
-        self.store.delete(&path).await.map_err(|source| Error::store(place.clone(), "delete an object", source))?;
-        if winners > 1 { Err(Error::NotAtomic { place, winners, racers }) } else { Ok(()) }
+        match deleted {
+            Err(object_store::Error::NotFound { .. }) if winners == 0 => Ok(0),
+            deleted => deleted.map(|()| winners).map_err(failed("delete an object")),
+        }
     }
 }
 
@@ -361,7 +383,10 @@ impl MultipartUpload for DurableUpload {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::testing::{Call, Fault, FaultyStore};
 
     #[tokio::test]
     async fn a_folder_lets_one_of_many_create_an_object() {
@@ -369,6 +394,24 @@ mod tests {
         let root = Root::open(dir.path().to_str().unwrap(), true).unwrap();
         root.check_put_if_absent("race", 16).await.unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the race leaves nothing behind");
+    }
+
+    #[tokio::test]
+    async fn races_never_meet_and_one_nobody_won_proves_nothing() {
+        let store = FaultyStore::memory();
+        for racer in 0..8 {
+            store.fail_at(racer, Fault::FindItself);
+        }
+        store.fail_always(Call::Put, "race", Fault::Delay(Duration::ZERO));
+        store.root().check_put_if_absent("race", 8).await.unwrap();
+        let struck = store.struck();
+        let raced: HashSet<_> = struck.iter().filter_map(|call| call.split(' ').nth(2)).collect();
+        assert_eq!((struck.len(), raced.len()), (16, 2), "{struck:?}");
+
+        store.heal();
+        store.fail_always(Call::Put, "race", Fault::FindItself);
+        let refused = store.root().check_put_if_absent("race", 8).await;
+        assert!(matches!(refused, Err(Error::NotAtomic { winners: 0, .. })), "{refused:?}");
     }
 
     #[tokio::test]
