@@ -68,7 +68,7 @@ impl Root {
             return Err(Error::NotAFolder { path: path() });
         }
         if create {
-            std::fs::create_dir_all(folder).map_err(|source| Error::StoreRefused {
+            make_folders(folder, &sync).map_err(|source| Error::StoreRefused {
                 place: path(),
                 action: "make the folder",
                 source: source.into(),
@@ -252,6 +252,24 @@ impl fmt::Display for DurableFolder {
 /// Tells two writers of one process apart; the process id tells processes apart.
 static STAGED: AtomicU64 = AtomicU64::new(0);
 
+/// Makes `folder` and those above it; each that was missing is on the disk, in the folder it is in.
+fn make_folders(folder: &FsPath, sync: &dyn Fn(&FsPath) -> std::io::Result<()>) -> std::io::Result<()> {
+    // A path of one name lies in the current folder.
+    let parent = folder.parent().map(|parent| if parent.as_os_str().is_empty() { FsPath::new(".") } else { parent });
+    let Some(parent) = parent.filter(|_| !folder.is_dir()) else { return Ok(()) };
+    make_folders(parent, sync)?;
+    match std::fs::create_dir(folder) {
+        // Whoever was first may not have synced it yet.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => sync(parent),
+        made => made.and_then(|()| sync(parent)),
+    }
+}
+
+/// A file or a folder, whose entries it is then sure to have.
+fn sync(path: &FsPath) -> std::io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
+}
+
 /// Writes `payload` beside `target`, syncs it, moves it into place, syncs the folder.
 ///
 /// A crash leaves either nothing under the name, or the whole object; a leftover ends in `#<number>`, which listings of
@@ -259,7 +277,7 @@ static STAGED: AtomicU64 = AtomicU64::new(0);
 fn write_durably(target: &FsPath, payload: &PutPayload, create: bool) -> std::io::Result<()> {
     use std::io::Write as _;
     let folder = target.parent().unwrap_or(FsPath::new("/"));
-    std::fs::create_dir_all(folder)?;
+    make_folders(folder, &sync)?;
     let mut staged = target.as_os_str().to_owned();
     staged.push(format!("#{}{:06}", std::process::id(), STAGED.fetch_add(1, Ordering::Relaxed)));
     let staged = PathBuf::from(staged);
@@ -276,7 +294,7 @@ fn write_durably(target: &FsPath, payload: &PutPayload, create: bool) -> std::io
         std::fs::remove_file(&staged).ok();
     }
     result?;
-    std::fs::File::open(folder)?.sync_all()
+    sync(folder)
 }
 
 /// Removes files as [`write_durably`] stages them.
@@ -325,8 +343,11 @@ impl ObjectStore for DurableFolder {
         path: &Path,
         options: PutMultipartOptions,
     ) -> StoreResult<Box<dyn MultipartUpload>> {
+        let target = self.inner.path_to_filesystem(path)?;
+        let folder = target.parent().map(FsPath::to_owned).unwrap_or_default();
+        in_background(move || make_folders(&folder, &sync)).await?;
         let inner = self.inner.put_multipart_opts(path, options).await?;
-        Ok(Box::new(DurableUpload { inner, target: self.inner.path_to_filesystem(path)? }))
+        Ok(Box::new(DurableUpload { inner, target }))
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> StoreResult<GetResult> {
@@ -350,6 +371,11 @@ impl ObjectStore for DurableFolder {
     }
 }
 
+async fn in_background(work: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> StoreResult<()> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other).and_then(|done| done);
+    done.map_err(|source| object_store::Error::Generic { store: "folder", source: source.into() })
+}
+
 /// A large object in parts; on the disk before its completion is reported.
 #[derive(Debug)]
 struct DurableUpload {
@@ -366,14 +392,12 @@ impl MultipartUpload for DurableUpload {
     async fn complete(&mut self) -> StoreResult<PutResult> {
         let done = self.inner.complete().await?;
         let target = self.target.clone();
-        let synced = tokio::task::spawn_blocking(move || {
-            std::fs::File::open(&target)?.sync_all()?;
-            std::fs::File::open(target.parent().unwrap_or(FsPath::new("/")))?.sync_all()
-        });
-        match synced.await.map_err(std::io::Error::other).and_then(|synced| synced) {
-            Ok(()) => Ok(done),
-            Err(source) => Err(object_store::Error::Generic { store: "folder", source: source.into() }),
-        }
+        in_background(move || {
+            sync(&target)?;
+            sync(target.parent().unwrap_or(FsPath::new("/")))
+        })
+        .await?;
+        Ok(done)
     }
 
     async fn abort(&mut self) -> StoreResult<()> {
@@ -412,6 +436,21 @@ mod tests {
         store.fail_always(Call::Put, "race", Fault::FindItself);
         let refused = store.root().check_put_if_absent("race", 8).await;
         assert!(matches!(refused, Err(Error::NotAtomic { winners: 0, .. })), "{refused:?}");
+    }
+
+    #[test]
+    fn each_new_folder_is_synced_into_the_one_it_is_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let synced = std::cell::RefCell::new(Vec::new());
+        let note = |folder: &FsPath| {
+            synced.borrow_mut().push(folder.to_owned());
+            Ok(())
+        };
+        let day = dir.path().join("usage/event_date=2026-11-20");
+        make_folders(&day, &note).unwrap();
+        assert_eq!(*synced.borrow(), [dir.path().to_owned(), dir.path().join("usage")]);
+        make_folders(&day, &note).unwrap();
+        assert_eq!(synced.borrow().len(), 2, "a folder that is there costs nothing");
     }
 
     #[tokio::test]
