@@ -158,12 +158,12 @@ fn map_builder<V: ArrayBuilder>(values: V, value_type: DataType) -> MapBuilder<S
 
 /// Declares a table: its columns once, and the builder whose fields they are.
 ///
-/// A line is `name: Kind, statistics?, unit, meaning, where the term comes from`.
+/// A line is `name: Kind, statistics?, unit, meaning, where the term comes from`; `name: Kind said` if it holds what was said.
 macro_rules! table {
     (
         $(#[$doc:meta])*
         $spec:ident = $table:literal, sorted by $sort:expr, builder $builder:ident {
-            $($name:ident: $kind:ident, $prune:literal, $unit:literal, $meaning:literal, $origin:literal;)+
+            $($name:ident: $kind:ident $($said:ident)?, $prune:literal, $unit:literal, $meaning:literal, $origin:literal;)+
         }
     ) => {
         $(#[$doc])*
@@ -174,6 +174,7 @@ macro_rules! table {
                 name: stringify!($name),
                 kind: $crate::columns::Kind::$kind,
                 prune: $prune,
+                said: !<[&str]>::is_empty(&[$(stringify!($said))?]),
                 unit: $unit,
                 meaning: $meaning,
                 origin: $origin,

@@ -179,11 +179,7 @@ fn properties(table: &'static Table, schema: &SchemaRef, expected: &Expected) ->
             Kind::Word => {}
             _ => continue,
         }
-        let is_body = matches!(
-            column.name,
-            "input_messages" | "output_messages" | "tool_definitions" | "request_parameters" | "raw" | "value"
-        );
-        if is_body {
+        if column.said {
             builder = builder.set_column_compression(path.clone(), zstd(3));
         }
         if matches!(column.kind, Kind::Bytes | Kind::Text) {

@@ -20,6 +20,8 @@ pub struct Column {
     pub kind: Kind,
     /// Whether data files carry its minimum and maximum, so that readers skip files.
     pub prune: bool,
+    /// Whether it holds what was said, or words about it: an erasure empties it, and no seal depends on it.
+    pub said: bool,
     /// Unit, empty for text and flags.
     pub unit: &'static str,
     /// Meaning.
@@ -99,6 +101,11 @@ impl Table {
             })
             .collect();
         serde_json::json!({"type": "struct", "fields": fields})
+    }
+
+    /// Names of the columns that hold what was said.
+    pub fn said(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.columns.iter().filter(|column| column.said).map(|column| column.name)
     }
 
     /// Names of the columns whose minimum and maximum are kept.
@@ -185,11 +192,11 @@ table! {
         event_date: Day, true, "UTC day", "Day of the call, as in `usage`", "Daybook";
         batch_id: Word, false, "", "The commit that brought the row", "Daybook";
         content_sha256: Bytes, false, "", "SHA-256 of `raw`", "Daybook";
-        input_messages: Text, false, "", "Input messages, system text first (JSON array)", "OpenTelemetry gen_ai.input.messages";
-        output_messages: Text, false, "", "Output messages, one per choice (JSON array)", "OpenTelemetry gen_ai.output.messages";
-        tool_definitions: Text, false, "", "Tools offered, as the source wrote them (JSON)", "OpenTelemetry gen_ai.tool.definitions";
-        request_parameters: Text, false, "", "The other request parameters (JSON object)", "OpenTelemetry gen_ai.request.*";
-        raw: Bytes, false, "", "The event as received, whole", "Daybook";
+        input_messages: Text said, false, "", "Input messages, system text first (JSON array)", "OpenTelemetry gen_ai.input.messages";
+        output_messages: Text said, false, "", "Output messages, one per choice (JSON array)", "OpenTelemetry gen_ai.output.messages";
+        tool_definitions: Text said, false, "", "Tools offered, as the source wrote them (JSON)", "OpenTelemetry gen_ai.tool.definitions";
+        request_parameters: Text said, false, "", "The other request parameters (JSON object)", "OpenTelemetry gen_ai.request.*";
+        raw: Bytes said, false, "", "The event as received, whole", "Daybook";
     }
 }
 
@@ -203,12 +210,12 @@ table! {
         kafka_partition: Short, true, "", "Partition of the topic", "Kafka";
         kafka_offset: Int, true, "", "Offset in the partition", "Kafka";
         kafka_timestamp: Instant, false, "UTC, us", "The message's own time", "Kafka";
-        key: Bytes, false, "", "The message's key", "Kafka";
-        value: Bytes, false, "", "The message's value, whole", "Kafka";
-        headers: BytesMap, false, "", "The message's headers", "Kafka";
+        key: Bytes said, false, "", "The message's key", "Kafka";
+        value: Bytes said, false, "", "The message's value, whole", "Kafka";
+        headers: BytesMap said, false, "", "The message's headers", "Kafka";
         format: Word, false, "", "The format it was read as, if one was chosen", "Daybook";
         error_code: Word, true, "", "Why, stable (docs/errors.md)", "Daybook";
-        error_message: Text, false, "", "Why, in words", "Daybook";
+        error_message: Text said, false, "", "Why, in words", "Daybook";
     }
 }
 

@@ -36,13 +36,11 @@ use crate::statistics::FileStatistics;
 pub const FILES_PRUNED_BY_PARTITION: &str = "files_pruned_by_partition";
 /// Metric of a scan: files left out because of the bounds their commits state.
 pub const FILES_PRUNED_BY_STATISTICS: &str = "files_pruned_by_statistics";
-/// Columns so wide that decoding them only for the rows that pass a filter pays.
-const BODIES: [&str; 7] =
-    ["input_messages", "output_messages", "tool_definitions", "request_parameters", "raw", "value", "headers"];
 
 /// One table of a ledger at one version.
 #[derive(Debug)]
 pub(crate) struct LedgerTable {
+    spec: &'static schema::Table,
     /// Columns in the order of the ledger's schema.
     schema: SchemaRef,
     /// The same columns as a scan gives them: those of the files, then the day.
@@ -86,7 +84,7 @@ impl LedgerTable {
         listed.sort_unstable_by(|a, b| (a.date, &a.path).cmp(&(b.date, &b.path)));
         let files = listed.iter().map(|file| partitioned_file(spec, file)).collect::<Result<_>>()?;
         let statistics = FileStatistics::read(spec, &schema, &listed)?;
-        Ok(Self { schema, scan, store, files, statistics })
+        Ok(Self { spec, schema, scan, store, files, statistics })
     }
 
     /// The files that may hold a row `filters` let pass.
@@ -150,7 +148,10 @@ impl LedgerTable {
 
     fn reads_bodies(&self, projection: &[usize]) -> bool {
         let fields = self.scan.table_schema().fields();
-        projection.iter().filter_map(|at| fields.get(*at)).any(|field| BODIES.contains(&field.name().as_str()))
+        projection
+            .iter()
+            .filter_map(|at| fields.get(*at))
+            .any(|field| self.spec.said().any(|name| name == field.name()))
     }
 
     fn source(&self, state: &dyn Session, projection: &[usize]) -> Result<ParquetSource> {

@@ -33,12 +33,6 @@ use crate::schema::{self, PARTITION};
 use crate::table::Maintenance;
 use crate::{DataFile, Date, EntryId, Error, Evidence, EvidenceKind, Ledger, Snapshot, Table};
 
-/// The columns of each table that hold what was said; the first of them is null only in a row that lost it.
-const BODIES: [(&str, &[&str]); 2] = [
-    ("content", &["raw", "input_messages", "output_messages", "tool_definitions", "request_parameters"]),
-    ("quarantine", &["value", "key", "headers", "error_message"]),
-];
-
 /// A file that nobody wrote to for so long has no writer.
 const HALF_WRITTEN: Duration = Duration::from_secs(60);
 
@@ -263,13 +257,18 @@ fn messages(batch: &RecordBatch) -> Result<impl Fn(usize) -> Message, Error> {
     Ok(move |row| (topics.value(row).to_owned(), partitions.value(row), offsets.value(row)))
 }
 
-fn bodies_of(spec: &schema::Table) -> &'static [&'static str] {
-    BODIES.iter().find(|(name, _)| *name == spec.name).map_or(&[], |(_, columns)| columns)
+/// The column of a table of bodies that is null only in a row that lost what was said.
+fn body_of(spec: &schema::Table) -> Option<&'static str> {
+    match spec.name {
+        "content" => Some("raw"),
+        "quarantine" => Some("value"),
+        _ => None,
+    }
 }
 
 /// Rows of `batch` that have a body; `None` if rows of the table never have one.
 pub(super) fn bodies_in(spec: &schema::Table, batch: &RecordBatch) -> Option<u64> {
-    let column = batch.column_by_name(bodies_of(spec).first()?)?;
+    let column = batch.column_by_name(body_of(spec)?)?;
     Some((column.len() - column.null_count()) as u64)
 }
 
@@ -291,17 +290,15 @@ impl Selection {
             (Self::Found(_), _) => vec!["topic", "kafka_partition", "kafka_offset"],
         };
         match self {
-            Self::Found(Found { quoted_subject: Some(_), .. }) if spec.name != "content" => {
-                columns.extend(bodies_of(spec));
-            }
-            _ => columns.extend(bodies_of(spec).first()),
+            Self::Found(Found { quoted_subject: Some(_), .. }) if spec.name != "content" => columns.extend(spec.said()),
+            _ => columns.extend(body_of(spec)),
         }
         columns
     }
 
     /// The rows of `batch` that are to lose a body they have.
     fn rows(&self, spec: &schema::Table, date: Date, batch: &RecordBatch) -> Result<HashSet<u32>, Error> {
-        let body = named(batch, bodies_of(spec).first().copied().unwrap_or_default())?;
+        let body = named(batch, body_of(spec).unwrap_or_default())?;
         let selected: Box<dyn Fn(usize) -> bool> = match self {
             Self::Before(before) => Box::new(move |_| date < *before),
             Self::Found(found) if spec.name == "content" => {
@@ -334,7 +331,7 @@ impl Selection {
             (0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX)).map(|row| (!rows.contains(&row)).then_some(row));
         let kept = UInt32Array::from_iter(kept);
         let blanked = batch.schema_ref().fields().iter().zip(batch.columns()).map(|(field, column)| {
-            match bodies_of(spec).contains(&field.name().as_str()) {
+            match spec.said().any(|name| name == field.name()) {
                 true => take(column, &kept, None),
                 false => Ok(Arc::clone(column)),
             }

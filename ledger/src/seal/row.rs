@@ -11,18 +11,14 @@ use crate::file::hex;
 use crate::schema::{Column, PARTITION, Table};
 use crate::{Date, Error, Instant, Usd};
 
-/// What somebody sent, and words about it: it may have to be erased, so no leaf depends on it.
-const BODIES: [&str; 4] = ["key", "value", "headers", "error_message"];
-
 /// Whether rows of `table` are sealed. Bodies may be erased; `usage` has their digests.
 pub fn is_sealed(table: &Table) -> bool {
     table.name != crate::schema::CONTENT.name
 }
 
-/// The columns of a sealed table that its leaves depend on, by name.
+/// The columns of a sealed table that its leaves depend on, by name: all but those that may have to be erased.
 pub fn sealed_columns(table: &'static Table) -> Vec<&'static Column> {
-    let is_body = |column: &&Column| table.name == crate::schema::QUARANTINE.name && BODIES.contains(&column.name);
-    let mut columns: Vec<_> = table.columns.iter().filter(|column| !is_body(column)).collect();
+    let mut columns: Vec<_> = table.columns.iter().filter(|column| !column.said).collect();
     columns.sort_by_key(|column| column.name);
     columns
 }
