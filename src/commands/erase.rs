@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use daybook_ledger::maintenance::{Erased, ErasedTable, Run, Wanted, erase};
 use daybook_ledger::{Clock as _, Date, EntryId, Instant, Kind, Ledger, SystemClock};
 use serde_json::json;
@@ -37,11 +38,17 @@ pub(crate) struct EraseArgs {
     dry_run: bool,
 }
 
+/// What a certificate says of messages that never became entries, for nothing else says whose they are.
+const SEARCHED: &str = "messages in quarantine for the name as a whole string of JSON, whatever its escapes, or of OTLP in \
+    protobuf, as their key and as a header; not what is compressed, in base64 or encoded otherwise, and not for other \
+    spellings of the name";
+
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 struct What {
-    /// Of every call made for this person or customer, `end_user` in `usage`; and of messages in quarantine that name it.
-    #[arg(long, value_name = "NAME")]
+    /// Of every call made for this person or customer, `end_user` in `usage`; and of messages in quarantine that name it, as a
+    /// whole string of JSON or of OTLP in protobuf, as their key or as a header.
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     subject: Option<String>,
     /// Of these entries: ids separated by commas, or a file with one a line.
     #[arg(long, value_name = "IDS|FILE")]

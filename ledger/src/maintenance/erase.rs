@@ -26,6 +26,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::collect::{self, Dead, Named};
 use super::compact::{commit, write};
+use super::subject::Subject;
 use super::work::Order;
 use super::{ATTEMPTS_MAX, Run};
 use crate::file::hex;
@@ -91,8 +92,8 @@ type Message = (String, i32, i64);
 pub(super) struct Found {
     ids: HashMap<Date, HashSet<EntryId>>,
     messages: HashSet<Message>,
-    /// Messages that never became entries are this person's if they name him as a whole JSON string.
-    quoted_subject: Option<Vec<u8>>,
+    /// Messages that never became entries are this person's if they name him.
+    subject: Option<Subject>,
 }
 
 /// Erases the bodies of `wanted` from `ledger`.
@@ -168,16 +169,15 @@ pub(super) async fn retire(
 
 async fn find(ledger: &Ledger, wanted: &Wanted) -> Result<Selection, Error> {
     let mut found = Found::default();
-    let mut missing: HashSet<EntryId> = HashSet::new();
+    let mut entries: HashSet<EntryId> = HashSet::new();
     match wanted {
         Wanted::Before(date) => return Ok(Selection::Before(*date)),
-        Wanted::Subject(name) => found.quoted_subject = Some(serde_json::Value::from(name.as_str()).to_string().into()),
-        Wanted::Entries(ids) => missing.extend(ids),
+        Wanted::Subject(name) => found.subject = Some(Subject::new(name)),
+        Wanted::Entries(ids) => entries.extend(ids),
     }
     let is_wanted = |id: &EntryId, subject: Option<&str>| match wanted {
         Wanted::Subject(name) => subject == Some(name),
-        Wanted::Entries(ids) => ids.contains(id),
-        Wanted::Before(_) => false,
+        _ => entries.contains(id),
     };
     for table in [ledger.usage(), ledger.corrections()] {
         let snapshot = match table.load(None).await {
@@ -192,9 +192,9 @@ async fn find(ledger: &Ledger, wanted: &Wanted) -> Result<Selection, Error> {
             }
         }
     }
-    missing.retain(|id| !found.ids.values().any(|ids| ids.contains(id)));
-    match missing.iter().min() {
-        Some(first) => Err(Error::NoSuchEntry { id: first.to_string(), count: missing.len() as u64 }),
+    entries.retain(|id| !found.ids.values().any(|ids| ids.contains(id)));
+    match entries.iter().min() {
+        Some(first) => Err(Error::NoSuchEntry { id: first.to_string(), count: entries.len() as u64 }),
         None => Ok(Selection::Found(found)),
     }
 }
@@ -219,15 +219,20 @@ impl Found {
         Ok(())
     }
 
-    /// Whether a message in quarantine holds the subject as a whole JSON string, or has it as its key.
-    fn names_subject(&self, batch: &RecordBatch) -> Result<Box<dyn Fn(usize) -> bool>, Error> {
-        let Some(quoted) = self.quoted_subject.clone() else { return Ok(Box::new(|_| false)) };
+    /// Whether a message in quarantine names the subject: in its value, as its key, or as a header.
+    fn names_subject<'a>(&'a self, batch: &RecordBatch) -> Result<Box<dyn Fn(usize) -> bool + 'a>, Error> {
+        let Some(subject) = &self.subject else { return Ok(Box::new(|_| false)) };
         let (values, keys) = (named(batch, "value")?, named(batch, "key")?);
         let (values, keys) = (values.as_binary::<i32>().clone(), keys.as_binary::<i32>().clone());
+        let headers = named(batch, "headers")?.as_map().clone();
         Ok(Box::new(move |row| {
-            let in_value = values.value(row).windows(quoted.len()).any(|part| part == quoted);
-            let unquoted = quoted.get(1..quoted.len() - 1);
-            in_value || (keys.is_valid(row) && unquoted == Some(keys.value(row)))
+            let is_header = || {
+                let headers = headers.value(row);
+                let values = headers.columns().get(1).and_then(|values| values.as_binary_opt::<i32>());
+                values.is_some_and(|values| values.iter().flatten().any(|value| subject.is(value)))
+            };
+            let is_key = keys.is_valid(row) && subject.is(keys.value(row));
+            is_key || (headers.is_valid(row) && is_header()) || subject.is_in(values.value(row))
         }))
     }
 
@@ -278,7 +283,7 @@ impl Selection {
         match self {
             Self::Before(before) => date < *before,
             Self::Found(found) if spec.name == "content" => found.ids.contains_key(&date),
-            Self::Found(found) => !found.messages.is_empty() || found.quoted_subject.is_some(),
+            Self::Found(found) => !found.messages.is_empty() || found.subject.is_some(),
         }
     }
 
@@ -290,7 +295,7 @@ impl Selection {
             (Self::Found(_), _) => vec!["topic", "kafka_partition", "kafka_offset"],
         };
         match self {
-            Self::Found(Found { quoted_subject: Some(_), .. }) if spec.name != "content" => columns.extend(spec.said()),
+            Self::Found(Found { subject: Some(_), .. }) if spec.name != "content" => columns.extend(spec.said()),
             _ => columns.extend(body_of(spec)),
         }
         columns
