@@ -146,6 +146,8 @@ async fn certificate(
         "entries": erased.entries,
         "entries_sha256": erased.entries_sha256,
         "tables": erased.tables,
+        "counts": "of this run alone; rows that a run before it emptied are in the commits of that run",
+        "searched": matches!(wanted, Wanted::Subject(_)).then_some(SEARCHED),
         "untouched": {"table": "usage", "version": usage.version().0, "rows": usage.rows()},
         "remains": "ids, digests, counts, costs, owners and tags of the calls; coordinates and error codes of messages in quarantine",
     }))
@@ -175,11 +177,11 @@ fn tell(wanted: &Wanted, erased: &Erased, dry_run: bool, certificate: Option<&Pa
 }
 
 fn describe(table: &ErasedTable, dry_run: bool) -> String {
-    let ErasedTable { table, rows_erased, files_rewritten, objects_deleted, .. } = table;
-    let would = if dry_run { "would be " } else { "" };
+    let ErasedTable { table, rows_erased, files_rewritten, objects_found, objects_deleted, .. } = table;
+    let (would, old) = if dry_run { ("would be ", objects_found) } else { ("", objects_deleted) };
     format!(
         "{table}: what was said in {rows_erased} rows {would}removed; {files_rewritten} files {would}written anew, \
-         {objects_deleted} old ones {would}deleted"
+         {old} old ones {would}deleted"
     )
 }
 

@@ -72,7 +72,9 @@ pub struct ErasedTable {
     pub rows_erased: u64,
     /// Files written anew.
     pub files_rewritten: u64,
-    /// Objects deleted.
+    /// Objects found that are not live and hold what was said.
+    pub objects_found: u64,
+    /// Objects deleted: what was found, and half written files.
     pub objects_deleted: u64,
 }
 
@@ -131,9 +133,15 @@ async fn record(ledger: &Ledger, erased: &Erased, asked: &str, run: &Run<'_>) ->
         return Ok(());
     }
     let now = run.clock.now();
-    let note = match erased.tables.iter().map(|table| table.rows_erased).sum::<u64>() {
-        0 => format!("what was left of an erasure was removed, {asked}"),
-        rows => format!("what was said in {rows} rows was removed, {asked}"),
+    let sum = |count: fn(&ErasedTable) -> u64| erased.tables.iter().map(count).sum::<u64>();
+    // Written before the first file is deleted: what is still to come is not said to be done.
+    let note = match (sum(|table| table.rows_erased), sum(|table| table.objects_found)) {
+        (0, 0) => format!("nothing was left to remove, {asked}"),
+        (0, found) => format!("older files that an erasure left are to be deleted, {asked}: {found}"),
+        (rows, 0) => format!("what was said in {rows} rows was removed, {asked}"),
+        (rows, found) => format!(
+            "what was said in {rows} rows was removed from the live files, {asked}; older files to be deleted: {found}"
+        ),
     };
     let fact = Evidence {
         id: Some(format!("{}-{}", run.id, run.commits.fetch_add(1, Ordering::Relaxed))),
@@ -148,7 +156,7 @@ impl Erased {
     /// Whether nothing was found to erase.
     pub fn is_nothing(&self) -> bool {
         self.entries.is_none_or(|count| count == 0)
-            && self.tables.iter().all(|table| table.rows_erased == 0 && table.objects_deleted == 0)
+            && self.tables.iter().all(|table| table.rows_erased == 0 && table.objects_found == 0)
     }
 }
 
@@ -399,7 +407,7 @@ async fn blank_live(
         snapshot = table.load(None).await?;
     }
     let dead = find_dead(table, &snapshot, selection).await?;
-    done.objects_deleted = dead.len() as u64;
+    done.objects_found = dead.len() as u64;
     done.version_after = snapshot.version().0;
     Ok((done, snapshot, dead))
 }

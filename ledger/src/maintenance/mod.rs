@@ -138,7 +138,7 @@ async fn maintain_table(
     if let Some(before) = retired_before(table, settings, run) {
         let retired = Box::pin(erase::retire(ledger, table, before, settings.target_bytes, run)).await?;
         done.retired_rows = retired.rows_erased;
-        done.files_deleted += retired.objects_deleted;
+        done.files_deleted += if run.dry_run { retired.objects_found } else { retired.objects_deleted };
         snapshot = table.load(None).await?;
     }
     if GROWING.contains(&table.spec().name) {
