@@ -44,6 +44,11 @@ impl Imports {
         Ok(Self(imports))
     }
 
+    /// The first instant after every import.
+    fn next_instant(&self) -> Instant {
+        Instant::from_micros(self.0.last_key_value().map_or(i64::MIN, |(last, _)| last.saturating_add(1)))
+    }
+
     /// The prices in force: later imports win over earlier ones, all of them over the default sheet.
     ///
     /// # Errors
@@ -90,27 +95,35 @@ impl Book {
     /// Imports `sheet`, which this book was read from, into the `prices` table of `ledger`. Entries already in the ledger
     /// keep the prices they have.
     ///
+    /// The sheet is later than all that are there: if the clock says otherwise, it is recorded a microsecond after the last.
+    ///
     /// # Errors
     /// The ledger's errors.
     pub async fn store(&self, ledger: &Ledger, sheet: Sheet<'_>) -> Result<(), Error> {
         let table = ledger.prices();
-        let sha256 = file::hex(&Sha256::digest(sheet.bytes));
-        let batch_id = format!("prices-{:016x}-{}", sheet.imported_at.micros(), sha256.get(..8).unwrap_or_default());
-        let batch = self.record_batch(sheet, &sha256, &batch_id)?;
-        let keep: Vec<u32> = (0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX)).collect();
         // First: what is collected after this is noticed by the commit.
         let mut snapshot = table.load(None).await?;
-        let mut files = Vec::new();
-        for (index, encoded) in file::encode(table.spec(), &batch, &keep)?.iter().enumerate() {
-            files.push(table.store_file(encoded, &batch_id, index).await?);
-        }
-        let commit = Commit { batch_id, files, positions: Vec::new(), counts: vec![("rows", keep.len() as u64)] };
         for _ in 0..ATTEMPTS_MAX {
+            let imports = Imports::load(table, &snapshot).await?;
+            let imported_at = sheet.imported_at.max(imports.next_instant());
+            let commit = self.store_files(table, Sheet { imported_at, ..sheet }).await?;
             if let CommitOutcome::Committed { .. } = table.try_commit(&mut snapshot, &commit).await? {
                 return Ok(());
             }
         }
         Err(Error::RaceLost { table: table.spec().name, version: snapshot.version(), attempts: ATTEMPTS_MAX })
+    }
+
+    async fn store_files(&self, table: &Table, sheet: Sheet<'_>) -> Result<Commit, Error> {
+        let sha256 = file::hex(&Sha256::digest(sheet.bytes));
+        let batch_id = format!("prices-{:016x}-{}", sheet.imported_at.micros(), sha256.get(..8).unwrap_or_default());
+        let batch = self.record_batch(sheet, &sha256, &batch_id)?;
+        let keep: Vec<u32> = (0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX)).collect();
+        let mut files = Vec::new();
+        for (index, encoded) in file::encode(table.spec(), &batch, &keep)?.iter().enumerate() {
+            files.push(table.store_file(encoded, &batch_id, index).await?);
+        }
+        Ok(Commit { batch_id, files, positions: Vec::new(), counts: vec![("rows", keep.len() as u64)] })
     }
 
     fn record_batch(&self, sheet: Sheet<'_>, sha256: &str, batch_id: &str) -> Result<RecordBatch, Error> {
@@ -172,7 +185,8 @@ mod tests {
         let ledger = Ledger::create_at(Root::memory()).await.unwrap();
         let default = Book::load(&ledger).await.unwrap();
         let header = "provider,model,effective_from,effective_to,unit,usd_per_million,source\n";
-        for (at, price) in [(2, "7"), (1, "5")] {
+        // Clocks of machines differ, and may not have moved.
+        for (at, price) in [(2, "5"), (1, "6"), (1, "7")] {
             let csv = format!("{header}acme,m,2026-01-01,,input,{price},contract\n");
             let book = Book::read_csv(csv.as_bytes(), "contract").unwrap();
             let imported_at = Instant::from_micros(at);
@@ -187,7 +201,7 @@ mod tests {
         let prices: Vec<_> = history.iter().map(|book| book.rows().find(|row| row.provider == "acme")).collect();
         assert_eq!(
             prices.iter().map(|row| row.map(|row| row.usd_per_million)).collect::<Vec<_>>(),
-            [None, Usd::parse("5").ok(), Usd::parse("7").ok()]
+            [None, Usd::parse("5").ok(), Usd::parse("6").ok(), Usd::parse("7").ok()]
         );
     }
 }
