@@ -1,6 +1,9 @@
+use arrow::array::{DictionaryArray, RecordBatch};
+use arrow::datatypes::Int32Type;
+
 use super::*;
-use crate::schema::{QUARANTINE, QuarantineBuilder};
-use crate::{Ledger, Root, file};
+use crate::schema::{QUARANTINE, QuarantineBuilder, USAGE};
+use crate::{Ledger, Root, file, testing};
 
 async fn ledger() -> Ledger {
     Ledger::create_at(Root::memory()).await.unwrap()
@@ -145,4 +148,21 @@ async fn a_checkpoint_that_was_cut_short_is_named_and_the_table_reads_without_it
     assert!(matches!(table.load(None).await, Err(Error::DamagedCheckpoint { .. })), "the hint names it");
     table.store().delete(&Path::from("_delta_log/_last_checkpoint")).await.unwrap();
     assert_eq!(table.load(None).await.unwrap().files().len(), 1);
+}
+
+#[tokio::test]
+async fn a_call_whose_status_only_a_later_version_knows_is_known() {
+    let ledger = ledger().await;
+    let entry = testing::call("a", "openai", "gpt-4o", "red", "2026-11-20T10:00:00Z", (5, 1));
+    let (rows, _) = testing::rows("b1", &[(entry.clone(), None)]);
+    let mut columns = rows.columns().to_vec();
+    let status: DictionaryArray<Int32Type> = [Some("paused")].into_iter().collect();
+    columns[rows.schema().index_of("status").unwrap()] = Arc::new(status);
+    let rows = RecordBatch::try_new(rows.schema(), columns).unwrap();
+    let table = ledger.usage();
+    let file = table.store_file(&file::encode(&USAGE, &rows, &[0]).unwrap()[0], "b1", 0).await.unwrap();
+    let batch = Commit { batch_id: "b1".into(), files: vec![file], positions: Vec::new(), counts: Vec::new() };
+    let mut snapshot = table.load(None).await.unwrap();
+    assert!(matches!(table.try_commit(&mut snapshot, &batch).await.unwrap(), CommitOutcome::Committed { .. }));
+    assert_eq!(table.load_completeness(&snapshot.files()[0]).await.unwrap(), [(entry.id(), 0)]);
 }
