@@ -70,7 +70,10 @@ pub(crate) async fn run(args: ImportArgs, layers: &mut Layers, quiet: bool) -> R
     let summary = match args.dry_run {
         true => {
             // A ledger that is not there yet knows no file.
-            let ledger = Ledger::open(&address).await.ok();
+            let ledger = match Ledger::open(&address).await {
+                Err(daybook_ledger::Error::NotFound { .. }) => None,
+                opened => Some(opened?),
+            };
             let (summary, preview) = import::preview(settings, ledger, clock, control, watch).await?;
             print_preview(&summary, &preview, &mut output::data().lock()).map_err(Failure::unprintable)?;
             summary

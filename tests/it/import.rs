@@ -113,6 +113,8 @@ fn an_import_says_what_it_did_and_a_second_one_adds_nothing() {
     let dry = daybook_in(dir.path(), &["import", "--dry-run", "logs"]);
     assert!(!dir.path().join("ledger").exists(), "a dry run makes no ledger");
     assert!(dry.stdout.contains("logs/a.jsonl:6 DECODE-003: not JSON"), "{}", dry.stdout);
+    let blind = daybook_in(dir.path(), &["import", "--dry-run", "logs", "--ledger", "logs/b.txt"]);
+    blind.refused(2, "error[LEDGER-002]: the ledger path logs/b.txt is a file, not a folder");
 
     let run = daybook_in(dir.path(), &["import", "logs"]);
     let text = "error[IMPORT-004]: logs/b.txt is text that starts with `notes`, not JSON, CSV or Parquet";
