@@ -28,7 +28,7 @@ pub(crate) struct Cli {
 /// What goes to stderr.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LogArgs {
-    /// Only errors on stderr.
+    /// Only errors on stderr, and how many rows a table leaves out.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// More on stderr; twice for everything.

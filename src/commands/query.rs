@@ -136,7 +136,8 @@ pub(crate) async fn show_result(session: &Session, statement: Statement, show: S
         done = Box::pin(work) => done?,
         _ = tokio::signal::ctrl_c() => return Err(Error::Interrupted),
     };
-    if done.left_out > 0 && !show.quiet {
+    // Also with `--quiet`: what was cut is not passed off as whole.
+    if done.left_out > 0 {
         output::say(format_args!("{} more rows were left out; raise --max-rows or use --format csv", done.left_out));
     }
     Ok(done)

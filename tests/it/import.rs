@@ -131,6 +131,10 @@ fn an_import_says_what_it_did_and_a_second_one_adds_nothing() {
     let place = "SELECT topic, kafka_offset, arrow_cast(map_extract(headers, 'daybook-line')[1], 'Utf8') AS line FROM quarantine";
     assert_eq!(rows(dir.path(), "ledger", place), "{\"topic\":\"logs/a.jsonl\",\"kafka_offset\":5,\"line\":\"6\"}\n");
     daybook_in(dir.path(), &["verify", "ledger"]).done();
+
+    let cut = daybook_in(dir.path(), &["query", "--quiet", "--max-rows", "2", "-c", "SELECT event_id FROM usage"]);
+    cut.done();
+    assert_eq!(cut.stderr, "3 more rows were left out; raise --max-rows or use --format csv\n");
 }
 
 #[test]
