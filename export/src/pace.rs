@@ -70,6 +70,8 @@ impl Bucket {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -83,8 +85,10 @@ mod tests {
         assert_eq!(bucket.book(later, 1), later + Duration::from_millis(1));
     }
 
-    #[test]
-    fn without_a_limit_nobody_waits() {
-        Pace::default().block(u64::MAX);
+    #[tokio::test]
+    async fn without_a_limit_nobody_waits() {
+        let goes_on = |pace: Pace| pace.wait(u64::MAX).now_or_never().is_some();
+        assert!(goes_on(Pace::new(None)));
+        assert!(!goes_on(Pace::new(NonZeroU64::new(1))));
     }
 }
