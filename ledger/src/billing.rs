@@ -198,6 +198,14 @@ impl BillingLine {
         hash.pairs(&self.tags);
         EntryId::derive(self.source, &hash.finish())
     }
+
+    /// Identity of a row that says what `entry_id` says, when these numbers come back in the place of `replaced`.
+    pub fn entry_id_again(&self, entry_id: EntryId, replaced: EntryId) -> EntryId {
+        let mut hash = Fields::default();
+        hash.bytes(&entry_id.0);
+        hash.bytes(&replaced.0);
+        EntryId::derive(self.source, &hash.finish())
+    }
 }
 
 /// Where a line was read, and what it replaces.

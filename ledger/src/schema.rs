@@ -271,7 +271,7 @@ table! {
 table! {
     /// What providers bill and report: one row per line of a bill or per result of a usage report. No spend view reads it.
     BILLING = "billing", sorted by &["provider", "period_start"], builder BillingBuilder {
-        entry_id: Bytes, false, "", "This row, 16 bytes derived from `line_id` and the row's numbers", "Daybook";
+        entry_id: Bytes, false, "", "This row, 16 bytes derived from `line_id` and the row's numbers; if they come back, from the row they replace too", "Daybook";
         line_id: Bytes, false, "", "The line it states: source, report, period and every dimension; a line stated again with other numbers is a new row", "Daybook";
         supersedes: Bytes, false, "", "`entry_id` of the row whose numbers this one replaces", "Daybook";
         event_date: Day, true, "UTC day", "Day of `period_start`", "Daybook";

@@ -3,11 +3,15 @@
 //! A file is read twice: once to see that all of it can be read, once to write it. Rows are committed some thousands at a
 //! time. A crash between two commits leaves the first ones; the same import again adds the rest, because a row that is there is
 //! known by its `entry_id`.
+//!
+//! No report says when it was made, so of two statements of a line the one imported last holds. A file that was written before
+//! the numbers that stand were imported is an older copy: importing a folder of reports again changes nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use arrow::array::AsArray as _;
+use arrow::array::{AsArray as _, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
 use daybook_ledger::schema::BillingBuilder;
 use daybook_ledger::{
     BillingLine, BillingOrigin, Commit, CommitOutcome, EntryId, Instant, Kind, Ledger, Report as _, Snapshot,
@@ -41,7 +45,8 @@ pub struct Imported {
     pub replaced: u64,
     /// Lines the ledger has with these numbers.
     pub unchanged: u64,
-    /// Lines whose numbers the ledger has had and a later import replaced: an older copy of a report. Nothing is added.
+    /// Lines whose numbers the ledger has had and a later import replaced, in a file older than that import: an older copy of a
+    /// report. Nothing is added.
     pub outdated: u64,
 }
 
@@ -62,19 +67,29 @@ pub struct Importer {
 struct Day {
     entries: HashSet<EntryId>,
     /// By line, the row that nothing replaces.
-    current: HashMap<EntryId, EntryId>,
+    current: HashMap<EntryId, Row>,
+}
+
+/// A row of the ledger, or one that becomes one.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    entry: EntryId,
+    line: EntryId,
+    replaced: Option<EntryId>,
+    imported_at: Instant,
 }
 
 /// The file lines come from.
 struct Origin<'a> {
     file: &'a str,
     sha256: &'a str,
+    written_at: Option<Instant>,
 }
 
 /// Rows of a batch that are new, by position, and what they replace.
 #[derive(Default)]
 struct Plan {
-    rows: Vec<(usize, EntryId, EntryId, Option<EntryId>)>,
+    rows: Vec<(usize, Row)>,
     counts: Imported,
 }
 
@@ -119,7 +134,7 @@ impl Importer {
         let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
         let (owned, given) = (name.to_owned(), input.clone());
         let reading = tokio::task::spawn_blocking(move || send(&owned, &given, &sender));
-        let origin = Origin { file: name, sha256: &sha256 };
+        let origin = Origin { file: name, sha256: &sha256, written_at: input.written_at() };
         let mut total = Imported { others: held.others, ..Imported::default() };
         while let Some(mut lines) = receiver.recv().await {
             if let Some(account) = &self.account {
@@ -176,7 +191,7 @@ impl Importer {
             if landed {
                 return Ok(());
             }
-            let plan = self.plan(lines);
+            let plan = self.plan(lines, origin);
             *planned = plan.counts;
             if plan.rows.is_empty() {
                 return Ok(());
@@ -206,20 +221,13 @@ impl Importer {
         }
         let wanted: HashSet<i32> = lines.iter().map(|line| line.period_start.date().days()).collect();
         let missing: HashSet<i32> = wanted.into_iter().filter(|day| !self.days.contains_key(day)).collect();
-        let mut rows: HashMap<i32, Vec<[Option<EntryId>; 3]>> = missing.iter().map(|day| (*day, Vec::new())).collect();
+        let mut rows: HashMap<i32, Vec<Row>> = missing.iter().map(|day| (*day, Vec::new())).collect();
         for file in self.snapshot.files() {
             let Some(rows) = rows.get_mut(&file.date.days()) else { continue };
-            let columns = ["entry_id", "line_id", "supersedes"];
+            let columns = ["entry_id", "line_id", "supersedes", "imported_at"];
             let mut batches = std::pin::pin!(self.ledger.billing().stream_columns(&file, &columns).await?);
             while let Some(batch) = batches.try_next().await? {
-                let ids: Vec<Vec<Option<EntryId>>> = columns
-                    .iter()
-                    .filter_map(|name| batch.column_by_name(name)?.as_binary_opt::<i32>())
-                    .map(|ids| ids.iter().map(|id| id.and_then(EntryId::from_slice)).collect())
-                    .collect();
-                let [entries, lines, supersedes] = ids.as_slice() else { continue };
-                let triples = entries.iter().zip(lines).zip(supersedes);
-                rows.extend(triples.map(|((entry, line), replaced)| [*entry, *line, *replaced]));
+                rows.extend(Row::read(&batch).unwrap_or_default());
             }
         }
         self.days.extend(rows.into_iter().map(|(day, rows)| (day, Day::new(&rows))));
@@ -228,28 +236,38 @@ impl Importer {
 
     /// Which lines are news. Lines of the batch itself count in their order: a line that comes twice with other numbers
     /// is replaced at once.
-    fn plan(&self, lines: &[BillingLine]) -> Plan {
+    fn plan(&self, lines: &[BillingLine], origin: &Origin<'_>) -> Plan {
         let mut plan = Plan::default();
         let mut staged: HashSet<EntryId> = HashSet::new();
-        let mut current: HashMap<EntryId, EntryId> = HashMap::new();
+        let mut current: HashMap<EntryId, Row> = HashMap::new();
         for (at, line) in lines.iter().enumerate() {
             let line_id = line.line_id();
             let entry_id = line.entry_id(line_id);
             let day = self.days.get(&line.period_start.date().days());
             let known = staged.contains(&entry_id) || day.is_some_and(|day| day.entries.contains(&entry_id));
-            let stands = current.get(&line_id).or_else(|| day?.current.get(&line_id)).copied();
+            let stands = current.get(&line_id).or_else(|| day?.current.get(&line_id));
             match (known, stands) {
-                (true, Some(stands)) if stands != entry_id => plan.counts.outdated += 1,
-                (true, _) => plan.counts.unchanged += 1,
-                (false, stands) => {
-                    plan.rows.push((at, line_id, entry_id, stands));
-                    staged.insert(entry_id);
-                    current.insert(line_id, entry_id);
+                (true, None) => plan.counts.unchanged += 1,
+                (true, Some(row)) if row.says(line, entry_id) => plan.counts.unchanged += 1,
+                (true, Some(row)) if self.is_older(origin, row) => plan.counts.outdated += 1,
+                (_, stands) => {
                     *(if stands.is_some() { &mut plan.counts.replaced } else { &mut plan.counts.added }) += 1;
+                    let replaced = stands.map(|row| row.entry);
+                    let again = replaced.filter(|_| known).map(|replaced| line.entry_id_again(entry_id, replaced));
+                    let entry = again.unwrap_or(entry_id);
+                    let row = Row { entry, line: line_id, replaced, imported_at: self.imported_at };
+                    plan.rows.push((at, row));
+                    staged.insert(entry_id);
+                    current.insert(line_id, row);
                 }
             }
         }
         plan
+    }
+
+    /// Whether a file is older than `row`. Of the files of one import the later ones are newer.
+    fn is_older(&self, file: &Origin<'_>, row: &Row) -> bool {
+        row.imported_at != self.imported_at && file.written_at.is_some_and(|written_at| written_at <= row.imported_at)
     }
 
     async fn store(
@@ -261,18 +279,18 @@ impl Importer {
         files: &mut usize,
     ) -> Result<Vec<StoredFile>, Error> {
         let mut builder = BillingBuilder::default();
-        for (at, line_id, entry_id, supersedes) in &plan.rows {
+        for (at, row) in &plan.rows {
             let Some(line) = lines.get(*at) else { continue };
             builder.push(
                 line,
                 &BillingOrigin {
-                    line_id: *line_id,
-                    entry_id: *entry_id,
-                    supersedes: *supersedes,
+                    line_id: row.line,
+                    entry_id: row.entry,
+                    supersedes: row.replaced,
                     file: origin.file,
                     file_sha256: origin.sha256,
                     batch_id,
-                    imported_at: self.imported_at,
+                    imported_at: row.imported_at,
                 },
             );
         }
@@ -292,24 +310,44 @@ impl Importer {
 
     /// Takes in what was just committed.
     fn take_in(&mut self, lines: &[BillingLine], plan: &Plan) {
-        for (at, line_id, entry_id, _) in &plan.rows {
+        for (at, row) in &plan.rows {
             let day = lines.get(*at).and_then(|line| self.days.get_mut(&line.period_start.date().days()));
             if let Some(day) = day {
-                day.entries.insert(*entry_id);
-                day.current.insert(*line_id, *entry_id);
+                day.entries.insert(row.entry);
+                day.current.insert(row.line, *row);
             }
         }
     }
 }
 
 impl Day {
-    /// From rows of entry, line and replaced entry, in any order.
-    fn new(rows: &[[Option<EntryId>; 3]]) -> Self {
-        let replaced: HashSet<EntryId> = rows.iter().filter_map(|[_, _, replaced]| *replaced).collect();
-        let entries: HashSet<EntryId> = rows.iter().filter_map(|[entry, ..]| *entry).collect();
-        let standing = rows.iter().filter_map(|[entry, line, _]| Some(((*line)?, (*entry)?)));
-        let current = standing.filter(|(_, entry)| !replaced.contains(entry)).collect();
-        Self { entries, current }
+    /// From rows in any order.
+    fn new(rows: &[Row]) -> Self {
+        let replaced: HashSet<EntryId> = rows.iter().filter_map(|row| row.replaced).collect();
+        let standing = rows.iter().filter(|row| !replaced.contains(&row.entry));
+        let current = standing.map(|row| (row.line, *row)).collect();
+        Self { entries: rows.iter().map(|row| row.entry).collect(), current }
+    }
+}
+
+impl Row {
+    fn read(batch: &RecordBatch) -> Option<Vec<Self>> {
+        let ids = |name: &str| batch.column_by_name(name)?.as_binary_opt::<i32>();
+        let (entries, lines, replaced) = (ids("entry_id")?, ids("line_id")?, ids("supersedes")?);
+        let instants = batch.column_by_name("imported_at")?.as_primitive_opt::<TimestampMicrosecondType>()?;
+        let id = |bytes: Option<&[u8]>| bytes.and_then(EntryId::from_slice);
+        let rows = entries.iter().zip(lines).zip(replaced).zip(instants);
+        let row = |(((entry, line), replaced), micros): (((_, _), _), Option<i64>)| {
+            let imported_at = Instant::from_micros(micros.unwrap_or(i64::MIN));
+            Some(Self { entry: id(entry)?, line: id(line)?, replaced: id(replaced), imported_at })
+        };
+        Some(rows.filter_map(row).collect())
+    }
+
+    /// Whether it says what `line` says, by whose numbers a row is called `entry_id`.
+    fn says(&self, line: &BillingLine, entry_id: EntryId) -> bool {
+        let again = || self.replaced.map(|replaced| line.entry_id_again(entry_id, replaced));
+        self.entry == entry_id || again() == Some(self.entry)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use daybook_ledger::BillingLine;
+use daybook_ledger::{BillingLine, Instant};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
@@ -43,6 +43,14 @@ impl Input {
             Self::Stored(input, runtime) => input.bytes(runtime, &Arc::default())?,
             Self::Bytes(bytes) => Box::new(std::io::Cursor::new(bytes.clone())),
         })
+    }
+
+    /// When the file was written, as far as that is known.
+    pub(super) fn written_at(&self) -> Option<Instant> {
+        match self {
+            Self::Stored(input, _) => input.modified.filter(|at| at.is_sane()),
+            Self::Bytes(_) => None,
+        }
     }
 
     /// The names of a Parquet file's columns; `None` if it cannot be read as one.

@@ -11,6 +11,7 @@ use object_store::memory::InMemory;
 use serde_json::Value;
 
 use super::*;
+use crate::source::file;
 
 fn fixtures() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/events")
@@ -377,11 +378,6 @@ async fn importing_again_adds_nothing_and_newer_numbers_replace() {
     assert_eq!(import(&ledger, 0, &usage_of(10)).await, counts(1, 1, 0, 0, 0));
     assert_eq!(import(&ledger, 1, &usage_of(10)).await, counts(1, 0, 0, 1, 0));
     assert_eq!(import(&ledger, 2, &usage_of(11)).await, counts(1, 0, 1, 0, 0));
-    assert_eq!(
-        import(&ledger, 3, &usage_of(10)).await,
-        counts(1, 0, 0, 0, 1),
-        "an older copy does not win over a newer one"
-    );
     assert_eq!(import(&ledger, 4, &usage_of(11)).await, counts(1, 0, 0, 1, 0));
     let both = format!("{}\n{}", usage_of(11), usage_of(12));
     assert_eq!(
@@ -390,6 +386,56 @@ async fn importing_again_adds_nothing_and_newer_numbers_replace() {
         "a bucket polled twice in one file is one bucket"
     );
     assert_eq!(rows(&ledger).await, 3);
+}
+
+/// `text` as a file that was written at `at`.
+fn written(dir: &std::path::Path, at: i64, text: &str) -> Input {
+    let path = dir.join(at.to_string());
+    std::fs::write(&path, text).unwrap();
+    let input = file::Input {
+        name: "bill".into(),
+        size: text.len() as u64,
+        modified: Some(Instant::from_micros(1_795_200_000_000_000 + at)),
+        origin: file::Origin::File(path),
+    };
+    Input::Stored(input, tokio::runtime::Handle::current())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_that_come_back_stand_again_and_those_of_an_older_copy_do_not() {
+    let (ledger, dir) = (Ledger::create_at(Root::memory()).await.unwrap(), tempfile::tempdir().unwrap());
+    let files = [(5, 10), (15, 11), (35, 10)].map(|(at, tokens)| written(dir.path(), at, &usage_of(tokens)));
+    let [first, second, back] = &files;
+    for (at, file, expected) in [
+        (10, first, "added"),
+        (20, second, "replaced"),
+        (30, first, "outdated"),
+        (40, back, "replaced"),
+        (50, back, "unchanged"),
+        (60, first, "unchanged"),
+        (70, second, "outdated"),
+    ] {
+        let (_, counts) = importer(&ledger, at).await.import("bill", file).await.unwrap();
+        let Imported { added, replaced, unchanged, outdated, .. } = counts;
+        let counts = [("added", added), ("replaced", replaced), ("unchanged", unchanged), ("outdated", outdated)];
+        assert!(counts.iter().all(|(name, count)| *count == u64::from(*name == expected)), "at {at}: {counts:?}");
+    }
+    assert_eq!(rows(&ledger).await, 3);
+
+    let ledger = Ledger::create_at(Root::memory()).await.unwrap();
+    for run in [100, 200] {
+        let mut importer = importer(&ledger, run).await;
+        for file in &files {
+            importer.import("bill", file).await.unwrap();
+        }
+        assert_eq!(
+            rows(&ledger).await,
+            3,
+            "of the files of one import the last holds, and the same import adds nothing"
+        );
+    }
+    let (_, counts) = importer(&ledger, 300).await.import("bill", back).await.unwrap();
+    assert_eq!(counts.unchanged, 1, "the last of them stands");
 }
 
 #[tokio::test]
