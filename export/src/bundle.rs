@@ -30,7 +30,7 @@ use crate::select::{DayEntries, Window};
 use crate::series::Series;
 use crate::sign::{self, SIGNED, SigningKey};
 use crate::source::{Plan, Rows, Step};
-use crate::totals::Totals;
+use crate::totals::{REPEATED_ROWS, Totals};
 use crate::writer::{self, BAGIT, BundleWriter, Finished, Form, List, Making};
 use crate::{Encryption, Error, Format, Part, Progress, Scope};
 
@@ -297,6 +297,7 @@ struct Copy {
     providers: Providers,
     price_ids: PriceIds,
     without_body: u64,
+    repeated: u64,
 }
 
 #[derive(Debug)]
@@ -340,6 +341,7 @@ impl Copy {
             providers: Providers::default(),
             price_ids: PriceIds::default(),
             without_body: 0,
+            repeated: 0,
         }
     }
 
@@ -404,7 +406,9 @@ impl Copy {
     }
 
     fn end_day(&mut self) {
-        self.without_body += std::mem::take(&mut self.entries).without_body();
+        let mut entries = std::mem::take(&mut self.entries);
+        self.repeated += entries.repeated();
+        self.without_body += entries.without_body();
     }
 }
 
@@ -431,10 +435,13 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy, pace: &Pace)
     let mut summary = order.summary();
     for table in &copy.tables {
         let mut totals = table.totals.to_json();
-        if table.part == Part::Content
-            && let Some(totals) = totals.as_object_mut()
-        {
-            totals.insert("entries_without_body".into(), json!(copy.without_body));
+        let also = match table.part {
+            Part::Content => Some(("entries_without_body", copy.without_body)),
+            Part::Usage if copy.repeated > 0 => Some((REPEATED_ROWS, copy.repeated)),
+            _ => None,
+        };
+        if let (Some((name, count)), Some(totals)) = (also, totals.as_object_mut()) {
+            totals.insert(name.into(), json!(count));
         }
         summary.insert(table.part.name().into(), totals);
     }

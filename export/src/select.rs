@@ -162,6 +162,12 @@ impl DayEntries {
         filter_record_batch(content, &BooleanArray::from(mask)).map_err(Error::arrow)
     }
 
+    /// Rows of an entry beyond its first: Daybook writes none, another program may have.
+    pub(crate) fn repeated(&mut self) -> u64 {
+        self.sort();
+        self.ids.windows(2).filter(|pair| matches!(pair, [one, other] if one == other)).count() as u64
+    }
+
     /// Entries whose event had a body that the ledger does not keep.
     pub(crate) fn without_body(&self) -> u64 {
         let kept = self.has_body.iter().filter(|has_body| **has_body).count() as u64;

@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use crate::{Error, Part};
 
+/// In the totals of `usage`: rows of calls that have one already, if there are any.
+pub(crate) const REPEATED_ROWS: &str = "repeated_rows";
+
 /// Totals of one table.
 #[derive(Debug)]
 pub(crate) struct Totals {

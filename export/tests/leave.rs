@@ -336,6 +336,17 @@ async fn a_bundle_becomes_the_ledger_it_was_made_from() {
 }
 
 #[tokio::test]
+async fn calls_that_another_program_wrote_twice_are_said_and_come_back() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    append(&ledger, "other", &[(said("call-of-ann-1", "ann", "search", "2026-11-19T10:00:00Z"), None)]).await;
+    assert_round_trip(&place, &ledger).await;
+    let verdict = daybook_export::verify::bundle(&place.path("bundle"), &mut Silent).unwrap();
+    let notes: Vec<_> = verdict.notes.iter().map(ToString::to_string).collect();
+    assert!(notes.contains(&"data/usage/*.parquet: 1 calls are there twice, as in its ledger".to_owned()), "{notes:?}");
+}
+
+#[tokio::test]
 async fn every_difference_of_two_ledgers_is_named() {
     let place = Place::new();
     let one = ledger(&place.path("one")).await;

@@ -23,7 +23,7 @@ use crate::rates::RATES;
 use crate::reader::{Bundle, TEXT_BYTES_MAX};
 use crate::series::Series;
 use crate::sign::{SIGNED, VerifyingKey, is_signature};
-use crate::totals::Totals;
+use crate::totals::{REPEATED_ROWS, Totals};
 use crate::writer::BAGIT;
 use crate::{Error, Format, Keys, Part, Progress};
 
@@ -301,8 +301,10 @@ impl Check<'_> {
             let mut rows = None;
             for format in &formats {
                 self.numbers(part, *format);
-                let totals = self.read(part, *format, &resources, digests);
-                if let Some(declared) = summary.as_ref().and_then(|summary| summary.get(part.name())) {
+                let declared = summary.as_ref().and_then(|summary| summary.get(part.name()));
+                let repeated = declared.and_then(|declared| declared.get(REPEATED_ROWS)?.as_u64()).unwrap_or_default();
+                let totals = self.read(part, *format, repeated, &resources, digests);
+                if let Some(declared) = declared {
                     let pointer = part.name().to_owned();
                     let name = format!("data/{}/*.{}", part.name(), format.as_str());
                     compare(&mut self.verdict, &name, &pointer, declared, &totals.to_json());
@@ -399,6 +401,7 @@ impl Check<'_> {
         &mut self,
         part: Part,
         format: Format,
+        repeated: u64,
         resources: &BTreeMap<String, Resource>,
         digests: &BTreeMap<String, Written>,
     ) -> Totals {
@@ -420,7 +423,7 @@ impl Check<'_> {
             };
             self.described(&name, rows, resource, digests);
         }
-        counted.calls.report(&format!("data/{}/*.{}", part.name(), format.as_str()), &mut self.verdict);
+        counted.calls.report(&format!("data/{}/*.{}", part.name(), format.as_str()), repeated, &mut self.verdict);
         counted.totals
     }
 

@@ -7,6 +7,8 @@ use arrow::datatypes::{Date32Type, TimestampMicrosecondType};
 use daybook_ledger::{EntryId, Instant};
 
 use super::Verdict;
+use crate::describe::SUMMARY;
+use crate::totals::REPEATED_ROWS;
 
 /// Ids of one day that are held, in some 140 MiB.
 const IDS_MAX: usize = 4 << 20;
@@ -59,10 +61,19 @@ impl Calls {
         }
     }
 
-    /// Tells what is wrong with the calls of the table `place`.
-    pub(super) fn report(&self, place: &str, verdict: &mut Verdict) {
-        if let Some(first) = self.first_doubled {
-            verdict.differs(place, format!("{} calls are there twice, the first is {first}", self.doubled));
+    /// Tells what is wrong with the calls of the table `place`, of whose rows `summary.json` says that `repeated` repeat a call.
+    pub(super) fn report(&self, place: &str, repeated: u64, verdict: &mut Verdict) {
+        let doubled = self.doubled;
+        match self.first_doubled {
+            Some(first) if doubled > repeated => {
+                verdict.differs(place, format!("{doubled} calls are there twice, the first is {first}"));
+            }
+            Some(_) => verdict.note(place, format!("{doubled} calls are there twice, as in its ledger")),
+            None => {}
+        }
+        // Only Parquet files are looked at call by call.
+        if doubled < repeated && self.day.is_some() && self.unseen == 0 {
+            verdict.differs(SUMMARY, format!("{REPEATED_ROWS} is {repeated}, {place} has {doubled}"));
         }
         if self.misplaced > 0 {
             verdict.differs(place, format!("{} calls are on another day than they began on", self.misplaced));
