@@ -170,6 +170,8 @@ struct InFlight {
 pub struct Core {
     rules: Rules,
     slots: BTreeMap<Partition, Slot>,
+    /// The partition of the last message: the next one is often of the same.
+    last: Option<Partition>,
     open: OpenBatch,
     in_flight: Option<InFlight>,
     batches: u32,
@@ -186,6 +188,7 @@ impl Core {
         let mut core = Self {
             rules,
             slots: BTreeMap::new(),
+            last: None,
             open: OpenBatch::default(),
             in_flight: None,
             batches: 0,
@@ -395,8 +398,12 @@ impl Core {
     }
 
     fn read(&mut self, now: Instant, message: &Message<'_>) {
-        let owned = self.slots.iter_mut().find(|(p, _)| p.number == message.partition && &*p.topic == message.topic);
-        let Some((partition, slot)) = owned else { return };
+        let is_its = |p: &Partition| p.number == message.partition && &*p.topic == message.topic;
+        if !self.last.as_ref().is_some_and(is_its) {
+            self.last = self.slots.keys().find(|partition| is_its(partition)).cloned();
+        }
+        let Some(partition) = &self.last else { return };
+        let Some(slot) = self.slots.get_mut(partition) else { return };
         // Kafka may deliver what was queued before a restart or a revoke: only what comes next is read.
         let expected = slot.next.or(slot.positions.usage.map(|position| position.0));
         if self.draining || expected.is_some_and(|expected| message.offset < expected) {
