@@ -379,7 +379,7 @@ fn read(core: &mut Core, now: Instant, message: &BorrowedMessage<'_>, effects: &
         topic: message.topic(),
         partition: message.partition(),
         offset: message.offset(),
-        timestamp: message.timestamp().to_millis().and_then(Instant::from_millis),
+        timestamp: message.timestamp().to_millis().and_then(Instant::from_millis).filter(|at| at.is_sane()),
         key: message.key(),
         value: message.payload(),
         headers: &headers,

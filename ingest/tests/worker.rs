@@ -9,14 +9,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::AsArray as _;
+use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::Int64Type;
 use daybook_ingest::driver::{self, Control};
 use daybook_ingest::embedded::{EmbeddedKafka, EmbeddedProducer};
 use daybook_ingest::{Capture, Error, FlushLimits, OnGap, Settings, Start, Totals};
 use daybook_ledger::price::Book;
-use daybook_ledger::{Ledger, Report as _, Root, SystemClock};
+use daybook_ledger::{Clock as _, Ledger, Report as _, Root, SystemClock};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 fn settings(kafka: &EmbeddedKafka) -> Settings {
@@ -33,7 +34,8 @@ fn settings(kafka: &EmbeddedKafka) -> Settings {
         on_gap: OnGap::Stop,
         metrics_listen: None,
         until_end: true,
-        librdkafka: [].into(),
+        // The embedded group waits so long for a member that left.
+        librdkafka: [("session.timeout.ms".to_owned(), "6000".to_owned())].into(),
     }
 }
 
@@ -88,6 +90,21 @@ async fn quarantined(ledger: &Ledger) -> Vec<(String, i64)> {
         }
     }
     rows
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_dated_in_microseconds_is_dated_by_its_arrival() {
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", kafka.brokers()).create().unwrap();
+    producer.send(BaseRecord::<str, str>::to("calls").payload("{poison").timestamp(1_795_170_000_000_000)).unwrap();
+    producer.flush(Duration::from_secs(30)).unwrap();
+    let (ledger, today) = (ledger().await, || SystemClock.now().date());
+    let began = today();
+    assert_eq!(run(settings(&kafka), &ledger).await.unwrap().quarantined, 1);
+    let file = ledger.quarantine().load(None).await.unwrap().files().into_iter().next().unwrap();
+    let rows = &ledger.quarantine().load_batches(&file).await.unwrap()[0];
+    assert!(rows.column_by_name("kafka_timestamp").unwrap().is_null(0));
+    assert!((began..=today()).contains(&file.date), "{file:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

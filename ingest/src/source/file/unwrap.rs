@@ -156,7 +156,8 @@ fn log_event(text: &str, message: &RawValue, timestamp: Option<i64>) -> Option<P
         return None;
     }
     let at = offset_in(text, message.get());
-    Some(Part { at, value: Value::Made(inner), timestamp: timestamp.and_then(Instant::from_millis) })
+    let timestamp = timestamp.and_then(Instant::from_millis).filter(|at| at.is_sane());
+    Some(Part { at, value: Value::Made(inner), timestamp })
 }
 
 /// Where `part`, a slice of `text`, starts in it.
@@ -291,6 +292,15 @@ mod tests {
         assert_eq!(split(&line).unwrap(), [EVENT]);
         assert_eq!(split(&envelope).unwrap(), [EVENT]);
         assert_eq!(split("{\"messageType\":\"CONTROL_MESSAGE\",\"logEvents\":[]}").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_log_event_dated_beyond_reason_has_no_date() {
+        for (stamp, micros) in [(1_795_170_000_000_i64, Some(1_795_170_000_000_000)), (1_795_170_000_000_000, None)] {
+            let line = format!("{{\"timestamp\":{stamp},\"message\":\"{{}}\"}}");
+            let part = as_log_event(&line, serde_json::from_str(&line).unwrap()).unwrap();
+            assert_eq!(part.timestamp.map(Instant::micros), micros);
+        }
     }
 
     #[test]
