@@ -4,17 +4,15 @@
 //! slow.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc as reply};
 use std::time::Duration;
 
 use daybook_ledger::price::Book;
 use daybook_ledger::{Clock, Instant, Ledger, NextOffset};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
-use tokio::sync::mpsc;
 
-use crate::batch::SealedBatch;
 use crate::core::{Core, Effect, Input, Message, Rules};
 use crate::group::Group;
 use crate::metrics::Metrics;
@@ -25,6 +23,7 @@ use crate::source::brokers::look_up_cluster;
 use crate::source::kafka::{Change, Fault, Gap, Source};
 use crate::writer::{Writer, Written};
 use crate::{Error, Totals};
+use crate::writing::Writing;
 
 /// How long one poll waits when nothing comes: replies and ticks are looked at in between.
 const POLL: Duration = Duration::from_millis(20);
@@ -79,9 +78,7 @@ pub async fn run(
     };
     let writer = Writer::open(ledger.clone(), cluster.id.clone()).await?.observed_by(Arc::clone(&metrics));
     let positions = Writer::open(ledger, cluster.id).await?.observed_by(Arc::clone(&metrics));
-    let (batches, batches_in) = mpsc::channel::<Box<SealedBatch>>(1);
-    let (replies, replies_in) = reply::channel();
-    let writing = tokio::spawn(write_batches(writer, batches_in, replies));
+    let (writing, written) = Writing::start(writer);
 
     let rules = Rules {
         limits: settings.limits,
@@ -105,8 +102,7 @@ pub async fn run(
             core: Core::new(rules),
             group: Group::default(),
             source,
-            batches,
-            replies: replies_in,
+            writing,
             clock,
             ends,
             at_end: BTreeSet::new(),
@@ -123,7 +119,7 @@ pub async fn run(
     .await?;
     drop(observer);
     // The worker is gone, and with it the channel: the writing task has ended or ends now.
-    writing.await.map_err(|error| Error::Internal { found: error.to_string() })?;
+    written.await.map_err(|error| Error::Internal { found: error.to_string() })?;
     totals
 }
 
@@ -131,37 +127,11 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal { found: error.to_string() })
 }
 
-pub(crate) async fn write_batches(
-    mut writer: Writer,
-    mut batches: mpsc::Receiver<Box<SealedBatch>>,
-    replies: reply::Sender<Result<Written, Error>>,
-) {
-    while let Some(batch) = batches.recv().await {
-        let written = writer.write(&batch).await;
-        if let Ok(Written::Committed(counts)) = &written {
-            tracing::info!(
-                batch_id = %batch.id,
-                entries = counts.entries,
-                duplicates = counts.duplicates,
-                quarantined = counts.quarantined,
-                table_version = counts.version,
-                "batch committed"
-            );
-        }
-        // Memory of the batch goes before the next one is let through.
-        drop(batch);
-        if replies.send(written).is_err() {
-            return;
-        }
-    }
-}
-
 struct Worker {
     core: Core,
     group: Group,
     source: Source,
-    batches: mpsc::Sender<Box<SealedBatch>>,
-    replies: reply::Receiver<Result<Written, Error>>,
+    writing: Writing,
     clock: Arc<dyn Clock>,
     /// End offsets to stop at.
     ends: Option<BTreeMap<Partition, i64>>,
@@ -300,8 +270,7 @@ impl Worker {
     }
 
     fn take_replies(&mut self) -> Result<(), Error> {
-        while let Ok(written) = self.replies.try_recv() {
-            let written = written?;
+        while let Some(written) = self.writing.reply()? {
             let counts = if let Written::Committed(counts) = &written { Some(*counts) } else { None };
             self.feed(Input::Written(written))?;
             if let Some(counts) = counts {
@@ -321,12 +290,7 @@ impl Worker {
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Error> {
         for effect in effects {
             match effect {
-                Effect::Write(batch) => {
-                    let sent = self.batches.try_send(batch);
-                    sent.map_err(|error| Error::Internal {
-                        found: format!("a batch could not be handed over: {error}"),
-                    })?;
-                }
+                Effect::Write(batch) => self.writing.hand_over(batch)?,
                 Effect::CommitOffsets(offsets) => {
                     self.metrics.moved(&offsets);
                     self.group.moved(offsets);

@@ -27,6 +27,7 @@ pub mod source;
 mod totals;
 pub mod writer;
 
+mod writing;
 pub use batch::{Range, SealedBatch};
 pub use error::Error;
 pub use partition::{Mark, Partition, Positions};

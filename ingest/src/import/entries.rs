@@ -1,24 +1,20 @@
 //! Calls: from records to entries, by the same core and writer as messages of Kafka.
 
 use std::sync::Arc;
-use std::sync::mpsc as reply;
 
 use daybook_ledger::{Clock, Ledger};
-use tokio::sync::mpsc;
 
 use super::sink::Sink;
-use crate::batch::SealedBatch;
 use crate::core::{Core, Effect, FileRecord, Input, Opening, Rules};
-use crate::driver::write_batches;
 use crate::partition::{Partition, Positions};
-use crate::writer::{Writer, Written};
+use crate::writer::Writer;
+use crate::writing::Writing;
 use crate::{Error, Totals};
 
 /// Fills batches on this thread while one is written by a task.
 pub(crate) struct Entries {
     core: Core,
-    batches: mpsc::Sender<Box<SealedBatch>>,
-    replies: reply::Receiver<Result<Written, Error>>,
+    writing: Writing,
     clock: Arc<dyn Clock>,
     overtaken: Vec<(Partition, Positions)>,
     paused: bool,
@@ -33,11 +29,9 @@ impl Entries {
     ) -> Result<(Self, Vec<(Partition, Positions)>), Error> {
         let writer = Writer::open_for_files(ledger).await?;
         let files = writer.files();
-        let (batches, batches_in) = mpsc::channel(1);
-        let (replies_out, replies) = reply::channel();
-        tokio::spawn(write_batches(writer, batches_in, replies_out));
+        let (writing, _) = Writing::start(writer);
         let core = Core::new(rules);
-        Ok((Self { core, batches, replies, clock, overtaken: Vec::new(), paused: false }, files))
+        Ok((Self { core, writing, clock, overtaken: Vec::new(), paused: false }, files))
     }
 
     fn feed(&mut self, input: Input<'_>) -> Result<(), Error> {
@@ -45,10 +39,7 @@ impl Entries {
         self.core.on(self.clock.now(), input, &mut effects)?;
         for effect in effects {
             match effect {
-                Effect::Write(batch) => self
-                    .batches
-                    .try_send(batch)
-                    .map_err(|error| Error::Internal { found: format!("a batch could not be handed over: {error}") })?,
+                Effect::Write(batch) => self.writing.hand_over(batch)?,
                 Effect::Restart(positions) => self.overtaken.extend(positions),
                 Effect::Pause => self.paused = true,
                 Effect::Resume => self.paused = false,
@@ -74,8 +65,8 @@ impl Sink for Entries {
     }
 
     fn turn(&mut self, flush: bool) -> Result<Vec<(Partition, Positions)>, Error> {
-        while let Ok(written) = self.replies.try_recv() {
-            self.feed(Input::Written(written?))?;
+        while let Some(written) = self.writing.reply()? {
+            self.feed(Input::Written(written))?;
         }
         self.feed(if flush { Input::Flush } else { Input::Tick })?;
         Ok(std::mem::take(&mut self.overtaken))
