@@ -8,7 +8,7 @@ use daybook_ledger::NextOffset;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::base_consumer::BaseConsumer;
-use rdkafka::consumer::{Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
@@ -26,6 +26,8 @@ const RESERVED: &[(&str, &str)] = &[
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "error"),
     ("enable.partition.eof", "true"),
+    // An eager one has no way to read one partition again and leave the others alone.
+    ("partition.assignment.strategy", "cooperative-sticky"),
     ("group.id", ""),
     ("bootstrap.servers", ""),
 ];
@@ -88,11 +90,7 @@ impl Context {
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         self.changes().push_back(Change::Revoked(partitions_of(partitions)));
-        let released = match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
-            _ => consumer.unassign(),
-        };
-        if let Err(error) = released {
+        if let Err(error) = consumer.incremental_unassign(partitions) {
             tracing::warn!(%error, "releasing partitions failed, the group will time them out");
         }
     }
@@ -157,10 +155,7 @@ fn start_at(
         };
         list.add_partition_offset(&partition.topic, partition.number, offset)?;
     }
-    match consumer.rebalance_protocol() {
-        RebalanceProtocol::Cooperative => consumer.incremental_assign(&list),
-        _ => consumer.assign(&list),
-    }
+    consumer.incremental_assign(&list)
 }
 
 /// A connected consumer.
@@ -206,7 +201,6 @@ pub(crate) fn config(settings: &Settings) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::new();
     for (key, value) in [
         ("client.id", "daybook"),
-        ("partition.assignment.strategy", "cooperative-sticky"),
         ("isolation.level", "read_committed"),
         ("check.crcs", "true"),
         ("fetch.min.bytes", "1"),
@@ -295,10 +289,7 @@ impl Source {
         for (partition, _) in positions {
             list.add_partition(&partition.topic, partition.number);
         }
-        match self.consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => self.consumer.incremental_unassign(&list).map_err(failed)?,
-            _ => self.consumer.unassign().map_err(failed)?,
-        }
+        self.consumer.incremental_unassign(&list).map_err(failed)?;
         start_at(&self.consumer, positions, self.start).map_err(failed)
     }
 
