@@ -203,6 +203,10 @@ impl Worker {
                 Change::Revoked(partitions) => {
                     self.metrics.revoked(&partitions);
                     self.group.revoked(&partitions);
+                Change::Refused => {
+                    self.metrics.refused_offsets();
+                    continue;
+                }
                     Input::Revoked(partitions)
                 }
                 Change::Told(offsets) => {

@@ -56,6 +56,8 @@ pub const RETRIES: &str = "daybook_ingest_retries";
 pub const LOST_RACES: &str = "daybook_ingest_lost_races";
 /// Counter: batches given up because another worker owns a partition of theirs.
 pub const FENCED: &str = "daybook_ingest_fenced_batches";
+/// Counter: times Kafka's group did not take the offsets it was told.
+pub const REFUSED_OFFSETS: &str = "daybook_ingest_refused_offsets";
 /// Gauge: when the last commit was made, seconds since 1970; 0 before the first.
 pub const COMMITTED: &str = "daybook_ingest_last_commit_timestamp";
 /// Gauge: age of the oldest message read and not committed; 0 if there is none.
@@ -97,6 +99,7 @@ pub struct Metrics {
     retries: Counter,
     lost_races: Counter,
     fenced: Counter,
+    refused_offsets: Counter,
     committed: Seconds,
     uncommitted: Seconds,
     batch: Gauge,
@@ -156,6 +159,7 @@ impl Default for Metrics {
             retries: plain(r, RETRIES, "Writes tried again because the store did not answer"),
             lost_races: plain(r, LOST_RACES, "Commits tried again because another writer took the version"),
             fenced: plain(r, FENCED, "Batches given up because another worker owns a partition of theirs"),
+            refused_offsets: plain(r, REFUSED_OFFSETS, "Times Kafka's group did not take the offsets it was told"),
             committed: with_unit(r, COMMITTED, "When the last commit was made", Unit::Seconds, Gauge::default()),
             uncommitted: with_unit(
                 r,
@@ -280,6 +284,10 @@ impl Metrics {
 
     pub(crate) fn fenced(&self) {
         self.fenced.inc();
+    }
+
+    pub(crate) fn refused_offsets(&self) {
+        self.refused_offsets.inc();
     }
 
     /// Why the worker should be started again, if so.

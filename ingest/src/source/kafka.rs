@@ -54,6 +54,8 @@ pub(crate) enum Change {
     Revoked(Vec<Partition>),
     /// The group took these offsets.
     Told(Vec<(Partition, NextOffset)>),
+    /// The group did not take offsets; it is told again.
+    Refused,
     Failed(Error),
 }
 
@@ -120,11 +122,14 @@ impl ConsumerContext for Context {
     }
 
     fn commit_callback(&self, result: Result<(), KafkaError>, offsets: &TopicPartitionList) {
-        if let Err(error) = result {
+        let (taken, refused): (Vec<_>, Vec<_>) =
+            offsets.elements().into_iter().partition(|element| element.error().is_ok());
+        let refusals = refused.iter().map(|element| element.error());
+        if let Some(error) = refusals.chain([result]).find_map(Result::err) {
             tracing::debug!(%error, "the group did not take offsets, it is told again");
         }
-        let taken = offsets.elements().into_iter().filter(|element| element.error().is_ok());
-        let taken = taken.filter_map(|element| {
+            self.changes().push_back(Change::Refused);
+        let taken = taken.into_iter().filter_map(|element| {
             let Offset::Offset(offset) = element.offset() else { return None };
             Some((Partition { topic: element.topic().into(), number: element.partition() }, NextOffset(offset)))
         });
