@@ -81,7 +81,8 @@ impl Context {
     /// wherever librdkafka started.
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         let change = match (self.look_up)(&partitions_of(partitions)) {
-            Ok(positions) => match start_at(consumer, &positions, self.start) {
+            // A pause outlives the assignment it was made in, and is lifted only from what is owned then.
+            Ok(positions) => match consumer.resume(partitions).and(start_at(consumer, &positions, self.start)) {
                 Ok(()) => Change::Assigned(positions),
                 Err(source) => Change::Failed(Error::Kafka { action: "take partitions", source }),
             },
@@ -127,8 +128,8 @@ impl ConsumerContext for Context {
         let refusals = refused.iter().map(|element| element.error());
         if let Some(error) = refusals.chain([result]).find_map(Result::err) {
             tracing::debug!(%error, "the group did not take offsets, it is told again");
-        }
             self.changes().push_back(Change::Refused);
+        }
         let taken = taken.into_iter().filter_map(|element| {
             let Offset::Offset(offset) = element.offset() else { return None };
             Some((Partition { topic: element.topic().into(), number: element.partition() }, NextOffset(offset)))
@@ -350,3 +351,6 @@ impl Source {
         stands.iter().filter_map(gap).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
