@@ -256,7 +256,7 @@ impl Progress {
 pub async fn load_progress(settings: &Settings, ledger: &Ledger) -> Result<Vec<Progress>, Error> {
     let asked = settings.clone();
     let cluster = blocking(move || look_up_cluster(&asked)).await??;
-    progress_of(settings, ledger, &cluster.id, cluster.ends.into_keys().collect()).await
+    progress_of(settings, ledger, &cluster.id, cluster.logs.into_keys().collect()).await
 }
 
 async fn progress_of(

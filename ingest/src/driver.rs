@@ -3,7 +3,6 @@
 //! One thread polls and feeds the core; one task writes. Rebalances and heartbeats therefore go on while the ledger is
 //! slow.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,16 +13,17 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 
 use crate::core::{Core, Effect, Input, Message, Rules};
+use crate::ends::Ends;
 use crate::group::Group;
 use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::partition::{Partition, Positions};
 use crate::settings::{OnGap, Settings};
-use crate::source::brokers::look_up_cluster;
+use crate::source::brokers::{Brokers, look_up_cluster};
 use crate::source::kafka::{Change, Fault, Gap, Source};
 use crate::writer::{Writer, Written};
-use crate::{Error, Totals};
 use crate::writing::Writing;
+use crate::{Error, Totals};
 
 /// How long one poll waits when nothing comes: replies and ticks are looked at in between.
 const POLL: Duration = Duration::from_millis(20);
@@ -95,9 +95,7 @@ pub async fn run(
     };
     let totals = blocking(move || {
         let source = Source::subscribe(&settings, Box::new(look_up))?;
-        let one_topic = settings.topics.len() == 1;
-        let on_gap = settings.on_gap;
-        let ends = settings.until_end.then_some(cluster.ends);
+        let ends = settings.until_end.then(|| Ends::new(cluster.logs, settings.start));
         let mut worker = Worker {
             core: Core::new(rules),
             group: Group::default(),
@@ -105,9 +103,7 @@ pub async fn run(
             writing,
             clock,
             ends,
-            at_end: BTreeSet::new(),
-            one_topic,
-            on_gap,
+            settings,
             control,
             metrics,
             on_commit: Box::new(on_commit),
@@ -133,12 +129,9 @@ struct Worker {
     source: Source,
     writing: Writing,
     clock: Arc<dyn Clock>,
-    /// End offsets to stop at.
-    ends: Option<BTreeMap<Partition, i64>>,
-    /// Partition numbers that librdkafka reported as read to their end.
-    at_end: BTreeSet<i32>,
-    one_topic: bool,
-    on_gap: OnGap,
+    /// Where to stop, if anywhere.
+    ends: Option<Ends>,
+    settings: Settings,
     control: Control,
     metrics: Arc<Metrics>,
     on_commit: Box<dyn FnMut(&Totals) + Send>,
@@ -159,7 +152,7 @@ impl Worker {
             self.take_replies()?;
             self.feed(Input::Tick)?;
             self.metrics.turned(self.clock.now(), self.core.uncommitted_since(), self.core.waiting_bytes());
-            let at_end = self.is_at_end();
+            let at_end = self.is_at_end()?;
             // A batch given up to another worker is read again, so the end counts only once everything is written.
             if at_end && !self.core.is_idle() {
                 self.feed(Input::Flush)?;
@@ -203,14 +196,14 @@ impl Worker {
                 Change::Revoked(partitions) => {
                     self.metrics.revoked(&partitions);
                     self.group.revoked(&partitions);
-                Change::Refused => {
-                    self.metrics.refused_offsets();
-                    continue;
-                }
                     Input::Revoked(partitions)
                 }
                 Change::Told(offsets) => {
                     self.group.took(offsets);
+                    continue;
+                }
+                Change::Refused => {
+                    self.metrics.refused_offsets();
                     continue;
                 }
                 Change::Failed(error) => return Err(error),
@@ -223,9 +216,10 @@ impl Worker {
                 self.metrics.read(message.payload_len());
                 read(&mut self.core, now, &message, &mut effects)?;
             }
-            // The event does not name its topic, so it says something only when there is one.
-            Some(Err(KafkaError::PartitionEOF(number))) if self.one_topic => {
-                self.at_end.insert(number);
+            Some(Err(KafkaError::PartitionEOF(number))) => {
+                if let Some(ends) = &mut self.ends {
+                    ends.reached(number, &self.core);
+                }
             }
             Some(Err(error)) => match self.source.fault(error) {
                 Some(Fault::Fatal(error)) => return Err(error),
@@ -243,7 +237,7 @@ impl Worker {
         let Some(ends) = &self.ends else { return Ok(()) };
         let beyond = positions.iter().filter_map(|(partition, at)| {
             let position = at.usage?.0;
-            ends.get(partition).is_some_and(|end| position > *end).then(|| (partition.clone(), position))
+            ends.of(partition).is_some_and(|end| position > end).then(|| (partition.clone(), position))
         });
         // Another worker may have read on since the ends were looked up.
         let gaps = self.source.gaps(&beyond.collect::<Vec<_>>());
@@ -254,13 +248,13 @@ impl Worker {
     fn cross_gaps(&mut self, error: KafkaError) -> Result<(), Error> {
         let stands = self.core.owned().filter_map(|p| Some((p.clone(), self.core.next_offset(p)?)));
         let gaps = self.source.gaps(&stands.collect::<Vec<_>>());
-        if gaps.is_empty() && self.on_gap == OnGap::Stop {
+        if gaps.is_empty() && self.settings.on_gap == OnGap::Stop {
             return Err(Error::Kafka { action: "read", source: error });
         }
         // None are left if the partition was crossed with another one already.
         for gap in gaps {
             // Offsets that go back are those of another topic of the same name.
-            if self.on_gap == OnGap::Stop || gap.position > gap.low {
+            if self.settings.on_gap == OnGap::Stop || gap.position > gap.low {
                 return Err(gap.into());
             }
             let Gap { partition, position, low, .. } = gap;
@@ -322,19 +316,10 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether every partition owned is read to the end offset seen at the start.
-    fn is_at_end(&self) -> bool {
-        let Some(ends) = &self.ends else { return false };
-        let mut owned = self.core.owned().peekable();
-        if owned.peek().is_none() {
-            return ends.values().all(|end| *end == 0);
-        }
-        owned.all(|partition| {
-            let end = ends.get(partition).copied().unwrap_or(0);
-            // Transaction markers and compaction leave the last offsets without a message; librdkafka then only says
-            // that the end was reached.
-            self.core.next_offset(partition).unwrap_or(0) >= end || self.at_end.contains(&partition.number)
-        })
+    /// Whether everything that was there at the start is read.
+    fn is_at_end(&mut self) -> Result<bool, Error> {
+        let Some(ends) = &mut self.ends else { return Ok(false) };
+        ends.are_reached(&self.core, |partition, left| Brokers::new(&self.settings)?.has_message(partition, left))
     }
 }
 

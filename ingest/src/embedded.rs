@@ -83,6 +83,12 @@ impl EmbeddedKafka {
         self.cluster.request_errors(RDKafkaApiKey::OffsetCommit, &errors);
     }
 
+    /// Makes the broker refuse, the next time it is asked, to tell where a partition begins or ends.
+    pub fn refuse_next_watermark(&self) {
+        let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION];
+        self.cluster.request_errors(RDKafkaApiKey::ListOffsets, &errors);
+    }
+
     /// Makes the group tell a static member, at its next heartbeat, that another one took its place.
     pub fn fence_next_heartbeat(&self) {
         let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID];

@@ -11,6 +11,7 @@ pub mod decode;
 pub mod doctor;
 pub mod driver;
 pub mod embedded;
+mod ends;
 mod error;
 pub mod event;
 mod group;
@@ -26,8 +27,8 @@ mod settings;
 pub mod source;
 mod totals;
 pub mod writer;
-
 mod writing;
+
 pub use batch::{Range, SealedBatch};
 pub use error::Error;
 pub use partition::{Mark, Partition, Positions};

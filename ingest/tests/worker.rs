@@ -6,6 +6,8 @@
     reason = "test code outside test functions"
 )]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +92,67 @@ async fn quarantined(ledger: &Ledger) -> Vec<(String, i64)> {
         }
     }
     rows
+}
+
+/// Ends a transaction in the first partition of `topic`: puts what a coordinator would, which the embedded cluster does not.
+fn put_marker(kafka: &EmbeddedKafka, topic: &str) {
+    let mut batch = vec![0, 0x30];
+    batch.extend([0; 4 + 8 + 8]);
+    batch.extend(1_i64.to_be_bytes());
+    batch.extend([0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1]);
+    // One record: key and value are a version with `COMMIT`, and one with the coordinator's epoch.
+    batch.extend([0x20, 0, 0, 0, 8, 0, 0, 0, 1, 12, 0, 0, 0, 0, 0, 0, 0]);
+    let length = u32::try_from(4 + 1 + 4 + batch.len()).unwrap();
+    let mut set = [&[0; 8][..], &length.to_be_bytes(), &[0; 4], &[2], &crc32c(&batch).to_be_bytes()].concat();
+    set.extend(batch);
+
+    let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
+    let sized = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
+    // Produce, version 3: no transactional id, all replicas, 1 s, one topic with one partition.
+    let head =
+        [&[0, 0, 0, 3, 0, 0, 0, 1][..], &text("test"), &[0xff, 0xff, 0xff, 0xff, 0, 0, 3, 0xe8, 0, 0, 0, 1]].concat();
+    let request = [&head[..], &text(topic), &[0, 0, 0, 1, 0, 0, 0, 0], &sized(&set)].concat();
+    let mut broker = TcpStream::connect(kafka.brokers()).unwrap();
+    broker.write_all(&sized(&request)).unwrap();
+    let mut length = [0; 4];
+    broker.read_exact(&mut length).unwrap();
+    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+    broker.read_exact(&mut answer).unwrap();
+    let error = &answer[4 + 4 + 2 + topic.len() + 4 + 4..][..2];
+    assert_eq!(error, [0, 0], "the broker took it");
+}
+
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 })
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_that_end_in_a_transaction_marker_are_read_to_their_end() {
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    kafka.create_topic("more", 1).unwrap();
+    send(&kafka.producer("calls").unwrap(), 0..10, 0);
+    send(&kafka.producer("more").unwrap(), 10..15, 0);
+    put_marker(&kafka, "calls");
+    put_marker(&kafka, "more");
+    let both = Settings { topics: vec!["calls".into(), "more".into()], ..settings(&kafka) };
+    let ledger = ledger().await;
+    for (settings, entries) in [(settings(&kafka), 10), (both.clone(), 5), (both, 0)] {
+        let totals = tokio::time::timeout(Duration::from_secs(60), run(settings, &ledger)).await.expect("it ends");
+        assert_eq!(totals.unwrap().entries, entries);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_not_taken_for_an_empty_one_when_a_broker_does_not_tell_where_it_begins() {
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    send(&kafka.producer("calls").unwrap(), 0..10, 0);
+    kafka.refuse_next_watermark();
+    let ledger = ledger().await;
+    let error = run(settings(&kafka), &ledger).await.unwrap_err();
+    assert_eq!(error.code(), "INGEST-001", "{error:?}");
+    assert_eq!(run(settings(&kafka), &ledger).await.unwrap().entries, 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]

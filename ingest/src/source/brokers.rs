@@ -1,6 +1,7 @@
 //! What brokers tell without a group: their id, topics, and how far each partition reaches.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,10 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::base_consumer::BaseConsumer;
 use rdkafka::consumer::{Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
 use rdkafka::metadata::Metadata;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
+use rdkafka::types::RDKafkaErrorCode;
 use strsim::damerau_levenshtein;
 
 use super::kafka::{config, setting_error};
@@ -46,8 +50,8 @@ pub(crate) struct Brokers {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) id: String,
-    /// End offset of every partition of every topic that is read.
-    pub(crate) ends: BTreeMap<Partition, i64>,
+    /// The offsets of every partition of every topic that is read.
+    pub(crate) logs: BTreeMap<Partition, Range<i64>>,
 }
 
 impl Brokers {
@@ -79,7 +83,30 @@ impl Brokers {
     /// # Errors
     /// [`Error::BrokerUnavailable`].
     pub(crate) fn watermarks(&self, partition: &Partition) -> Result<(i64, i64), Error> {
-        self.ask(|consumer| consumer.fetch_watermarks(&partition.topic, partition.number, CONNECT_TIMEOUT))
+        let watermarks = self.ask(|consumer| watermarks(consumer, std::slice::from_ref(partition)))?;
+        watermarks.first().copied().ok_or_else(|| Error::Internal { found: format!("no watermarks of {partition}") })
+    }
+
+    /// Whether a message of `partition` is at one of `offsets`; markers of transactions are none.
+    ///
+    /// # Errors
+    /// [`Error::BrokerUnavailable`].
+    pub(crate) fn has_message(&self, partition: &Partition, offsets: Range<i64>) -> Result<bool, Error> {
+        self.ask(|consumer| {
+            let mut place = TopicPartitionList::new();
+            place.add_partition_offset(&partition.topic, partition.number, Offset::Offset(offsets.start))?;
+            consumer.assign(&place)?;
+            let until = Instant::now() + CONNECT_TIMEOUT;
+            while Instant::now() < until {
+                match consumer.poll(Duration::from_millis(100)) {
+                    Some(Ok(message)) => return Ok(message.offset() < offsets.end),
+                    Some(Err(KafkaError::PartitionEOF(_))) => return Ok(false),
+                    // librdkafka recovers, or time is up.
+                    Some(Err(_)) | None => {}
+                }
+            }
+            Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut))
+        })
     }
 
     fn ask<T>(&self, question: impl FnOnce(&BaseConsumer<Quiet>) -> Result<T, KafkaError>) -> Result<T, Error> {
@@ -92,6 +119,32 @@ impl Brokers {
     }
 }
 
+/// The first offset there is and the one after the last, of each of `partitions`.
+///
+/// Not by `fetch_watermarks`, which takes a log for an empty one when the first of its two questions is refused.
+pub(crate) fn watermarks<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[Partition],
+) -> Result<Vec<(i64, i64)>, KafkaError> {
+    let ask = |place: Offset| {
+        let mut places = TopicPartitionList::new();
+        for partition in partitions {
+            places.add_partition_offset(&partition.topic, partition.number, place)?;
+        }
+        let told = consumer.offsets_for_times(places, CONNECT_TIMEOUT)?;
+        let offset = |element: &TopicPartitionListElem<'_>| match (element.error(), element.offset()) {
+            (Ok(()), Offset::Offset(offset)) => Ok(offset),
+            (Err(error), _) => Err(error),
+            (Ok(()), _) => Err(KafkaError::OffsetFetch(RDKafkaErrorCode::NoOffset)),
+        };
+        told.elements().iter().map(offset).collect::<Result<Vec<_>, _>>()
+    };
+    match partitions.is_empty() {
+        true => Ok(Vec::new()),
+        false => Ok(ask(Offset::Beginning)?.into_iter().zip(ask(Offset::End)?).collect()),
+    }
+}
+
 /// Contacts the brokers: they answer, the topics exist.
 ///
 /// # Errors
@@ -99,14 +152,14 @@ impl Brokers {
 pub(crate) fn look_up_cluster(settings: &Settings) -> Result<Cluster, Error> {
     let brokers = Brokers::new(settings)?;
     let metadata = brokers.metadata()?;
-    let mut ends = BTreeMap::new();
+    let mut logs = BTreeMap::new();
     for name in settings.topics.iter().filter(|name| !name.starts_with('^')) {
         for partition in partitions_of(&metadata, name)? {
-            let end = if settings.until_end { brokers.watermarks(&partition)?.1 } else { 0 };
-            ends.insert(partition, end);
+            let (low, high) = if settings.until_end { brokers.watermarks(&partition)? } else { (0, 0) };
+            logs.insert(partition, low..high);
         }
     }
-    Ok(Cluster { id: brokers.cluster_name(settings), ends })
+    Ok(Cluster { id: brokers.cluster_name(settings), logs })
 }
 
 /// The partitions of the topic called `name`.
