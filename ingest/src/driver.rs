@@ -241,20 +241,26 @@ impl Worker {
         });
         // Another worker may have read on since the ends were looked up.
         let gaps = self.source.gaps(&beyond.collect::<Vec<_>>());
+        let gaps = gaps.map_err(|source| Error::Kafka { action: "tell how far partitions reach", source })?;
         gaps.into_iter().next().map_or(Ok(()), |gap| Err(gap.into()))
     }
 
     /// Messages are gone before they were read: records that and reads on after them, if that is wanted.
     fn cross_gaps(&mut self, error: KafkaError) -> Result<(), Error> {
+        let on_gap = self.settings.on_gap;
         let stands = self.core.owned().filter_map(|p| Some((p.clone(), self.core.next_offset(p)?)));
-        let gaps = self.source.gaps(&stands.collect::<Vec<_>>());
-        if gaps.is_empty() && self.settings.on_gap == OnGap::Stop {
-            return Err(Error::Kafka { action: "read", source: error });
+        let gaps = self.source.gaps(&stands.collect::<Vec<_>>()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the brokers do not tell how far partitions reach, they are asked again");
+            Vec::new()
+        });
+        match (gaps.is_empty(), on_gap) {
+            (true, OnGap::Stop) => return Err(Error::Kafka { action: "read", source: error }),
+            (true, OnGap::Continue) => return self.restart_all(),
+            _ => {}
         }
-        // None are left if the partition was crossed with another one already.
         for gap in gaps {
             // Offsets that go back are those of another topic of the same name.
-            if self.settings.on_gap == OnGap::Stop || gap.position > gap.low {
+            if on_gap == OnGap::Stop || gap.position > gap.low {
                 return Err(gap.into());
             }
             let Gap { partition, position, low, .. } = gap;
@@ -314,6 +320,16 @@ impl Worker {
         // Giving partitions back made librdkafka forget what is to be told of them.
         self.source.store_offsets(&self.group.stands());
         Ok(())
+    }
+
+    /// A partition whose place is not there is not fetched any more, and which one that is, nobody tells: it was crossed
+    /// with another one already, or is reported again.
+    fn restart_all(&self) -> Result<(), Error> {
+        let stands = self.core.owned().map(|partition| {
+            let usage = self.core.next_offset(partition).map(NextOffset);
+            (partition.clone(), Positions { usage, ..Positions::default() })
+        });
+        self.restart(&stands.collect::<Vec<_>>())
     }
 
     /// Whether everything that was there at the start is read.

@@ -145,6 +145,32 @@ async fn topics_that_end_in_a_transaction_marker_are_read_to_their_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gap_is_crossed_though_the_brokers_do_not_tell_of_it_at_first() {
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    let producer = kafka.producer("calls").unwrap();
+    let ledger = ledger().await;
+    send(&producer, 0..10, 0);
+    assert_eq!(run(settings(&kafka), &ledger).await.unwrap().entries, 10);
+    send(&producer, 10..26, 700_000);
+    kafka.refuse_next_watermark();
+    let control = Control::default();
+    let prices = Arc::new(Book::default_sheet().unwrap());
+    let settings = Settings { on_gap: OnGap::Continue, until_end: false, ..settings(&kafka) };
+    let worker = driver::run(settings, ledger.clone(), prices, Arc::new(SystemClock), control.clone(), |_| {});
+    let worker = tokio::spawn(worker);
+    let crossed = async {
+        while quarantined(&ledger).await != [("INGEST-102".to_owned(), 10)] {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), crossed).await.expect("the gap is crossed");
+    control.drain();
+    let read = worker.await.unwrap().unwrap().entries;
+    let rest = run(Settings { group: "rest".into(), ..self::settings(&kafka) }, &ledger).await.unwrap().entries;
+    assert!((1..16).contains(&(read + rest)), "what is left is read: {read} + {rest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_is_not_taken_for_an_empty_one_when_a_broker_does_not_tell_where_it_begins() {
     let kafka = EmbeddedKafka::start("calls", 1).unwrap();
     send(&kafka.producer("calls").unwrap(), 0..10, 0);

@@ -17,7 +17,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::Error;
 use crate::partition::{Partition, Positions};
 use crate::settings::{Settings, Start};
-use crate::source::brokers::CONNECT_TIMEOUT;
+use crate::source::brokers::watermarks;
 
 /// Settings the exactly-once protocol depends on; a passthrough may not change them.
 const RESERVED: &[(&str, &str)] = &[
@@ -341,14 +341,19 @@ impl Source {
     }
 
     /// The partitions of `stands` whose place Kafka no longer has, or does not have yet.
-    pub(crate) fn gaps(&self, stands: &[(Partition, i64)]) -> Vec<Gap> {
-        let gap = |(partition, position): &(Partition, i64)| {
-            let watermarks = self.consumer.fetch_watermarks(&partition.topic, partition.number, CONNECT_TIMEOUT);
-            let (low, high) = watermarks.ok()?;
-            let is_gap = !(low..=high).contains(position);
-            is_gap.then(|| Gap { partition: partition.clone(), position: *position, low, high })
-        };
-        stands.iter().filter_map(gap).collect()
+    ///
+    /// # Errors
+    /// The brokers do not tell of all of them.
+    pub(crate) fn gaps(&self, stands: &[(Partition, i64)]) -> Result<Vec<Gap>, KafkaError> {
+        let partitions: Vec<_> = stands.iter().map(|(partition, _)| partition.clone()).collect();
+        let watermarks = watermarks(&self.consumer, &partitions)?;
+        let gaps = stands.iter().zip(watermarks).map(|((partition, position), (low, high))| Gap {
+            partition: partition.clone(),
+            position: *position,
+            low,
+            high,
+        });
+        Ok(gaps.filter(|gap| !(gap.low..=gap.high).contains(&gap.position)).collect())
     }
 }
 
