@@ -197,6 +197,9 @@ impl Description<'_> {
             let rows = self.scope.exemption(*part).map_or_else(|| rows.to_string(), |why| format!("left out: {why}"));
             writeln!(text, "| `{}` | {} | {rows} |", part.name(), part.meaning()).ok();
         }
+        if self.rows.contains(&(Part::Usage, 0)) {
+            text.push_str(README_NOTHING);
+        }
         if self.rates.is_some() {
             text.push_str(README_RATES);
         }
@@ -237,6 +240,10 @@ impl Description<'_> {
         text
     }
 }
+
+const README_NOTHING: &str = "
+**No call is in this bundle:** at that version the ledger had none of this window and selection, or none under these names.
+";
 
 const README_RATES: &str = r#"
 `rates.csv` has the rates behind each `price_id`: what the costs above were made of, whether these prices were imported or came

@@ -110,6 +110,9 @@ pub enum Error {
     /// The registry has no such contract.
     #[error("unknown contract `{name}`{}", names::suggestion(.nearest.as_deref()))]
     UnknownContract { name: String, nearest: Option<String>, valid: Vec<String> },
+    /// No row says so.
+    #[error("no call is of {column} `{name}`{}", names::suggestion(.nearest.as_deref()))]
+    UnknownValue { column: &'static str, name: String, nearest: Option<String>, valid: Vec<String> },
     /// A model has no price.
     #[error("there is no price for `{provider}/{model}`: {status}")]
     NotPriced { provider: String, model: String, status: &'static str },
@@ -171,6 +174,7 @@ impl Error {
         "QUERIES-035",
         "QUERIES-036",
         "QUERIES-037",
+        "QUERIES-038",
         "QUERIES-040",
         "QUERIES-041",
         "QUERIES-042",
@@ -288,6 +292,7 @@ impl Report for Error {
             Self::UnknownWorkload { .. } => "QUERIES-035",
             Self::NotPriced { .. } => "QUERIES-036",
             Self::UnknownContract { .. } => "QUERIES-037",
+            Self::UnknownValue { .. } => "QUERIES-038",
             Self::Scenarios { .. } => "QUERIES-040",
             Self::UnknownTarget { .. } => "QUERIES-041",
             Self::NothingToReplay { .. } => "QUERIES-042",
@@ -322,6 +327,7 @@ impl Report for Error {
             | Self::NotPriced { .. }
             | Self::UnknownTarget { .. }
             | Self::UnknownContract { .. }
+            | Self::UnknownValue { .. }
             | Self::NothingToReplay { .. } => Kind::Usage,
             Self::Registry { .. } | Self::Scenarios { .. } => Kind::Refused,
             Self::Timeout { .. }
@@ -360,6 +366,11 @@ impl Report for Error {
                 "the registry has no contracts; `daybook registry import DIR` stores one that has".into()
             }
             Self::UnknownContract { valid, .. } => format!("there are {}", list(valid)),
+            Self::UnknownValue { valid, .. } if valid.is_empty() => "the ledger has no call that says one".into(),
+            Self::UnknownValue { column, valid, .. } if valid.len() > NAMES_LISTED_MAX => {
+                format!("`daybook query -c 'SELECT DISTINCT {column} FROM usage'` lists those there are")
+            }
+            Self::UnknownValue { valid, .. } => format!("there are {}", list(valid)),
             Self::NothingToReplay { turns: 0, .. } => {
                 "`daybook report lockin --why WORKLOAD` shows which calls are its own".into()
             }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant as Moment};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use daybook_export::{Format, Migration, MigrationSummary, Request, Summary};
+use daybook_export::{Format, Migration, MigrationSummary, Part, Request, Summary};
 use daybook_ledger::{Date, Instant, Ledger, TableVersion};
 
 use super::clause::{self, ClauseArgs};
@@ -114,6 +114,7 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
         let began = Moment::now();
         let summary = daybook_export::preview(&ledger, &request, progress("export", quiet).as_mut()).await?;
         print_preview(&summary, began.elapsed(), &mut output::data().lock()).map_err(Failure::unprintable)?;
+        warn_of_nothing(&summary);
         return Ok(ExitCode::SUCCESS);
     }
     if args.rehearse.rehearse {
@@ -128,7 +129,15 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
         None => daybook_export::write(&ledger, &request, progress("export", quiet).as_mut()).await?,
     };
     print(&args, &summary, &mut output::data().lock()).map_err(Failure::unprintable)?;
+    warn_of_nothing(&summary);
     Ok(ExitCode::SUCCESS)
+}
+
+/// A bundle without a call answers a question of law or follows a slip: only who asked can tell.
+fn warn_of_nothing(summary: &Summary) {
+    if summary.rows.contains(&(Part::Usage, 0)) {
+        tracing::warn!("no call is in it: the ledger has none of this selection; check its names and its window");
+    }
 }
 
 /// Prints what was written and how others check it.

@@ -53,11 +53,18 @@ impl ScopeArgs {
                 scope = scope.only(axis, value);
             }
         }
-        if self.workload.is_none() && self.contract.is_none() {
+        let named = [&self.provider, &self.team, &self.workload, &self.contract];
+        if named.iter().all(|name| name.is_none()) {
             return Ok(scope);
         }
         let options = SessionOptions { as_of: as_of.map(AsOf::Version), ..SessionOptions::default() };
         let session = Session::open(ledger, options).await?;
+        // Nothing of a subject is an answer that is lawfully asked for; of these it is a slip.
+        for (column, value) in [("provider", &self.provider), ("team", &self.team)] {
+            if let Some(value) = value {
+                session.need_value(column, value).await?;
+            }
+        }
         if let Some(name) = &self.workload {
             scope = scope.only_where(Axis::Workload, name, Arc::new(Members(session.members_of_workload(name)?)));
         }

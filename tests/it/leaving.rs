@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::daybook_in;
+use crate::{daybook_in, daybook_with};
 
 /// A ledger with one call under one of two contracts, of which one grants an export.
 fn company() -> tempfile::TempDir {
@@ -62,6 +62,25 @@ fn a_clauses_export_is_delivered_and_recorded_once() {
 }
 
 #[test]
+fn a_name_no_call_has_is_refused_and_a_person_without_calls_is_told_so() {
+    let dir = company();
+    let export = |args: &[&str]| {
+        daybook_with(dir.path(), &[&["export", "--out", "b"], args].concat(), &[("RUST_LOG", "warn")], "")
+    };
+    let run = export(&["--provider", "Anthropic"]);
+    run.refused(2, "error[QUERIES-038]: no call is of provider `Anthropic`; did you mean `anthropic`?");
+    let run = export(&["--team", "nope", "--dry-run"]);
+    run.refused(2, "error[QUERIES-038]: no call is of team `nope`");
+    assert!(!dir.path().join("b").exists());
+
+    let run = export(&["--subject", "nobody"]);
+    assert!(run.done().contains("\nusage       0 rows") && run.stderr.contains("no call is in it"), "{}", run.stderr);
+    let readme = std::fs::read_to_string(dir.path().join("b/data/README.md")).unwrap();
+    assert!(readme.contains("**No call is in this bundle:**"), "{readme}");
+    daybook_in(dir.path(), &["verify", "b"]).done();
+}
+
+#[test]
 fn a_clock_that_cannot_run_is_refused() {
     let dir = company();
     let clause = |args: &[&str]| daybook_in(dir.path(), &[&["export", "--out", "b", "--clause"], args].concat());
@@ -85,7 +104,7 @@ fn a_rehearsal_predicts_is_recorded_and_leaves_nothing() {
     assert_eq!(rows.len(), 2, "each rehearsal is one: {rows:?}");
     assert!(rows[0]["scores"]["predicted_s"].is_string() && rows[0]["contract"] == "anthropic-2026");
 
-    let run = daybook_in(dir.path(), &["export", "--out", "b", "--team", "search", "--rehearse"]);
+    let run = daybook_in(dir.path(), &["export", "--out", "b", "--team", "Claims", "--rehearse"]);
     assert!(run.done().contains("recorded    nothing"), "{}", run.stdout);
     assert_eq!(evidence(dir.path()).len(), 2, "a team's way out is not the company's");
     let mut left: Vec<_> = dir.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
