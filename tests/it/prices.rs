@@ -104,3 +104,36 @@ fn litellm_s_price_file_is_imported_with_dates_and_what_is_left_out_is_said() {
     let missing = run(dir, &["prices", "diff", "default", "nothing.csv"]);
     missing.refused(2, "error[CLI-006]: there is no price sheet nothing.csv");
 }
+
+#[test]
+fn a_sheet_is_described_for_people_and_for_programs_and_imported_once() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path();
+    std::fs::write(dir.join("open.csv"), format!("{HEADER}p,m,2026-02-25,,input,1,x\np,m,2026-02-25,,output,2,x\n"))
+        .unwrap();
+    let check = |file: &str| run(dir, &["prices", "check", file]).done().to_owned();
+    assert_eq!(check("open.csv"), "open.csv: 2 rows, 1 models, in effect from 2026-02-25 on\n");
+    let more = format!("{HEADER}p,m,2026-02-25,2026-10-07,input,1,x\np,m,2026-10-07,,input,2,x\n");
+    std::fs::write(dir.join("more.csv"), more).unwrap();
+    assert_eq!(check("more.csv"), "more.csv: 2 rows, 1 models, first days 2026-02-25 to 2026-10-07\n");
+    let json = |args: &[&str]| {
+        let run = run(dir, &[&["prices", "check", "--format", "json"], args].concat());
+        serde_json::from_str::<serde_json::Value>(run.done()).unwrap()
+    };
+    let sheet = json(&["more.csv"]);
+    assert_eq!((&sheet["rows"], &sheet["last_first_day"]), (&2.into(), &"2026-10-07".into()));
+    assert!(json(&[])["rows"].as_u64() > Some(100), "the prices in force");
+    assert!(json(&[LITELLM])["not_imported"][0]["reason"].is_string());
+
+    let import = |file: &str| run(dir, &["prices", "import", file]).done().to_owned();
+    let rows = || {
+        let sql = "SELECT count(*) AS n FROM prices";
+        run(dir, &["query", "--format", "csv", "-c", sql]).done().to_owned()
+    };
+    assert!(import("open.csv").starts_with("imported into "));
+    assert!(import("open.csv").starts_with("open.csv is known already: 2 rows"));
+    assert_eq!(rows(), "n\n2\n");
+    import("more.csv");
+    assert!(import("open.csv").starts_with("imported into "), "it is no longer in force as a whole");
+    assert_eq!(rows(), "n\n6\n");
+}

@@ -4,12 +4,13 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use daybook_ledger::price::{Book, Coverage};
+use daybook_ledger::price::{Book, Coverage, LeftOut};
 use daybook_ledger::{Clock as _, Ledger, SystemClock};
+use serde_json::{Map, Value, json};
 
 use super::diff::Output;
-use super::sheet::{Dates, read_sheet};
-use super::{LedgerArg, describe, in_force, say};
+use super::sheet::{Dates, LiteLlmNotes, read_sheet};
+use super::{Contents, LedgerArg, describe, in_force, say};
 use crate::config::Layers;
 use crate::output;
 use crate::report::Failure;
@@ -22,7 +23,7 @@ pub(crate) struct CheckArgs {
     file: Option<PathBuf>,
     #[command(flatten)]
     ledger: LedgerArg,
-    /// How what has no price is written.
+    /// How the outcome is written.
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     format: Output,
 }
@@ -30,33 +31,36 @@ pub(crate) struct CheckArgs {
 /// Checks the sheet. If a ledger is named, every call in it is priced, by the prices in force with the sheet laid over them,
 /// and what has no price is listed.
 pub(super) async fn run(args: CheckArgs, layers: &mut Layers) -> Result<(), Failure> {
-    let sheet = match &args.file {
-        Some(file) => Some(read_sheet(file, Dates::default(), SystemClock.now().date())?),
+    let read = |file: &PathBuf| read_sheet(file, Dates::default(), SystemClock.now().date());
+    let sheet = args.file.as_ref().map(read).transpose()?;
+    let ledger = match &args.ledger.ledger {
+        Some(address) => Some(Ledger::open(address).await?),
         None => None,
     };
-    let is_text = matches!(args.format, Output::Text);
-    if let (Some(file), Some(sheet), true) = (&args.file, &sheet, is_text) {
-        say(&format!("{}: {}", file.display(), describe(&sheet.book)))?;
-        sheet.litellm.iter().flat_map(|notes| notes.lines()).try_for_each(|line| say(&line))?;
-    }
-    let Some(address) = args.ledger.ledger.clone() else {
-        return match sheet {
-            Some(_) => Ok(()),
-            None => say(&format!("prices in force: {}", describe(&in_force(args.ledger, layers).await?))),
-        };
+    let in_force = match (&ledger, &sheet) {
+        (Some(ledger), _) => Some(Book::load(ledger).await?),
+        (None, None) => Some(in_force(args.ledger, layers).await?),
+        (None, Some(_)) => None,
     };
-    let ledger = Ledger::open(&address).await?;
-    let mut book = Book::load(&ledger).await?;
-    if let Some(sheet) = &sheet {
-        book = book.overlay(&sheet.book);
-    } else if is_text {
-        say(&format!("prices in force: {}", describe(&book)))?;
-    }
-    let coverage = book.coverage(&ledger).await?;
+    let laid_over = match (in_force, &sheet) {
+        (Some(book), Some(sheet)) => Some(book.overlay(&sheet.book)),
+        (book, _) => book,
+    };
+    let coverage = match (&ledger, &laid_over) {
+        (Some(ledger), Some(book)) => Some(book.coverage(ledger).await?),
+        _ => None,
+    };
+    let name = args.file.map_or_else(|| "prices in force".into(), |file| file.display().to_string());
+    let notes = sheet.as_ref().and_then(|sheet| sheet.litellm.as_ref());
+    let Some(book) = sheet.as_ref().map(|sheet| &sheet.book).or(laid_over.as_ref()) else { return Ok(()) };
     let mut out = output::data().lock();
     match args.format {
-        Output::Text => text(&coverage, &mut out),
-        Output::Json => json(&coverage, &mut out),
+        Output::Text => {
+            say(&format!("{name}: {}", describe(book)))?;
+            notes.iter().flat_map(|notes| notes.lines()).try_for_each(|line| say(&line))?;
+            coverage.map_or(Ok(()), |coverage| text(&coverage, &mut out))
+        }
+        Output::Json => json(book, notes, coverage.as_ref(), &mut out),
     }
     .map_err(Failure::unprintable)
 }
@@ -86,20 +90,35 @@ fn text(coverage: &Coverage, out: &mut impl Write) -> std::io::Result<()> {
     )
 }
 
-fn json(coverage: &Coverage, out: &mut impl Write) -> std::io::Result<()> {
-    let lines = most_first(coverage).into_iter().map(|((provider, model, status), of_model)| {
-        serde_json::json!({
-            "provider": provider, "model": model, "price_status": status.as_str(), "calls": of_model.calls,
-            "percent_of_calls": percent(of_model.calls, coverage.calls),
-            "input_tokens": of_model.input_tokens.to_string(), "output_tokens": of_model.output_tokens.to_string(),
-        })
-    });
-    let value = serde_json::json!({
-        "calls": coverage.calls,
-        "recorded_unpriced": coverage.recorded_unpriced,
-        "unpriced": lines.collect::<Vec<_>>(),
-    });
-    serde_json::to_writer_pretty(&mut *out, &value)?;
+fn json(
+    book: &Book,
+    notes: Option<&LiteLlmNotes>,
+    coverage: Option<&Coverage>,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    let mut fields = match json!(Contents::of(book)) {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    if let Some(notes) = notes {
+        let left_out = notes.left_out.iter().map(|LeftOut { key, reason, count, example }| {
+            json!({"key": key, "reason": reason, "count": count, "example": example})
+        });
+        fields.insert("not_imported".into(), left_out.collect());
+    }
+    if let Some(coverage) = coverage {
+        let lines = most_first(coverage).into_iter().map(|((provider, model, status), of_model)| {
+            json!({
+                "provider": provider, "model": model, "price_status": status.as_str(), "calls": of_model.calls,
+                "percent_of_calls": percent(of_model.calls, coverage.calls),
+                "input_tokens": of_model.input_tokens.to_string(), "output_tokens": of_model.output_tokens.to_string(),
+            })
+        });
+        fields.insert("calls".into(), coverage.calls.into());
+        fields.insert("recorded_unpriced".into(), coverage.recorded_unpriced.into());
+        fields.insert("unpriced".into(), lines.collect());
+    }
+    serde_json::to_writer_pretty(&mut *out, &fields)?;
     writeln!(out)
 }
 

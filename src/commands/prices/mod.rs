@@ -5,18 +5,23 @@ mod diff;
 mod explain;
 mod sheet;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use daybook_ledger::file::hex;
 use daybook_ledger::price::{Book, Sheet};
 use daybook_ledger::{Clock as _, Date, Kind, Ledger, Report as _, SystemClock, Usd};
+use daybook_queries::{Session, SessionOptions};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::config::Layers;
 use crate::output;
 use crate::report::Failure;
-pub(crate) use sheet::{Dates, read_sheet};
+pub(crate) use sheet::{Dates, SheetFile, read_sheet};
 
 /// Commands about prices.
 #[derive(Debug, Subcommand)]
@@ -128,19 +133,54 @@ async fn import(args: &ImportArgs, layers: &mut Layers) -> Result<(), Failure> {
         return say(&format!("{} would import {}", args.file.display(), describe(&file.book)));
     }
     let ledger = Ledger::open_or_create(&layers.ledger(args.ledger.ledger.clone())).await?;
+    if is_known(&ledger, &file).await? {
+        return say(&format!("{} is known already: {}", args.file.display(), describe(&file.book)));
+    }
     file.book.store(&ledger, Sheet { name: &name, bytes: &file.bytes, imported_at }).await?;
     say(&format!("imported into {}: {}; workers use it from their next start", ledger.root().url, describe(&file.book)))
 }
 
+/// Whether this file was imported before and all of it is in force: to import it again would say nothing.
+async fn is_known(ledger: &Ledger, file: &SheetFile) -> Result<bool, Failure> {
+    let session = Session::open(ledger, SessionOptions::default()).await?;
+    let digest = hex(&Sha256::digest(&file.bytes));
+    let sql = format!("SELECT 1 FROM prices WHERE sheet_sha256 = '{digest}' LIMIT 1");
+    let found = session.run(&sql).await?.collect().await?;
+    let in_force = Book::load(ledger).await?;
+    Ok(found.iter().any(|batch| batch.num_rows() > 0) && in_force.overlay(&file.book).rows().eq(in_force.rows()))
+}
+
+/// What a book holds, counted.
+#[derive(Debug, Serialize)]
+struct Contents {
+    rows: usize,
+    models: usize,
+    first_day: Option<String>,
+    last_first_day: Option<String>,
+}
+
+impl Contents {
+    fn of(book: &Book) -> Self {
+        let products: BTreeSet<_> = book.rows().map(|row| (&row.provider, &row.model)).collect();
+        let days = || book.rows().map(|row| row.effective_from);
+        Self {
+            rows: book.rows().count(),
+            models: products.len(),
+            first_day: days().min().map(|day| day.to_string()),
+            last_first_day: days().max().map(|day| day.to_string()),
+        }
+    }
+}
+
 fn describe(book: &Book) -> String {
-    let mut products: Vec<_> = book.rows().map(|row| (&row.provider, &row.model)).collect();
-    let rows = products.len();
-    products.sort_unstable();
-    products.dedup();
-    let first = book.rows().map(|row| row.effective_from).min();
-    let last = book.rows().map(|row| row.effective_from).max();
-    let span = first.zip(last).map(|(first, last)| format!(", effective from {first} to {last}")).unwrap_or_default();
-    format!("{rows} rows, {} models{span}", products.len())
+    let Contents { rows, models, first_day, last_first_day } = Contents::of(book);
+    let span = match (first_day, last_first_day) {
+        (Some(first), Some(last)) if first < last => format!(", first days {first} to {last}"),
+        (Some(first), _) if book.rows().all(|row| row.effective_to.is_none()) => format!(", in effect from {first} on"),
+        (Some(first), _) => format!(", in effect from {first}"),
+        (None, _) => String::new(),
+    };
+    format!("{rows} rows, {models} models{span}")
 }
 
 /// A number without the zeros at its end.

@@ -22,7 +22,7 @@ pub(crate) struct SheetFile {
 #[derive(Debug)]
 pub(crate) struct LiteLlmNotes {
     models: usize,
-    left_out: Vec<daybook_ledger::price::LeftOut>,
+    pub(super) left_out: Vec<daybook_ledger::price::LeftOut>,
 }
 
 impl LiteLlmNotes {
