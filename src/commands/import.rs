@@ -17,6 +17,7 @@ use daybook_ledger::{Kind, Ledger, Report as _, SystemClock};
 use super::encryption::UnlockArgs;
 use super::ingest::drain_on_signals;
 use super::progress::{bytes_text, progress};
+use super::signals;
 use crate::config::Layers;
 use crate::exit;
 use crate::output;
@@ -96,6 +97,7 @@ async fn restore(args: &ImportArgs, ledger: &str, quiet: bool) -> Result<ExitCod
     if !alone || args.account.is_some() {
         return Err(not_alone());
     }
+    signals::stop_at_once(&signals::STOP, "the tables that are whole stand: the same command goes on with the others")?;
     let bundle = Bundle::open(bundle, &args.unlock.load(bundle)?).await?;
     refuse_if_taken(&bundle, ledger).await?;
     let verdict = verify::opened(&bundle, &[], progress("import", quiet).as_mut()).await?;

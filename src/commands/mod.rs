@@ -47,6 +47,7 @@ use crate::report::Failure;
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let mut layers = Layers::load(cli.config.as_deref())?;
     let quiet = cli.log.quiet;
+    after_a_stop(&cli.command).map_or(Ok(()), |hint| signals::stop_at_once(&signals::STOP, hint))?;
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Ingest(args) => ingest::run(&args, &mut layers).await,
@@ -74,5 +75,15 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Gate(args) => gate::run(args, &mut layers).await,
         Command::Registry(command) => registry::run(command, &mut layers).await,
         Command::Config(config::ConfigCommand::Show) => config::show(&mut layers),
+    }
+}
+
+/// What a person is told who stops `command`; `None` of one that finishes in order and says so itself.
+const fn after_a_stop(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Ingest(_) | Command::Import(_) | Command::Receive(_) | Command::Query(_) => None,
+        Command::Quarantine(quarantine::QuarantineCommand::Replay(_)) => None,
+        Command::Export(_) => Some("the same command goes on where it stopped; without it nothing passes for a bundle"),
+        _ => Some("what was committed or said to be written stands; give the same command again for the rest"),
     }
 }

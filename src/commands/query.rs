@@ -8,9 +8,10 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use daybook_ledger::Ledger;
 use daybook_queries::{Error, Format, Rendered, Session, SessionOptions, Statement, parse_bytes, render};
+use tokio::signal::unix::SignalKind;
 
-use super::prompt;
 use super::registry::RegistryArgs;
+use super::{prompt, signals};
 use crate::config::Layers;
 use crate::output;
 use crate::report::Failure;
@@ -66,6 +67,8 @@ pub(crate) struct Show {
 
 /// Runs `daybook query`.
 pub(crate) async fn run(args: QueryArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    // Ctrl-C ends a statement: see `show_result`.
+    signals::stop_at_once(&[SignalKind::terminate()], "rows printed before stand; a query never changes the ledger")?;
     let show = Show { format: args.format, rows_max: args.max_rows, quiet };
     let script = script(&args)?;
     let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
@@ -133,8 +136,10 @@ pub(crate) async fn show_result(session: &Session, statement: Statement, show: S
         render(rows, show.format, show.rows_max, &mut out).await
     };
     let done = tokio::select! {
-        done = Box::pin(work) => done?,
+        // In this order: the signal is listened to before the first row is out.
+        biased;
         _ = tokio::signal::ctrl_c() => return Err(Error::Interrupted),
+        done = Box::pin(work) => done?,
     };
     // Also with `--quiet`: what was cut is not passed off as whole.
     if done.left_out > 0 {

@@ -24,6 +24,7 @@ mod s3;
 mod seal;
 mod server;
 mod simulate;
+mod stop;
 mod subject;
 
 use std::collections::BTreeMap;

@@ -19,9 +19,9 @@ use daybook_ledger::Root;
 pub(crate) use self::random::Random;
 use crate::Error;
 use crate::encryption::{self, Keys};
-use crate::manifest::{is_safe, shown};
+use crate::manifest::{Algorithm, is_safe, shown};
 use crate::verify::Difference;
-use crate::writer::{BAGIT, Form};
+use crate::writer::{BAGIT, Form, JOURNAL};
 
 /// More files than a bundle has.
 const FILES_MAX: usize = 1_000_000;
@@ -63,6 +63,17 @@ impl Found {
     fn fault(&mut self, place: &str, found: impl Into<String>) {
         if self.faults.len() < crate::verify::DIFFERENCES_MAX {
             self.faults.push(Difference { place: shown(place), found: found.into() });
+        }
+    }
+
+    /// Of an export that was killed nothing else is to be said: what it is to have last, it does not have.
+    fn note_unfinished(&mut self, place: &Path) {
+        let is_leftover = self.files.contains_key(JOURNAL) || place.extension().is_some_and(|end| end == "partial");
+        if is_leftover && !self.files.contains_key(Algorithm::Sha256.payload_manifest()) {
+            self.has_no_end = true;
+            self.faults.clear();
+            let name = place.file_name().unwrap_or(place.as_os_str()).to_string_lossy().into_owned();
+            self.fault(&name, "an export that did not finish: its command, given again, goes on with it");
         }
     }
 
@@ -127,7 +138,7 @@ impl Bundle {
             Ok(Form::Objects) => {
                 let root = Root::open(address, false)?;
                 let (found, reader) = objects::open(root).await?;
-                Ok(Self(Arc::new(Opened { place: address.into(), found, reader })))
+                Ok(Self::of(Path::new(address), found, reader))
             }
             _ => Self::open_path(Path::new(address), keys),
         }
@@ -140,7 +151,12 @@ impl Bundle {
             Ok(Form::Encrypted) => archive::open_encrypted(path, keys)?,
             _ => folder::open(path)?,
         };
-        Ok(Self(Arc::new(Opened { place: path.into(), found, reader })))
+        Ok(Self::of(path, found, reader))
+    }
+
+    fn of(place: &Path, mut found: Found, reader: Box<dyn BundleReader>) -> Self {
+        found.note_unfinished(place);
+        Self(Arc::new(Opened { place: place.into(), found, reader }))
     }
 
     /// Where it is, as it was named.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use daybook_ledger::{Instant, Root};
 
 pub(crate) use self::directory::Directory;
-pub(crate) use self::journal::{Finished, Line};
+pub(crate) use self::journal::{Finished, JOURNAL, Line};
 pub(crate) use self::list::List;
 use self::object::Objects;
 use self::tar::Tar;
