@@ -54,6 +54,15 @@ impl Control {
     }
 }
 
+/// Whether [`run`] could start: librdkafka takes the settings, the brokers answer, the topics exist.
+///
+/// # Errors
+/// [`Error::KafkaSetting`], [`Error::BrokerUnavailable`], [`Error::NoSuchTopic`].
+pub async fn check(settings: &Settings) -> Result<(), Error> {
+    let settings = settings.clone();
+    blocking(move || look_up_cluster(&settings)).await?.map(drop)
+}
+
 /// Ingests until told to stop, or until the end offsets seen at the start.
 ///
 /// `on_commit` is called after every commit with the totals so far.

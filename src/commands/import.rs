@@ -10,6 +10,7 @@ use daybook_ingest::billing::Imported;
 use daybook_ingest::decode::Format;
 use daybook_ingest::driver::Control;
 use daybook_ingest::import::{self, ImportSettings, Preview, Summary, Watch};
+use daybook_ingest::source::file::{Found, find};
 use daybook_ingest::{Capture, FlushLimits, Totals};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Kind, Ledger, Report as _, SystemClock};
@@ -80,6 +81,13 @@ pub(crate) async fn run(args: ImportArgs, layers: &mut Layers, quiet: bool) -> R
             summary
         }
         false => {
+            // A slip in a path makes no ledger.
+            if let Err(daybook_ledger::Error::NotFound { .. }) = Ledger::open(&address).await
+                && let Found { inputs, faults } = find(&args.addresses).await
+                && inputs.is_empty()
+            {
+                return Ok(exit_code(Summary { faults, ..Summary::default() }));
+            }
             let ledger = Ledger::open_or_create(&address).await?;
             let prices = Arc::new(Book::load(&ledger).await?);
             let summary = import::run(settings, ledger, prices, clock, control, watch).await?;
@@ -243,7 +251,10 @@ fn print_preview(summary: &Summary, preview: &Preview, out: &mut dyn Write) -> s
     writeln!(out, "calls        {entries:>12}")?;
     writeln!(out, "unreadable   {quarantined:>12}")?;
     writeln!(out, "without call {empty:>12}")?;
-    print_bills(summary, out)?;
+    for bill in &summary.bills {
+        let Ok((source, Imported { lines, others, .. })) = &bill.outcome else { continue };
+        writeln!(out, "bill         {lines:>12}  {source} lines of {}, {others} others left out", bill.name)?;
+    }
     print_time(summary, out)?;
     if !preview.formats.is_empty() {
         writeln!(out, "\nformats")?;

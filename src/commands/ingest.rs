@@ -82,6 +82,10 @@ pub(crate) async fn run(args: &IngestArgs, layers: &mut Layers) -> Result<ExitCo
     let every = layers.maintain_every(args.maintain_every.clone())?;
     let maintenance = layers.maintain_beside()?;
     let address = layers.ledger(args.ledger.clone());
+    // A slip in a topic or a setting makes no ledger.
+    if let Err(daybook_ledger::Error::NotFound { .. }) = Ledger::open(&address).await {
+        driver::check(&settings).await?;
+    }
     let ledger = Ledger::open_or_create(&address).await?;
     let prices = Arc::new(Book::load(&ledger).await?);
     let control = Control::default();

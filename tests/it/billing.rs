@@ -44,6 +44,9 @@ fn a_bill_is_imported_once_and_reconciled() {
     let events = ["2026-11-18", "2026-11-19"].map(|day| event(&format!("call-{day}"), day)).join("\n");
     std::fs::write(dir.path().join("events.jsonl"), events).unwrap();
     std::fs::write(dir.path().join("costs.json"), costs(&[(DAYS[0], 1), (DAYS[1], 3)])).unwrap();
+    let run = daybook_in(dir.path(), &["import", "events.jsonl", "costs.json", "--dry-run"]);
+    let counted = "bill                    4  openai-admin lines of costs.json, 0 others left out\n";
+    assert!(run.done().contains(counted), "{}", run.stdout);
     let run = daybook_in(dir.path(), &["import", "events.jsonl", "costs.json"]);
     assert!(run.done().contains("openai-admin lines of costs.json: 4 new"), "{}", run.stdout);
     let again = daybook_in(dir.path(), &["import", "events.jsonl", "costs.json"]);
