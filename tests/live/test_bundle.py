@@ -10,35 +10,24 @@ import tempfile
 import time
 from pathlib import Path
 
+import export_kill
+from export_kill import JOURNAL, kill_once, lines_but_the_first
 from import_kill import write_files
 from parts import BUCKET, DAYBOOK, Checks, Prefix, note, tail
 
 checks = Checks()
-JOURNAL = "finished.jsonl"
 
 
 def export(ledger, out, *more):
-    return [DAYBOOK, "--quiet", "export", "--ledger", str(ledger), "--out", str(out), "--shard-bytes", str(1 << 20), *more]
+    return export_kill.export(DAYBOOK, ledger, out, *more)
 
 
 def finished(bucket):
-    """Data files that the journal in the bucket calls finished; `None` without a journal."""
+    """Data files that the journal in the bucket calls finished."""
     try:
-        return len(bucket.read(JOURNAL).splitlines()) - 1
+        return lines_but_the_first(bucket.read(JOURNAL).decode())
     except bucket.s3.exceptions.NoSuchKey:
-        return None
-
-
-def kill_once(ledger, bucket, rng):
-    """SIGKILL some data files further than the last run came, plus a moment; whether it was still running."""
-    until = (finished(bucket) or 0) + rng.randrange(1, 4)
-    # Held back, so that there is something left to kill.
-    process = subprocess.Popen(export(ledger, bucket.url, "--rate-limit", str(16 << 20)), stdout=subprocess.DEVNULL)
-    while process.poll() is None and (finished(bucket) or 0) < until:
-        time.sleep(0.02)
-    time.sleep(rng.random() * 0.2)
-    process.kill()
-    return process.wait() < 0
+        return 0
 
 
 def refuses(name, command, place, exit_code, says, **environment):
@@ -68,7 +57,7 @@ def main():
         subprocess.run([DAYBOOK, "--quiet", "import", str(events), "--ledger", str(ledger)], stdout=subprocess.DEVNULL)
         checks.runs("an export to a folder, never killed", *export(ledger, whole))
 
-        killed = sum(kill_once(ledger, bucket, rng) for _ in range(args.kills))
+        killed = sum(kill_once(export(ledger, bucket.url), lambda: finished(bucket), rng) for _ in range(args.kills))
         checks.equal("exports to the bucket killed", killed, args.kills)
         note(f"{finished(bucket)} data files were finished then")
         checks.refuses("what is there then is no bundle", DAYBOOK, "--quiet", "verify", bucket.url)
