@@ -101,6 +101,12 @@ fn and_more(count: u64) -> String {
     if count > 1 { format!(", nor {} others of those named", count - 1) } else { String::new() }
 }
 
+/// Whether the client asked the machine for credentials, as it does if it is given none: where every machine of a cloud has them.
+fn is_about_the_machine(error: &(dyn std::error::Error + 'static)) -> bool {
+    let asks = |text: String| ["/latest/api/token", "/latest/meta-data/iam"].iter().any(|path| text.contains(path));
+    std::iter::successors(Some(error), |error| error.source()).any(|error| asks(error.to_string()))
+}
+
 impl Error {
     /// Every code, for the check that `docs/errors.md` describes it.
     pub const CODES: &'static [&'static str] = &[
@@ -211,8 +217,13 @@ impl Report for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Address { .. } => "use a folder (`./ledger`) or a bucket and prefix (`s3://bucket/prefix`)".into(),
-            Self::NotAFolder { .. } => "name a folder; it is made if it does not exist".into(),
+            Self::NotAFolder { .. } => "name the folder of a ledger; `ingest` and `import` make it if there is none".into(),
             Self::NotFound { .. } => "check the address, or let `daybook ingest` make the ledger there".into(),
+            Self::StoreUnavailable { source, .. } if is_about_the_machine(source.as_ref()) => {
+                "no credentials are given, and this machine has none of its own: set AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY, or run where a role is attached; `~/.aws` is not read"
+                    .into()
+            }
             Self::StoreUnavailable { .. } => {
                 "nothing was committed halfway; check AWS_ENDPOINT_URL, the network and the room there is, then run the command again"
                     .into()

@@ -186,6 +186,9 @@ impl Evidence {
         {
             return Some(reason);
         }
+        if self.kind == EvidenceKind::Audit && self.note.is_none() && self.artifact.is_none() {
+            return Some("an audit needs a note or an artifact: what was found".into());
+        }
         // A day ahead is one of another time zone.
         if self.date.days() > recorded_at.date().days().saturating_add(1) {
             return Some(format!("{} is yet to come", self.date));

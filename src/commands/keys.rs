@@ -65,7 +65,11 @@ fn generate(args: &GenerateArgs) -> Result<SigningKey, Failure> {
     let key = SigningKey::new(&args.name, random_bytes()).map_err(|reason| {
         not_a_key(&format!("`{}`", args.name), reason, "use a name such as `example.com/ai-usage`")
     })?;
-    let failed = |error| unusable(&args.file, "made", error);
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => unusable(&args.file, "made", error)
+            .with_hint("a key is never overwritten: name another file, or use this key"),
+        _ => unusable(&args.file, "made", error),
+    };
     refuse_in_ledger(&args.file)?;
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.file).map_err(failed)?;
     file.write_all(format!("{}\n", key.secret_text()).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;

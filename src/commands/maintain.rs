@@ -157,5 +157,8 @@ fn describe(done: &Maintained, dry_run: bool) -> String {
     if objects > 0 {
         parts.push(format!("{objects} objects {would}deleted, {}", bytes_text(done.bytes_deleted)));
     }
+    if parts.len() == 1 {
+        parts.push("nothing to do".into());
+    }
     format!("{}: {}", done.table, parts.join("; "))
 }

@@ -23,7 +23,8 @@ struct Bar {
 
 impl Progress for Bar {
     fn start(&mut self, bytes: u64) {
-        const TEMPLATE: &str = "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+        const TEMPLATE: &str =
+            "{prefix} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} left";
         let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.bar = ProgressBar::new(bytes).with_style(style).with_prefix(self.action);
     }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use daybook_ingest::decode::Format;
 use daybook_ingest::driver::Control;
@@ -12,6 +13,7 @@ use daybook_ledger::price::Book;
 use daybook_ledger::{Instant, Kind, Ledger, SystemClock};
 use daybook_queries::{Format as RowFormat, Session, SessionOptions};
 
+use super::decode::parse_format;
 use super::export::parse_instant;
 use super::ingest::drain_on_signals;
 use super::query::{Show, formats, show_result};
@@ -35,7 +37,7 @@ pub(crate) enum QuarantineCommand {
 #[derive(Clone, Debug, Default, Args)]
 struct FilterArgs {
     /// Only this error code, such as DECODE-003.
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = codes())]
     code: Option<String>,
     /// Only this topic, or file.
     #[arg(short, long, value_name = "TOPIC")]
@@ -46,6 +48,10 @@ struct FilterArgs {
     /// Set aside before this instant: RFC 3339, or a UTC day.
     #[arg(long, value_name = "T", value_parser = parse_instant)]
     to: Option<Instant>,
+}
+
+fn codes() -> PossibleValuesParser {
+    PossibleValuesParser::new(quarantine::codes())
 }
 
 /// Flags of `daybook quarantine list`.
@@ -120,7 +126,7 @@ pub(crate) struct ReplayArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// Read every message as this format; else by the topic's setting, header and shape.
-    #[arg(short, long, value_name = "FORMAT", visible_alias = "as")]
+    #[arg(short, long, value_name = "FORMAT", visible_alias = "as", value_parser = parse_format)]
     format: Option<Format>,
     /// What becomes of prompts and answers: full, digest, off [default: full] [env: DAYBOOK_CAPTURE].
     #[arg(long, value_name = "WHAT")]

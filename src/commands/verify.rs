@@ -87,7 +87,7 @@ async fn check_target(target: &str, args: &VerifyArgs, quiet: bool) -> Result<Ve
     // The bar goes before the verdict comes.
     let mut progress = progress("verify", quiet);
     let ledger = match Ledger::open(target).await {
-        Err(daybook_ledger::Error::NotFound { .. }) => {
+        Err(daybook_ledger::Error::NotFound { .. } | daybook_ledger::Error::NotAFolder { .. }) => {
             let reason = "neither one nor a ledger is there".into();
             return Err(daybook_export::Error::NotABundle { path: target.into(), reason }.into());
         }

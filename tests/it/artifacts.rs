@@ -65,7 +65,11 @@ fn what_is_not_what_its_name_says_is_refused_and_nothing_is_recorded() {
     std::fs::write(dir.path().join("pickle.onnx"), b"\x80\x02}q\x00.").unwrap();
     let add = |args: &[&str]| daybook_in(dir.path(), &[&["artifacts", "add"], args].concat());
     let run = add(&["weights", "adapter.safetensors", "pickle.onnx", "--vendor", "mistral"]);
-    assert!(run.stderr.starts_with("error[EXPORT-030]: pickle.onnx cannot be registered: as onnx "), "{}", run.stderr);
+    assert!(
+        run.stderr.starts_with("error[EXPORT-030]: pickle.onnx cannot be registered: it is no whole onnx file: "),
+        "{}",
+        run.stderr
+    );
     assert_eq!(run.code, 3);
     add(&["weights", "none.gguf"])
         .refused(3, "error[EXPORT-030]: none.gguf cannot be registered: No such file or directory (os error 2)");

@@ -69,7 +69,8 @@ fn a_bill_is_imported_once_and_reconciled() {
     daybook_in(dir.path(), &within).done();
     let day = [&report[..], &["--to", "2026-11-19"]].concat();
     daybook_in(dir.path(), &day).done();
-    assert_eq!(daybook_in(dir.path(), &[&report[..], &["--tolerance", "some"]].concat()).code, 2);
+    let run = daybook_in(dir.path(), &[&report[..], &["--tolerance", "some"]].concat());
+    assert!(run.code == 2 && run.stderr.contains("'--tolerance <AMOUNT>': `some` is no tolerance"), "{}", run.stderr);
 
     // The provider counts again: the newer numbers hold, and the ledger agrees with them.
     std::fs::write(dir.path().join("later.json"), costs(&[(DAYS[1], 1)])).unwrap();

@@ -1,5 +1,6 @@
 //! What is wrong is said with a code, a place and a hint, and the exit code tells a script how to react.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
 use crate::{daybook_in, daybook_with};
@@ -12,6 +13,8 @@ fn a_ledger_that_is_a_file_or_missing_is_named() {
     run.refused(2, "error[LEDGER-002]: the ledger path file is a file, not a folder");
     let run = daybook_in(dir.path(), &["query", "--ledger", "none", "-c", "SELECT 1"]);
     run.refused(2, "error[LEDGER-003]: there is no ledger at none");
+    let run = daybook_in(dir.path(), &["verify", "file"]);
+    run.refused(2, "error[EXPORT-006]: file is not a bundle: neither one nor a ledger is there");
     let run = daybook_in(dir.path(), &["ingest", "--topic", "t", "--ledger", "gs://bucket/x"]);
     run.refused(2, "error[LEDGER-001]: `gs://bucket/x` is not a ledger address: `gs` is not supported");
 }
@@ -43,6 +46,35 @@ fn settings_out_of_range_are_named_with_what_is_valid() {
     let run = daybook_in(dir.path(), &["ingest", "--topic", "t", "-X", "enable.auto.commit=true"]);
     assert_eq!(run.code, 2, "{}", run.stderr);
     assert!(run.stderr.contains("error[INGEST-003]: librdkafka setting `enable.auto.commit`"), "{}", run.stderr);
+    daybook_in(dir.path(), &["import", "/nope"])
+        .refused(2, "error[IMPORT-001]: /nope: there is no such file or folder");
+    assert!(!dir.path().join("ledger").exists(), "a slip makes no ledger");
+}
+
+#[test]
+fn what_is_wrong_is_said_in_the_words_of_who_reads_it() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("x.tar.zst"), "abc, not an archive").unwrap();
+    let run = daybook_in(dir.path(), &["verify", "x.tar.zst"]);
+    assert!(run.stdout.starts_with("x.tar.zst: it is not compressed with zstd; "), "{}", run.stdout);
+
+    let event = include_str!("../fixtures/events/litellm-standard/anthropic-cache.json");
+    let too_many = event.replacen("\"prompt_tokens\":", "\"prompt_tokens\": 9223372036854775808, \"x\":", 1);
+    let run = daybook_with(dir.path(), &["decode", "-"], &[], &too_many);
+    assert!(run.code == 3 && run.stderr.contains(": 9223372036854775808 is larger than any count\n"), "{}", run.stderr);
+
+    // A machine of a cloud that has no role: it is asked since no credentials are given.
+    let machine = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", machine.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in machine.incoming().map(Result::unwrap) {
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+        }
+    });
+    let query = ["query", "--ledger", "s3://b/l", "-c", "SELECT 1"];
+    let run = daybook_with(dir.path(), &query, &[("AWS_METADATA_ENDPOINT", &endpoint)], "");
+    assert!(run.code == 4 && run.stderr.contains("AWS_ACCESS_KEY_ID"), "{}", run.stderr);
 }
 
 #[test]

@@ -41,6 +41,13 @@ fn messages_read_as_the_wrong_format_are_replayed_as_the_right_one() {
     daybook(&["quarantine", "show", "calls/0@9"])
         .refused(2, "error[CLI-021]: no message of calls/0@9 is in quarantine");
 
+    let slip = |args: &[&str], valid: &str| {
+        let run = daybook(&[&["quarantine", "replay"], args].concat());
+        assert!(run.code == 2 && run.stderr.contains(valid), "{}", run.stderr);
+    };
+    slip(&["--format", "kog"], "did you mean `kong`?");
+    slip(&["--code", "NOPE-1"], "DECODE-003");
+
     let replay = |args: &[&str]| {
         let run = daybook(&[&["quarantine", "replay"], args].concat());
         (run.code, lines(&run.stdout).into_iter().map(|line| line.join(" ")).collect::<Vec<_>>())

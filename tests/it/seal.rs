@@ -88,6 +88,20 @@ fn files(folder: &Path, suffix: &str) -> Vec<PathBuf> {
 }
 
 #[test]
+fn a_key_is_made_once_and_seals_one_ledger() {
+    let sealed = Sealed::new();
+    let again = sealed.run(&["keys", "generate", "seal.key", "--name", NAME]);
+    again.refused(2, "error[CLI-050]: the key file seal.key cannot be made");
+    assert!(again.stderr.contains("hint: a key is never overwritten"), "{}", again.stderr);
+
+    let events = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/events/anthropic");
+    sealed.run(&["import", "--ledger", "other", events]).done();
+    let other = sealed.run(&["seal", "--ledger", "other", "--key", "seal.key"]);
+    assert!(other.stderr.starts_with("error[SEAL-006]") && other.code == 5, "{}", other.stderr);
+    assert!(other.stderr.contains("or this key seals another ledger"), "{}", other.stderr);
+}
+
+#[test]
 fn a_sealed_ledger_is_whole_and_says_by_whom_it_is_signed() {
     let sealed = Sealed::new();
     let run = sealed.verify();

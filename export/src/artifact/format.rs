@@ -85,7 +85,7 @@ fn count_objects(mut reader: impl BufRead) -> Result<String, String> {
         match serde_json::from_slice::<serde::de::IgnoredAny>(&line) {
             Ok(_) if is_object => {}
             Ok(_) => return Err(format!("line {rows} is no JSON object")),
-            Err(error) => return Err(format!("line {rows}: {error}")),
+            Err(error) => return Err(format!("line {rows} is not JSON, from column {} on", error.column())),
         }
     }
 }

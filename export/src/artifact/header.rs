@@ -62,7 +62,7 @@ impl<R: BufRead + Seek> Header<R> {
     fn claim(&mut self, count: u64) -> Result<(), String> {
         let (at, left) = (self.at, self.left());
         if count > left {
-            return Err(format!("at byte {at} it claims {count} bytes, {left} are left"));
+            return Err(format!("{count} bytes are said to follow byte {at}, and {left} do"));
         }
         self.at += count;
         Ok(())

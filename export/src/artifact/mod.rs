@@ -49,7 +49,7 @@ pub fn inspect(path: &Path, kind: ArtifactKind, place: String) -> Result<Inspect
     let holds = match format {
         Some(format) => {
             let read = format.read(File::open(path).map_err(unreadable)?, bytes);
-            Some(read.map_err(|reason| refused(format!("as {} {reason}", format.as_str())))?)
+            Some(read.map_err(|reason| refused(format!("it is no whole {} file: {reason}", format.as_str())))?)
         }
         None => None,
     };

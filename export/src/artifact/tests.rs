@@ -23,19 +23,31 @@ fn safetensors_lie_one_after_the_other_to_the_end() {
     assert_eq!(look("a.safetensors", &safetensors(two, 12)), Ok("2 tensors".into()));
     assert_eq!(look("a.safetensors", &safetensors("{}", 0)), Ok("0 tensors".into()));
     let faulty = [
-        (safetensors(two, 13), "as safetensors its tensors take 12 bytes, 13 follow the header"),
+        (safetensors(two, 13), "it is no whole safetensors file: its tensors take 12 bytes, 13 follow the header"),
         (
             safetensors(&two.replace("[8,12]", "[9,13]"), 13),
-            "as safetensors a tensor begins at 9, the one before it ends at 8",
+            "it is no whole safetensors file: a tensor begins at 9, the one before it ends at 8",
         ),
-        (safetensors(&two.replace("F16", "F17"), 12), "as safetensors its header: tensor \"b\" has the type \"F17\""),
+        (
+            safetensors(&two.replace("F16", "F17"), 12),
+            "it is no whole safetensors file: its header: tensor \"b\" has the type \"F17\"",
+        ),
         (
             safetensors(&two.replace("[2]", "[4294967296,4294967296,2]"), 12),
-            "as safetensors its header: tensor \"b\" is said to be at 8 to 12, which is not as long as it is",
+            "it is no whole safetensors file: its header: tensor \"b\" is said to be at 8 to 12, which is not as long as it is",
         ),
-        (safetensors("[]", 0), "as safetensors its header: invalid type: sequence, expected an object of tensors"),
-        (u64::MAX.to_le_bytes().to_vec(), "as safetensors its header claims 18446744073709551615 bytes, at most"),
-        ((1_u64 << 20).to_le_bytes().to_vec(), "as safetensors at byte 8 it claims 1048576 bytes, 0 are left"),
+        (
+            safetensors("[]", 0),
+            "it is no whole safetensors file: its header: invalid type: sequence, expected an object of tensors",
+        ),
+        (
+            u64::MAX.to_le_bytes().to_vec(),
+            "it is no whole safetensors file: its header claims 18446744073709551615 bytes, at most",
+        ),
+        (
+            (1_u64 << 20).to_le_bytes().to_vec(),
+            "it is no whole safetensors file: 1048576 bytes are said to follow byte 8, and 0 do",
+        ),
     ];
     for (bytes, reason) in faulty {
         let found = look("a.safetensors", &bytes).unwrap_err();
@@ -59,10 +71,19 @@ fn gguf_is_walked_and_its_counts_are_not_believed() {
     let whole = [architecture, list, tensor, vec![0; 48]].concat();
     assert_eq!(look("m.gguf", &gguf(1, 2, &whole)), Ok("1 tensors, 2 entries of metadata".into()));
     for (bytes, reason) in [
-        (gguf(1 << 40, 2, &whole), "as gguf it claims 1099511627776 tensors, for which it is too short"),
-        (gguf(1, 1 << 60, &whole), "as gguf it claims 1152921504606846976 entries, for which it is too short"),
-        (gguf(1, 2, &u64::MAX.to_le_bytes().repeat(16)), "as gguf at byte 32 it claims 18446744073709551615 bytes"),
-        (b"GGML".repeat(9), "as gguf it does not begin with GGUF"),
+        (
+            gguf(1 << 40, 2, &whole),
+            "it is no whole gguf file: it claims 1099511627776 tensors, for which it is too short",
+        ),
+        (
+            gguf(1, 1 << 60, &whole),
+            "it is no whole gguf file: it claims 1152921504606846976 entries, for which it is too short",
+        ),
+        (
+            gguf(1, 2, &u64::MAX.to_le_bytes().repeat(16)),
+            "it is no whole gguf file: 18446744073709551615 bytes are said to follow byte 32",
+        ),
+        (b"GGML".repeat(9), "it is no whole gguf file: it does not begin with GGUF"),
     ] {
         let found = look("m.gguf", &bytes).unwrap_err();
         assert!(found.starts_with(reason), "{found}");
@@ -74,12 +95,15 @@ fn onnx_has_a_graph_and_an_operator_set() {
     let (version, graph, operators): (&[u8], &[u8], &[u8]) = (&[0x08, 9], &[0x3a, 2, 0x12, 0], &[0x42, 2, 0x10, 21]);
     assert_eq!(look("m.onnx", &[version, graph, operators].concat()), Ok("a graph, IR version 9".into()));
     for (bytes, reason) in [
-        ([graph, operators].concat(), "as onnx it says no IR version"),
-        ([version, operators].concat(), "as onnx it has no graph"),
-        ([version, graph].concat(), "as onnx it names no operator set"),
-        ([version, &[0x3a, 0xff, 0xff, 0x03]].concat(), "as onnx at byte 6 it claims 65535 bytes, 0 are left"),
-        (vec![0xff; 12], "as onnx at byte 10 a number has no end"),
-        (b"\x80\x02}q\x00.".to_vec(), "as onnx "),
+        ([graph, operators].concat(), "it is no whole onnx file: it says no IR version"),
+        ([version, operators].concat(), "it is no whole onnx file: it has no graph"),
+        ([version, graph].concat(), "it is no whole onnx file: it names no operator set"),
+        (
+            [version, &[0x3a, 0xff, 0xff, 0x03]].concat(),
+            "it is no whole onnx file: 65535 bytes are said to follow byte 6, and 0 do",
+        ),
+        (vec![0xff; 12], "it is no whole onnx file: at byte 10 a number has no end"),
+        (b"\x80\x02}q\x00.".to_vec(), "it is no whole onnx file: "),
     ] {
         let found = look("m.onnx", &bytes).unwrap_err();
         assert!(found.starts_with(reason), "{found}");
@@ -99,10 +123,16 @@ fn npy_has_the_bytes_of_its_shape_and_no_pickled_object() {
     assert_eq!(look("v.npy", &npy(&header("<U2", "(1,)"), 8)), Ok("<U2 of shape (1,)".into()));
     assert_eq!(look("v.npy", &npy(&header("<M8[ns]", "()"), 8)), Ok("<M8[ns] of shape ()".into()));
     for (bytes, reason) in [
-        (npy(&header("<f4", "(2, 3)"), 23), "as npy <f4 of shape (2, 3) does not take the 23 bytes that follow"),
-        (npy(&header("<f4", "(4294967296, 4294967296, 4294967296)"), 0), "as npy <f4 of shape"),
-        (npy(&header("|O", "(1,)"), 8), "as npy it holds pickled objects"),
-        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff".to_vec(), "as npy its header claims 4294967295 bytes, at most 65536"),
+        (
+            npy(&header("<f4", "(2, 3)"), 23),
+            "it is no whole npy file: <f4 of shape (2, 3) does not take the 23 bytes that follow",
+        ),
+        (npy(&header("<f4", "(4294967296, 4294967296, 4294967296)"), 0), "it is no whole npy file: <f4 of shape"),
+        (npy(&header("|O", "(1,)"), 8), "it is no whole npy file: it holds pickled objects"),
+        (
+            b"\x93NUMPY\x02\x00\xff\xff\xff\xff".to_vec(),
+            "it is no whole npy file: its header claims 4294967295 bytes, at most 65536",
+        ),
     ] {
         let found = look("v.npy", &bytes).unwrap_err();
         assert!(found.starts_with(reason), "{found}");
@@ -112,9 +142,13 @@ fn npy_has_the_bytes_of_its_shape_and_no_pickled_object() {
 #[test]
 fn lines_are_objects_and_other_names_are_taken_as_they_are() {
     assert_eq!(look("s.jsonl", b"{\"messages\":[]}\n{}"), Ok("2 lines".into()));
-    assert_eq!(look("s.jsonl", b"{}\n[]\n").unwrap_err(), "as jsonl line 2 is no JSON object");
-    assert!(look("s.jsonl", b"{}\n\n").unwrap_err().starts_with("as jsonl line 2: "));
-    assert!(look("e.parquet", b"PAR1").unwrap_err().starts_with("as parquet it is too short"));
+    assert_eq!(look("s.jsonl", b"{}\n[]\n").unwrap_err(), "it is no whole jsonl file: line 2 is no JSON object");
+    assert!(
+        look("s.jsonl", b"{}\n\n")
+            .unwrap_err()
+            .starts_with("it is no whole jsonl file: line 2 is not JSON, from column ")
+    );
+    assert!(look("e.parquet", b"PAR1").unwrap_err().starts_with("it is no whole parquet file: it is too short"));
     assert_eq!(look("prompt.txt", b"You are"), Ok(String::new()));
     let missing = inspect(Path::new("/nowhere"), ArtifactKind::Weights, "there".into()).unwrap_err().to_string();
     assert_eq!(missing, "/nowhere cannot be registered: No such file or directory (os error 2)");

@@ -249,6 +249,9 @@ fn decoder<R: BufRead>(reader: R) -> io::Result<Decoder<'static, R>> {
 /// The library has one kind for all that is wrong with a frame.
 fn unpacking(error: io::Error) -> io::Error {
     match error.kind() {
+        io::ErrorKind::Other if error.to_string() == "Unknown frame descriptor" => {
+            invalid("it is not compressed with zstd")
+        }
         io::ErrorKind::Other => invalid(error.to_string()),
         _ => error,
     }

@@ -80,7 +80,7 @@ impl Visitor<'_> for CountVisitor {
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Count, E> {
-        let fits = i64::try_from(number).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), &self))?;
+        let fits = i64::try_from(number).map_err(|_| E::custom(format_args!("{number} is larger than any count")))?;
         Ok(Count(Some(fits)))
     }
 

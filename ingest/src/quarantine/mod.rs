@@ -12,5 +12,14 @@ mod message;
 mod record;
 mod replay;
 
+use crate::core::{BEYOND_CAP, MISSED};
+use crate::decode::DecodeError;
+use crate::source::file::BAD_ROW;
+
 pub use message::{Coordinates, Filter, NotCoordinates, Quarantined, find};
 pub use replay::{ReplaySettings, Replayed, replay};
+
+/// Every code that a message may be set aside with.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    DecodeError::CODES.iter().copied().chain([BEYOND_CAP, MISSED, BAD_ROW])
+}

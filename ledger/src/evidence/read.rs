@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::{Evidence, EvidenceKind, Score};
@@ -95,5 +96,8 @@ fn read_score(raw: &RawValue) -> Result<Score, String> {
 
 /// The parser counts lines and columns; of one line the column says where.
 fn said(error: &serde_json::Error) -> String {
-    error.to_string().replace(" at line 1 column ", " at column ")
+    match error.classify() {
+        Category::Data => error.to_string().replace(" at line 1 column ", " at column "),
+        _ => format!("it is not JSON, from column {} on", error.column()),
+    }
 }

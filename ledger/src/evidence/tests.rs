@@ -33,7 +33,7 @@ fn a_bad_line_is_named_with_its_number_and_fault() {
         (r#"{"date":"2026-11-20","scores":{"a":"6/5"}}"#, "`6/5` is better than the best it can be"),
         (r#"{"date":"2026-11-20","scores":{"a":"1/0"}}"#, "`1/0`: the best a score can be is more than 0"),
         (r#"{"date":"2026-11-20","scores":{"a":true}}"#, "`true` is not a decimal number"),
-        ("nonsense", "expected ident at column 2"),
+        ("nonsense", "it is not JSON, from column 2 on"),
     ] {
         let error = Evidence::read_lines(&format!("{LINE}\n\n{line}"), "f").unwrap_err();
         assert_eq!(error.to_string(), format!("f line 3: {reason}"));

@@ -98,7 +98,8 @@ impl Report for Error {
                 "nothing was signed; run `daybook verify LEDGER` for every difference".into()
             }
             Self::WentBack { .. } => {
-                "nothing was signed: the log was replaced or cut; restore it from a copy, and run `daybook verify LEDGER`"
+                "nothing was signed: the log was replaced or cut, so restore it from a copy and run `daybook verify LEDGER`; or \
+                 this key seals another ledger, so make one for this: each has its own"
                     .into()
             }
             Self::NoLog { .. } => "make a key with `daybook keys generate`, then run `daybook seal`".into(),

@@ -25,6 +25,7 @@ pub use input::Input;
 pub(crate) use input::Origin;
 pub use kind::{Container, Opened, open};
 pub use place::{Found, find};
+pub(crate) use table::BAD_ROW;
 
 /// A record may take this many bytes; Kafka's default limit for a message is 1 MiB.
 pub const RECORD_BYTES_MAX: usize = 64 << 20;

@@ -185,18 +185,16 @@ impl Default for Tolerance {
 }
 
 impl FromStr for Tolerance {
-    type Err = Error;
+    type Err = String;
 
     /// Reads `0.01` or `0.5%`.
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let number = |text: &str| Usd::parse(text).ok().filter(|number| !number.is_negative());
         let read = match text.strip_suffix('%') {
             Some(percent) => number(percent).map(Self::Percent),
             None => number(text).map(Self::Amount),
         };
-        read.ok_or_else(|| Error::Invalid {
-            message: format!("`{text}` is no tolerance; use dollars such as `0.01`, or a share such as `0.5%`"),
-        })
+        read.ok_or_else(|| format!("`{text}` is no tolerance; use dollars such as `0.01`, or a share such as `0.5%`"))
     }
 }
 
