@@ -657,7 +657,7 @@ async fn a_whole_ledger_verifies() {
     let place = Place::new();
     let ledger = ledger(&place.path("ledger")).await;
     let verdict = verify::ledger(&ledger, &verify::Trust::default(), &mut Silent).await.unwrap();
-    assert_eq!((verdict.differences, verdict.notes), (vec![], vec![]));
+    assert_eq!((verdict.differences, verdict.notes.len()), (vec![], 1), "it is not sealed");
     assert_eq!(verdict.rows.iter().map(|table| table.rows).sum::<u64>(), 6 + 5 + 1);
     assert_eq!(verdict.files, 4 + 4 + 1);
 }
@@ -677,7 +677,7 @@ async fn every_damage_of_a_ledger_is_named() {
     for expected in ["its SHA-256 is", "it is missing", "it has 5 bytes, its commit says"] {
         assert!(verdict.differences.iter().any(|difference| difference.found.contains(expected)), "{expected}");
     }
-    let note = verdict.notes[0].to_string();
+    let note = verdict.notes.last().unwrap().to_string();
     assert_eq!(
         note,
         "usage/event_date=2026-11-20/lost-1-0000.parquet: no commit names it: batch lost-1 was lost before it became visible"
@@ -704,6 +704,6 @@ async fn digests_survive_a_checkpoint_of_the_log() {
     let log = files(&place.path("ledger/quarantine/_delta_log"));
     assert!(log.keys().any(|name| name.ends_with(".checkpoint.parquet")), "{:?}", log.keys());
     let verdict = verify::ledger(&ledger, &verify::Trust::default(), &mut Silent).await.unwrap();
-    assert_eq!((verdict.differences, verdict.notes), (vec![], vec![]), "no file is without its digest");
+    assert_eq!((verdict.differences, verdict.notes.len()), (vec![], 1), "no file is without its digest");
     assert_eq!(verdict.files, 101);
 }

@@ -200,6 +200,20 @@ fn a_history_written_anew_with_the_same_key_is_found_by_an_old_checkpoint() {
 }
 
 #[test]
+fn removing_the_whole_seal_is_a_difference_to_whoever_has_a_key_or_a_checkpoint() {
+    let sealed = Sealed::new();
+    fs::remove_dir_all(sealed.path("ledger/log")).unwrap();
+    let run = sealed.run(&["verify", "ledger", "--consistency", "old", "--key", &sealed.vkey]);
+    assert_eq!(run.code, 1, "{}\n{}", run.stdout, run.stderr);
+    assert!(run.stdout.starts_with("log: it is gone, of which old has "), "{}", run.stdout);
+
+    fs::remove_dir_all(sealed.path("ledger/seal")).unwrap();
+    sealed.differs(&["log: it is missing, so nothing can be checked with the key given"]);
+    let unchecked = sealed.run(&["verify", "ledger"]);
+    assert!(unchecked.done().starts_with("note: log: the ledger is not sealed"), "{}", unchecked.stdout);
+}
+
+#[test]
 fn a_key_that_others_can_read_or_that_lies_in_the_ledger_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let sealed = Sealed::new();

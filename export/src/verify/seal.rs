@@ -133,7 +133,8 @@ impl Brought {
 }
 
 impl Audit {
-    /// Reads checkpoints and segments; `None` if the ledger was never sealed, or what it has of a log is of no use.
+    /// Reads checkpoints and segments; `None` if the ledger was never sealed, or what it has of a log is of no use. A key says
+    /// that it was: without a log, that is a difference.
     pub(super) async fn load(
         ledger: &Ledger,
         keys: &[VerifierKey],
@@ -148,6 +149,14 @@ impl Audit {
         else {
             if !checkpoints.is_empty() || !segments.is_empty() {
                 verdict.differs("log", "its checkpoints or its secret are missing, so nothing of it can be checked");
+            } else if keys.is_empty() {
+                verdict
+                    .note("log", "the ledger is not sealed, so rows altered together with their digests go unnoticed");
+            } else {
+                verdict.differs(
+                    "log",
+                    "it is missing, so nothing can be checked with the key given: removed or never sealed",
+                );
             }
             return Ok(None);
         };

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use daybook_ledger::Ledger;
-use daybook_ledger::seal::{Checkpoint, Error, Log, Proof, VerifierKey};
+use daybook_ledger::seal::{Checkpoint, Log, Proof, VerifierKey};
 use serde::Serialize;
 
 use super::Output;
@@ -74,10 +74,15 @@ pub(super) async fn check_growth(old: &Path, ledger: &Ledger, keys: &[VerifierKe
     let place = old.display().to_string();
     let old_checkpoint = Checkpoint::parse(&place, read(old)?.as_bytes())?;
     let log = Log::of(ledger);
-    let newest = log.load_newest().await?.ok_or_else(|| Error::NoLog { place: log.place().into() })?;
-    let (before, now) = (&old_checkpoint.head, &newest.head);
     let mut differences = Vec::new();
     check_signature(&old_checkpoint, keys, old, &mut differences);
+    let before = &old_checkpoint.head;
+    let Some(newest) = log.load_newest().await? else {
+        differences.push(format!("log: it is gone, of which {place} has {} leaves", before.size));
+        let claim = format!("`{}` begins with the {} leaves of {place}", before.origin, before.size);
+        return Ok(outcome(claim, &old_checkpoint, differences, keys, None));
+    };
+    let now = &newest.head;
     check_signature(&newest, keys, Path::new("log/checkpoint"), &mut differences);
     if before.origin != now.origin {
         differences.push(format!("{place}: it is of `{}`, the ledger's log is `{}`", before.origin, now.origin));
