@@ -21,7 +21,8 @@
 //! ```
 //!
 //! `session` opens and runs, `catalog` and `statistics` choose files, `sharing` computes once what is mentioned more than
-//! once, `alike` decides once about rows that are alike, `statement` keeps out what writes, `as_of` finds states, `limits` bounds memory, `render` writes rows, [`report`]
+//! once, `alike` decides once about rows that are alike, `statement` keeps out what writes, `as_of` finds states, `limits` bounds memory, `threads`
+//! keeps queries apart from who waits for them, `render` writes rows, [`report`]
 //! holds questions with a fixed form, [`focus`] writes bills, [`mod@simulate`] replays calls at other prices, `prices` prices
 //! in SQL, `membership` tells whose a row is, `replay` draws prompts, `names` and `error` say what was meant.
 #![deny(clippy::float_arithmetic)]
@@ -46,6 +47,7 @@ mod sharing;
 pub mod simulate;
 mod statement;
 mod statistics;
+mod threads;
 pub mod views;
 
 pub use as_of::AsOf;

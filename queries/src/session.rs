@@ -29,7 +29,7 @@ use crate::prices::{self, Prices};
 use crate::registry::{self, Registry, RegistryVersion};
 use crate::statement::{self, Statement};
 use crate::views::View;
-use crate::{Error, alike, limits, one_row, sharing, views};
+use crate::{Error, alike, limits, one_row, sharing, threads, views};
 
 /// The catalog and schema of every table, as `SHOW TABLES` names them.
 const CATALOG: (&str, &str) = ("daybook", "ledger");
@@ -233,12 +233,13 @@ impl Session {
     pub async fn execute(&self, statement: Statement) -> Result<Rows, Error> {
         let limit = self.timeout;
         let deadline = limit.map(|limit| (tokio::time::Instant::now() + limit, limit));
-        let start = async {
-            let frame = self.plan(statement).await?;
-            frame.execute_stream().await.map_err(|error| self.diagnose(error))
+        let session = self.clone();
+        let start = async move {
+            let frame = session.plan(statement).await?;
+            frame.execute_stream().await.map_err(|error| session.diagnose(error))
         };
-        let stream = within(deadline, Box::pin(start)).await??;
-        Ok(Rows { stream, deadline, session: self.clone() })
+        let stream = within(deadline, threads::run(start)).await???;
+        Ok(Rows { stream: threads::stream(stream), deadline, session: self.clone() })
     }
 
     /// Starts the one statement in `sql`.
@@ -253,9 +254,10 @@ impl Session {
     pub(crate) async fn run_in_parts(&self, sql: &str) -> Result<Vec<Rows>, Error> {
         let deadline = self.timeout.map(|limit| (tokio::time::Instant::now() + limit, limit));
         let frame = self.sql(sql).await?;
-        let start = frame.execute_stream_partitioned();
-        let streams = within(deadline, Box::pin(start)).await?.map_err(|error| self.diagnose(error))?;
-        Ok(streams.into_iter().map(|stream| Rows { stream, deadline, session: self.clone() }).collect())
+        let start = async move { frame.execute_stream_partitioned().await };
+        let streams = within(deadline, threads::run(start)).await??.map_err(|error| self.diagnose(error))?;
+        let rows = |stream| Rows { stream: threads::stream(stream), deadline, session: self.clone() };
+        Ok(streams.into_iter().map(rows).collect())
     }
 
     /// Computes the rows of `views` once for all queries to come.
@@ -280,7 +282,7 @@ impl Session {
     }
 }
 
-/// The rows of a running query. Dropping it stops the query.
+/// The rows of a running query. Dropping it stops the query, as soon as that gives way.
 pub struct Rows {
     stream: SendableRecordBatchStream,
     deadline: Option<(tokio::time::Instant, Duration)>,

@@ -86,6 +86,20 @@ async fn a_query_past_its_time_is_stopped() {
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
+/// This test runs on one thread, which a join of this kind keeps until it ends.
+#[tokio::test]
+async fn a_query_that_does_not_give_way_is_stopped_all_the_same() {
+    let options = SessionOptions { timeout: Some(Duration::from_millis(500)), ..fixture::options() };
+    let session = Session::open(&fixture::empty().await, options).await.unwrap();
+    let sql =
+        "SELECT count(*) FROM generate_series(1, 10000) AS a(x), generate_series(1, 10000) AS b(y) WHERE x + y < 0";
+    let error = match session.run(sql).await {
+        Ok(rows) => rows.collect().await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert_eq!(error.code(), "QUERIES-011");
+}
+
 #[tokio::test]
 async fn a_sort_larger_than_its_memory_spills_and_stays_exact() {
     let folder = tempfile::tempdir().unwrap();
