@@ -20,13 +20,12 @@ mod rule;
 use std::sync::Arc;
 
 use datafusion::execution::SessionStateBuilder;
-use datafusion::optimizer::Analyzer;
 
 pub(crate) use self::kept::KeptView;
 
-/// Adds sharing to a session.
-pub(crate) fn enable(builder: SessionStateBuilder) -> SessionStateBuilder {
-    let mut rules = Analyzer::new().rules;
+/// Adds sharing to a session, before its other rules.
+pub(crate) fn enable(mut builder: SessionStateBuilder) -> SessionStateBuilder {
+    let mut rules = builder.analyzer().take().unwrap_or_default().rules;
     // First: the others copy a plan, and mentions of one subplan are known by its place in memory.
     rules.insert(0, Arc::new(rule::ShareSubplans::new(rules.clone())));
     builder.with_analyzer_rules(rules).with_query_planner(Arc::new(planner::Planner))

@@ -158,8 +158,8 @@ Generated from `queries/src/views/`; do not edit. `daybook query` offers these v
   `usd_per_million(provider, model, unit, at[, service_tier[, region[, input_tokens]]])` is the rate of one unit of
   [prices.md](prices.md), such as `input` or `batch_output`, discounts and uplifts included.
 - **Numbers in a query** such as `0.1` are decimals, never floats.
-- **Bytes** print as hexadecimal; to look for an entry write `WHERE entry_id = decode('..', 'hex')`, and
-  `encode(entry_id, 'hex')` gives its id as text.
+- **Ids** are bytes and print as hexadecimal: `WHERE entry_id = '..'` takes the digits as they were printed, and
+  `encode(entry_id, 'hex')` gives them as text.
 ";
 
 #[cfg(test)]

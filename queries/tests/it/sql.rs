@@ -121,6 +121,11 @@ async fn only_reading_is_possible() {
 }
 
 #[tokio::test]
+async fn an_id_is_found_by_what_is_printed_of_it() {
+    check("ids.slt", &fixture::company().await, "UTC").await;
+}
+
+#[tokio::test]
 async fn misspelt_names_get_the_nearest() {
     check("names.slt", &fixture::company().await, "UTC").await;
 }
