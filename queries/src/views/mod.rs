@@ -147,7 +147,8 @@ Generated from `queries/src/views/`; do not edit. `daybook query` offers these v
   priced the sum is null, never 0.
 - **Tokens** are summed as decimals, which cannot wrap: one event carries at most 100,000,000 tokens, and a sum of plain
   integers could wrap beyond 9 * 10^10 such events. In a query of your own write `sum(input_tokens::decimal(20, 0))` on a
-  ledger of that size.
+  ledger of that size. Counts are what the source said, a negative one too: a sum has it, `usage_check` says `negative_count`, and
+  the call has no price. `WHERE usage_check IS NULL` leaves out whatever contradicts itself.
 - **Days** are UTC days, the partitions of the tables. In a session with a time zone (`--tz Europe/Berlin`) every instant
   carries it: `started_at::date`, `date_trunc('day', started_at)` and `extract(hour from started_at)` follow that zone and
   its summer time. `date_bin` counts in UTC. For another zone in one query: `date_trunc('day', started_at AT TIME ZONE
