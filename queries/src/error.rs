@@ -66,8 +66,8 @@ pub enum Error {
     #[error("the query was stopped after {} s", .limit.as_secs_f32())]
     Timeout { limit: Duration },
     /// The query needs more memory than allowed, even with spilling.
-    #[error("the query needs more than the {bytes_max} bytes of memory it may use: {message}")]
-    MemoryExceeded { bytes_max: usize, message: String },
+    #[error("the query needs more than the {bytes_max} bytes of memory it may use{}", because(.reason.as_deref()))]
+    MemoryExceeded { bytes_max: usize, reason: Option<String> },
     /// The text is not an amount of memory.
     #[error("`{text}` is not an amount of memory")]
     NotBytes { text: String },
@@ -80,6 +80,9 @@ pub enum Error {
     /// The result has a type the format cannot hold.
     #[error("the result cannot be written as {format}: {message}")]
     NotInFormat { format: &'static str, message: String },
+    /// The format holds one table.
+    #[error("a report of several tables cannot be written as {format}, which holds one")]
+    SeveralTables { format: &'static str, tables: Vec<String> },
     /// A file of SQL could not be read.
     #[error("the SQL of {path} cannot be read")]
     Script { path: String, source: std::io::Error },
@@ -139,6 +142,10 @@ pub enum Error {
     Internal { invariant: &'static str, found: String },
 }
 
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
 fn at(position: Option<Position>) -> String {
     position.map(|position| format!(" at {position}")).unwrap_or_default()
 }
@@ -192,9 +199,8 @@ impl Error {
             }
             DataFusionError::Execution(message) => Self::Failed { message: first_line(message) },
             DataFusionError::ArrowError(error, _) => Self::Failed { message: first_line(&error.to_string()) },
-            DataFusionError::ResourcesExhausted(message) => {
-                Self::MemoryExceeded { bytes_max, message: first_line(message) }
-            }
+            // What it says of operators and their reservations helps nobody.
+            DataFusionError::ResourcesExhausted(_) => Self::MemoryExceeded { bytes_max, reason: None },
             DataFusionError::ObjectStore(cause) => {
                 let damaged = matches!(**cause, object_store::Error::NotFound { .. });
                 Self::Unreadable { damaged, source: Box::new(error) }
@@ -279,7 +285,7 @@ impl Report for Error {
             Self::NotBytes { .. } => "QUERIES-013",
             Self::Unreadable { .. } => "QUERIES-014",
             Self::Output { .. } => "QUERIES-015",
-            Self::NotInFormat { .. } => "QUERIES-016",
+            Self::NotInFormat { .. } | Self::SeveralTables { .. } => "QUERIES-016",
             Self::Script { .. } => "QUERIES-017",
             Self::Interrupted => "QUERIES-018",
             Self::TooDeep { .. } => "QUERIES-019",
@@ -316,6 +322,7 @@ impl Report for Error {
             | Self::MemoryExceeded { .. }
             | Self::NotBytes { .. }
             | Self::NotInFormat { .. }
+            | Self::SeveralTables { .. }
             | Self::Script { .. }
             | Self::TooDeep { .. }
             | Self::UnknownValuation { .. }
@@ -416,6 +423,7 @@ impl Report for Error {
                     .into()
             }
             Self::NotInFormat { .. } => "cast the column to text, or use another --format".into(),
+            Self::SeveralTables { tables, .. } => format!("choose one with --only: there are {}", list(tables)),
             Self::Ledger(error) => return error.hint(),
             Self::Internal { .. } => "this is a bug of Daybook: please report it with this message".into(),
         })

@@ -9,18 +9,33 @@ pub(crate) struct Names {
     pub(crate) functions: Vec<String>,
 }
 
-/// The candidate nearest to `name`, if one is near: a third of the letters may differ, or `name` is a word of it.
+/// Letters a word has at least to say something of a name it is part of.
+const WORD_MIN: usize = 4;
+
+/// The candidate nearest to `name`, if one is near: a third of the letters may differ, or it has a word that is like `name`, or
+/// one that `name` has too.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
+    let distance = |other: &str| strsim::damerau_levenshtein(&name, other);
+    let is_near = |other: &str| distance(other) * 3 <= name.chars().count().max(other.chars().count());
     let rank = |candidate: &str| {
         let candidate = candidate.to_lowercase();
-        let distance = strsim::damerau_levenshtein(&name, &candidate);
-        let near = distance * 3 <= name.chars().count().max(candidate.chars().count());
-        let is_word = candidate.split(['_', '/']).any(|word| word == name);
-        (near || is_word).then_some((!near, distance))
+        let like = words_of(&candidate).filter(|word| is_near(word)).map(distance).min();
+        let is_shared = |word: &str| word.len() >= WORD_MIN && words_of(&name).any(|other| other == word);
+        let tier = match like {
+            _ if is_near(&candidate) => (0, 0),
+            Some(of_word) => (1, of_word),
+            None if words_of(&candidate).any(is_shared) => (2, 0),
+            None => return None,
+        };
+        Some((tier, distance(&candidate)))
     };
     let ranked = candidates.into_iter().filter_map(|candidate| Some((rank(candidate)?, candidate)));
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, candidate)| candidate)
+}
+
+fn words_of(name: &str) -> impl Iterator<Item = &str> {
+    name.split(['_', '/'])
 }
 
 /// The end of a message about an unknown name.
@@ -38,6 +53,8 @@ mod tests {
         assert_eq!(nearest("output_token", columns), Some("output_tokens"));
         assert_eq!(nearest("Teams", columns), Some("team"));
         assert_eq!(nearest("cost", columns), Some("list_cost"), "a word of the name");
+        assert_eq!(nearest("tokns", columns), Some("input_tokens"), "like a word of the name");
+        assert_eq!(nearest("total_cost", columns), Some("list_cost"), "a word both have");
         assert_eq!(nearest("colour", columns), None);
         // Of three letters one may differ, not two.
         assert_eq!(nearest("abd", ["abc"]), Some("abc"));

@@ -65,7 +65,7 @@ impl Report {
 /// Tables, Markdown, JSON and HTML hold all sections; any other format holds one table, so it takes one section.
 ///
 /// # Errors
-/// [`Error::NotInFormat`] for several sections in a format of one table; those of the queries and of writing.
+/// [`Error::SeveralTables`] for several sections in a format of one table; those of the queries and of writing.
 pub async fn render_report(
     session: &Session,
     report: &Report,
@@ -80,8 +80,8 @@ pub async fn render_report(
         (Format::Table | Format::Markdown, ..) => render_text(session, report, format, out).await,
         (_, Some(section), None) => render(session.run(&section.sql).await?, format, u64::MAX, out).await.map(drop),
         _ => {
-            let message = "it holds one table and the report has several: choose one with --only".into();
-            Err(Error::NotInFormat { format: format.as_str(), message })
+            let tables = report.sections().map(|section| section.name.to_owned()).collect();
+            Err(Error::SeveralTables { format: format.as_str(), tables })
         }
     }
 }

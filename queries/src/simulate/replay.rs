@@ -118,7 +118,7 @@ impl Part {
             if self.groups.len() > self.groups_max {
                 return Err(Error::MemoryExceeded {
                     bytes_max: self.groups_max.saturating_mul(GROUP_BYTES),
-                    message: format!("the window has more than {} kinds of calls", self.groups_max),
+                    reason: Some(format!("the window has more than {} kinds of calls", self.groups_max)),
                 });
             }
         }

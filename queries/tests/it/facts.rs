@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use daybook_ledger::price::Book;
 use daybook_ledger::testing::{append, call};
-use daybook_ledger::{Date, Evidence, EvidenceKind, Instant, Usd};
+use daybook_ledger::{Date, Evidence, EvidenceKind, Instant, Report as _, Usd};
 use daybook_queries::registry::{ClauseKind, File, ModelRef, Registry};
 use daybook_queries::report::{
     Dimension, GateOptions, Grain, Section, SpendOptions, contracts, gate, gate_is_open, lockin, re_embedding,
@@ -244,7 +244,8 @@ async fn several_tables_are_text_or_json_and_nothing_else() {
     );
     let mut out = Vec::new();
     let error = render_sections(&session, &sections, Format::Csv, &mut out).await.unwrap_err();
-    assert!(error.to_string().contains("--only") && out.is_empty(), "{error}");
+    assert_eq!(error.to_string(), "a report of several tables cannot be written as csv, which holds one");
+    assert!(error.hint().unwrap().starts_with("choose one with --only: there are `calendar`, ") && out.is_empty());
     let csv = text(&session, &sections[5..], Format::Csv).await;
     assert!(csv.starts_with("contract,held,missing\nopenai-2026,,"), "{csv}");
 }

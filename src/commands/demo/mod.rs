@@ -222,7 +222,7 @@ fn print_next(dir: &Path, took: Duration) -> Result<(), Failure> {
         "\nDone in {:.1} s. Try next:\n\
          \n  export DAYBOOK_LEDGER={dir}/ledger\
          \n  daybook status\
-         \n  daybook query -c 'SELECT * FROM spend_by_day LIMIT 10'        # or without -c, for a prompt\
+         \n  daybook query -c 'SELECT * FROM spend_by_day ORDER BY day'      # or without -c, for a prompt\
          \n  daybook report lockin --why support-bot                       # rules are in {dir}/registry\
          \n  daybook report brief --contract anthropic-2027 --out brief.html  # to lay on the table\
          \n  daybook simulate --to mistral/mistral-large-2512\
