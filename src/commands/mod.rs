@@ -36,6 +36,7 @@ mod signing;
 pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod verify;
+mod window;
 
 use std::process::ExitCode;
 

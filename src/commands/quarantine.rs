@@ -17,6 +17,7 @@ use super::decode::parse_format;
 use super::export::parse_instant;
 use super::ingest::drain_on_signals;
 use super::query::{Show, formats, show_result};
+use super::window;
 use crate::config::Layers;
 use crate::exit;
 use crate::output;
@@ -146,6 +147,7 @@ pub(crate) async fn run(command: QuarantineCommand, layers: &mut Layers, quiet: 
 }
 
 async fn list(args: ListArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    window::check(args.filter.from, args.filter.to)?;
     let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
     let session = Session::open(&ledger, SessionOptions::default()).await?;
     let show = Show { format: args.format, rows_max: 10_000, quiet };
@@ -252,6 +254,7 @@ async fn replay(args: ReplayArgs, layers: &mut Layers) -> Result<ExitCode, Failu
     let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
     let prices = Arc::new(Book::load(&ledger).await?);
     let FilterArgs { code, topic, from, to } = args.filter;
+    window::check(from, to)?;
     let filter = Filter { at: args.at, code, topic, from, to };
     let settings = ReplaySettings { filter, format: args.format, formats, limits, capture, dry_run: args.dry_run };
     let control = Control::default();

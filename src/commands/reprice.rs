@@ -8,6 +8,7 @@ use daybook_ledger::price::{Book, Idle, Valuation, Valued};
 use daybook_ledger::{Clock as _, Date, Ledger, SystemClock};
 
 use crate::commands::prices::{Dates, parse_day, read_sheet};
+use crate::commands::window;
 use crate::config::Layers;
 use crate::output;
 use crate::report::Failure;
@@ -39,6 +40,7 @@ pub(crate) struct RepriceArgs {
 }
 
 pub(crate) async fn run(args: RepriceArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
+    window::check(args.from, args.to)?;
     // A file without dates is asked about all days.
     let sheet = read_sheet(&args.prices, Dates::default(), Date::from_days(0))?.book;
     let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;

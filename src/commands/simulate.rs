@@ -16,6 +16,7 @@ use daybook_queries::simulate::{
 use super::prices::{Dates, parse_day, read_sheet};
 use super::report::facts::parse_model;
 use super::report::show::TablesArgs;
+use super::window;
 use crate::config::Layers;
 use crate::output;
 use crate::report::Failure;
@@ -81,6 +82,7 @@ pub(crate) async fn run(args: SimulateArgs, layers: &mut Layers, quiet: bool) ->
         output::print(EXAMPLE.trim_end()).map_err(Failure::unprintable)?;
         return Ok(ExitCode::SUCCESS);
     }
+    window::check(args.from, args.until)?;
     let window = Window { from: args.from, until: args.until, workload: args.workload.clone() };
     let session = args.tables.show.open("UTC", layers).await?;
     let report = |sections| Report::of("Simulation", None, sections);

@@ -60,6 +60,34 @@ fn one_table_of_a_brief_comes_in_any_format_and_as_its_query() {
 }
 
 #[test]
+fn days_given_the_wrong_way_round_are_refused_wherever_days_are_asked_for() {
+    let dir = company();
+    let sheet = "provider,model,effective_from,effective_to,unit,usd_per_million,source\n\
+                 acme,m,2026-01-01,,input,1,contract\n";
+    std::fs::write(dir.path().join("sheet.csv"), sheet).unwrap();
+    for command in [
+        &["report", "spend"][..],
+        &["report", "reconcile"],
+        &["report", "focus", "--out", "focus.csv"],
+        &["report", "diff", "recorded", "recorded"],
+        &["reprice", "--as", "x", "--prices", "sheet.csv"],
+        &["simulate", "--prices", "sheet.csv"],
+        &["quarantine", "list"],
+        &["quarantine", "replay"],
+    ] {
+        let end = if command[0] == "simulate" { "--until" } else { "--to" };
+        for day in ["2026-11-01", "2026-12-01"] {
+            let run = daybook_in(dir.path(), &[command, &["--from", "2026-12-01", end, day]].concat());
+            let instant = if command[0] == "quarantine" { "T00:00:00.000000Z" } else { "" };
+            run.refused(
+                2,
+                &format!("error[CLI-016]: the window from 2026-12-01{instant} to before {day}{instant} is empty"),
+            );
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_reported_is_named() {
     let dir = company();
     let run = report(dir.path(), &["brief", "--contract", "anthropic-2027"]);

@@ -9,6 +9,7 @@ use daybook_queries::report::{By, Compared, DiffOptions, diff};
 use daybook_queries::{Format, Session, SessionOptions, render};
 
 use crate::commands::prices::parse_day;
+use crate::commands::window;
 use crate::config::Layers;
 use crate::output;
 use crate::report::Failure;
@@ -48,6 +49,7 @@ pub(super) fn formats() -> impl clap::builder::TypedValueParser<Value = Format> 
 }
 
 pub(super) async fn run(args: DiffArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    window::check(args.from, args.to)?;
     let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
     let session = Session::open(&ledger, SessionOptions::default()).await?;
     let options = DiffOptions { a: args.a, b: args.b, by: args.by, from: args.from, to: args.to };

@@ -19,6 +19,7 @@ use daybook_queries::report::{
 use super::show::{OnArgs, ShowArgs, TablesArgs};
 use crate::commands::prices::parse_day;
 use crate::commands::simulate::parse_usd;
+use crate::commands::window;
 use crate::config::Layers;
 use crate::output::{self, OutFile};
 use crate::report::Failure;
@@ -194,6 +195,7 @@ pub(super) async fn run_sections(
 }
 
 pub(super) async fn run_spend(args: SpendArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    window::check(args.from, args.to)?;
     let session = args.show.open(&args.tz, layers).await?;
     let options = SpendOptions { by: args.by, grain: args.grain, from: args.from, to: args.to };
     args.show.show(&session, &Report::of("Spend", None, vec![spend(&options)]), quiet).await

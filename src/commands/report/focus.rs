@@ -12,6 +12,7 @@ use daybook_queries::{Format, Session, SessionOptions};
 
 use crate::commands::prices::parse_day;
 use crate::commands::registry::RegistryArgs;
+use crate::commands::window;
 use crate::config::Layers;
 use crate::output::{self, OutFile};
 use crate::report::Failure;
@@ -57,6 +58,7 @@ fn word<T: Copy + Send + Sync + 'static>(
 
 pub(super) async fn run(args: FocusArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     let format = format_of(&args.out)?;
+    window::check(args.from, args.to)?;
     if !args.dataset.is_in(args.version) {
         let message = format!("FOCUS {} has no dataset `{}`", args.version.as_str(), args.dataset.as_str());
         return Err(Failure::plain("CLI-030", Kind::Usage, message, Some("use --version 1.4".into())));

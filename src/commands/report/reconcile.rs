@@ -10,6 +10,7 @@ use daybook_queries::{Format, Session, SessionOptions, render};
 
 use super::diff::{dimensions, formats};
 use crate::commands::prices::parse_day;
+use crate::commands::window;
 use crate::config::Layers;
 use crate::exit;
 use crate::output;
@@ -42,6 +43,7 @@ pub(crate) struct ReconcileArgs {
 }
 
 pub(super) async fn run(args: ReconcileArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
+    window::check(args.from, args.to)?;
     let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
     let session = Session::open(&ledger, SessionOptions::default()).await?;
     let book = Book::load(&ledger).await?;
