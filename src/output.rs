@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
+pub(crate) use daybook_queries::counted;
+
 use crate::report::Failure;
 
 /// Where data goes.

@@ -12,7 +12,7 @@ use daybook_ledger::{Kind, Ledger, Report as _, Root, SystemClock};
 use super::ingest::IngestArgs;
 use crate::config::Layers;
 use crate::exit;
-use crate::output;
+use crate::output::{self, counted};
 use crate::report::Failure;
 
 /// Which brokers, topics and group.
@@ -137,5 +137,11 @@ fn print_table(findings: &[Finding], out: &mut dyn Write) -> std::io::Result<()>
     }
     let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();
     let (warned, failed) = (count(Level::Warn), count(Level::Fail) + count(Level::Unavailable));
-    writeln!(out, "\n{} checks, {warned} warnings, {failed} failures", findings.len())
+    writeln!(
+        out,
+        "\n{}, {}, {}",
+        counted(findings.len(), "check"),
+        counted(warned, "warning"),
+        counted(failed, "failure")
+    )
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::maintain::{MaintainArgs, run_id};
 use crate::config::Layers;
 use crate::exit;
-use crate::output;
+use crate::output::{self, counted};
 use crate::report::Failure;
 
 /// Removes prompts, answers and everything else that was said from the ledger, from its older versions and from files of
@@ -180,8 +180,9 @@ fn describe(table: &ErasedTable, dry_run: bool) -> String {
     let ErasedTable { table, rows_erased, files_rewritten, objects_found, objects_deleted, .. } = table;
     let (would, old) = if dry_run { ("would be ", objects_found) } else { ("", objects_deleted) };
     format!(
-        "{table}: what was said in {rows_erased} rows {would}removed; {files_rewritten} files {would}written anew, \
-         {old} old ones {would}deleted"
+        "{table}: what was said in {} {would}removed; {} {would}written anew, {old} old ones {would}deleted",
+        counted(*rows_erased, "row"),
+        counted(*files_rewritten, "file")
     )
 }
 

@@ -18,7 +18,7 @@ use super::replay::{self, ReplayArgs};
 use super::scope::ScopeArgs;
 use super::signing::SignArgs;
 use crate::config::Layers;
-use crate::output;
+use crate::output::{self, counted};
 use crate::report::Failure;
 
 /// Write a bundle: every entry of a window with its body, in open formats, checkable without Daybook.
@@ -147,8 +147,10 @@ fn print(args: &ExportArgs, summary: &Summary, out: &mut dyn Write) -> std::io::
     writeln!(out, "files       {}, {}", summary.files.len(), bytes_text(summary.bytes()))?;
     for (part, rows) in &summary.rows {
         match summary.versions.iter().find(|(read, _)| read == part) {
-            Some((_, version)) => writeln!(out, "{:11} {rows} rows, table version {version}", part.name())?,
-            None => writeln!(out, "{:11} {rows} rows, the ledger has no such table", part.name())?,
+            Some((_, version)) => {
+                writeln!(out, "{:11} {}, table version {version}", part.name(), counted(*rows, "row"))?
+            }
+            None => writeln!(out, "{:11} {}, the ledger has no such table", part.name(), counted(*rows, "row"))?,
         }
     }
     if let (carried, elsewhere) = summary.artifacts
@@ -206,12 +208,12 @@ fn print_migration(summary: &MigrationSummary, out: &mut dyn Write) -> std::io::
 /// A line for each file, then the sums; `took` is what reading and encoding took, all of a run but for its writes.
 fn print_preview(summary: &Summary, took: Duration, out: &mut dyn Write) -> std::io::Result<()> {
     for file in &summary.files {
-        let rows = file.rows.map(|rows| format!("  {rows} rows")).unwrap_or_default();
+        let rows = file.rows.map(|rows| format!("  {}", counted(rows, "row"))).unwrap_or_default();
         writeln!(out, "{:>14}  {}{rows}", file.bytes, file.path)?;
     }
     let (files, bytes) = (summary.files.len(), summary.bytes());
     summary.migrations.iter().try_for_each(|migration| print_migration(migration, out))?;
-    writeln!(out, "{files} files, {bytes} bytes; reading and encoding took {} s", took.as_secs())?;
+    writeln!(out, "{}, {bytes} bytes; reading and encoding took {} s", counted(files, "file"), took.as_secs())?;
     writeln!(out, "nothing was written; an export takes as long, and what the disk needs for {}", bytes_text(bytes))
 }
 

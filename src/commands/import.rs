@@ -21,7 +21,7 @@ use super::progress::{bytes_text, progress};
 use super::signals;
 use crate::config::Layers;
 use crate::exit;
-use crate::output;
+use crate::output::{self, counted};
 use crate::report::Failure;
 
 /// Flags of `daybook import`.
@@ -115,11 +115,16 @@ async fn restore(args: &ImportArgs, ledger: &str, quiet: bool) -> Result<ExitCod
         writeln!(out, "ledger      {ledger}")?;
         for (part, rows) in &restored.rows {
             let already = if restored.already.contains(part) { ", there already" } else { "" };
-            writeln!(out, "{:11} {rows} rows{already}", part.name())?;
+            writeln!(out, "{:11} {}{already}", part.name(), counted(*rows, "row"))?;
         }
         match restored.artifacts {
             0 => Ok(()),
-            files => writeln!(out, "artifacts   {files} files stay in {}/data/artifacts", bundle.place().display()),
+            files => writeln!(
+                out,
+                "artifacts   {} in {}/data/artifacts stay there",
+                counted(files, "file"),
+                bundle.place().display()
+            ),
         }
     };
     tell().map_err(Failure::unprintable)?;

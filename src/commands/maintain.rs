@@ -11,7 +11,7 @@ use rand::Rng as _;
 
 use super::progress::bytes_text;
 use crate::config::Layers;
-use crate::output;
+use crate::output::{self, counted};
 use crate::report::Failure;
 
 /// Makes few large files of many small ones, writes checkpoints, deletes what no version needs, and removes bodies that are
@@ -127,7 +127,7 @@ fn print(args: &MaintainArgs, done: &[Maintained]) -> std::io::Result<()> {
 
 /// `usage: 120 files; 118 became 2, 1.2 GB became 1.0 GB; checkpoint of version 300; 40 files deleted, 1.2 GB`.
 fn describe(done: &Maintained, dry_run: bool) -> String {
-    let mut parts = vec![format!("{} files", done.files)];
+    let mut parts = vec![counted(done.files, "file")];
     let compacted = &done.compacted;
     let before = bytes_text(compacted.bytes_before);
     match (dry_run, compacted.commits) {
@@ -142,20 +142,20 @@ fn describe(done: &Maintained, dry_run: bool) -> String {
     }
     let would = if dry_run { "would be " } else { "" };
     if compacted.duplicates > 0 {
-        parts.push(format!("{} rows repeat an entry of their day and were kept", compacted.duplicates));
+        parts.push(format!("{} kept that repeat an entry of their day", counted(compacted.duplicates, "row")));
     }
     if compacted.lost > 0 {
-        parts.push(format!("{} groups of files were done by another maintainer", compacted.lost));
+        parts.push(format!("groups of files done by another maintainer: {}", compacted.lost));
     }
     if done.retired_rows > 0 {
-        parts.push(format!("what was said in {} rows {would}removed", done.retired_rows));
+        parts.push(format!("what was said in {} {would}removed", counted(done.retired_rows, "row")));
     }
     if let Some(version) = done.checkpoint {
         parts.push(format!("checkpoint of version {version} {would}written"));
     }
     let objects = done.files_deleted + done.checkpoints_deleted;
     if objects > 0 {
-        parts.push(format!("{objects} objects {would}deleted, {}", bytes_text(done.bytes_deleted)));
+        parts.push(format!("{} {would}deleted, {}", counted(objects, "object"), bytes_text(done.bytes_deleted)));
     }
     if parts.len() == 1 {
         parts.push("nothing to do".into());

@@ -143,8 +143,8 @@ async fn run_statements(session: &Session, sql: &str, show: Show) -> Result<(), 
         let started = Instant::now();
         let done = show_result(session, statement, show).await?;
         if !show.quiet {
-            let rows = if done.rows == 1 { "row" } else { "rows" };
-            output::say(format_args!("({} {rows}, {} ms)", done.rows, started.elapsed().as_millis()));
+            let rows = output::counted(done.rows, "row");
+            output::say(format_args!("({rows}, {} ms)", started.elapsed().as_millis()));
         }
     }
     Ok(())

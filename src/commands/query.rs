@@ -143,7 +143,8 @@ pub(crate) async fn show_result(session: &Session, statement: Statement, show: S
     };
     // Also with `--quiet`: what was cut is not passed off as whole.
     if done.left_out > 0 {
-        output::say(format_args!("{} more rows were left out; raise --max-rows or use --format csv", done.left_out));
+        let more = output::counted(done.left_out, "more row");
+        output::say(format_args!("{more} left out; raise --max-rows or use --format csv"));
     }
     Ok(done)
 }

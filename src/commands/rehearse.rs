@@ -9,7 +9,7 @@ use serde_json::json;
 use super::clause::Clock;
 use super::progress::{bytes_text, progress};
 use super::scope::ScopeArgs;
-use crate::output;
+use crate::output::{self, counted};
 use crate::report::Failure;
 
 /// What evidence recorded by this program says ran it.
@@ -102,13 +102,19 @@ fn print(done: &Rehearsal, clock: Option<&Clock>, recorded: bool, out: &mut dyn 
     )?;
     writeln!(
         out,
-        "written     {}, {} rows in {}; checked and removed",
+        "written     {}, {} in {}; checked and removed",
         bytes_text(done.written.bytes()),
-        done.rows(),
+        counted(done.rows(), "row"),
         time_text(done.took)
     )?;
     let whole = &done.predicted;
-    writeln!(out, "the whole   {}, {} rows in about {}", bytes_text(whole.bytes), whole.rows, time_text(whole.time))?;
+    writeln!(
+        out,
+        "the whole   {}, {} in about {}",
+        bytes_text(whole.bytes),
+        counted(whole.rows, "row"),
+        time_text(whole.time)
+    )?;
     if let Some(clock) = clock {
         let left = clock.days.map(|days| u64::try_from(days).unwrap_or(0) * 86_400);
         let answer = match left {

@@ -10,7 +10,7 @@ use daybook_ledger::{Clock as _, Date, Ledger, SystemClock};
 use crate::commands::prices::{Dates, parse_day, read_sheet};
 use crate::commands::window;
 use crate::config::Layers;
-use crate::output;
+use crate::output::{self, counted};
 use crate::report::Failure;
 
 /// Writes a valuation: what every entry costs at other prices. What is recorded stays as it is.
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: RepriceArgs, layers: &mut Layers) -> Result<ExitCo
 }
 
 fn describe(name: &str, valued: &Valued) -> String {
-    let mut text = format!("valuation {name}: {} entries valued", valued.entries);
+    let mut text = format!("valuation {name}: {} valued", counted(valued.entries, "entry"));
     if valued.already > 0 {
         text += &format!(", {} had a value already", valued.already);
     }

@@ -15,7 +15,7 @@ use super::encryption::UnlockArgs;
 use super::progress::{bytes_text, progress};
 use super::{keys, signing};
 use crate::exit;
-use crate::output;
+use crate::output::{self, counted};
 use crate::report::Failure;
 
 /// Check that a bundle or a ledger is what was written; exit 1 and name every difference if it is not.
@@ -127,14 +127,16 @@ fn print_text(verdict: &Verdict, out: &mut dyn Write) -> std::io::Result<()> {
         };
         writeln!(
             out,
-            "sealed: {size} leaves of `{origin}`, {checkpoints} checkpoints, {signed}; {rows_since} rows since"
+            "sealed: {size} leaves of `{origin}`, {}, {signed}; {} since",
+            counted(*checkpoints, "checkpoint"),
+            counted(*rows_since, "row")
         )?;
     }
     let rows: Vec<_> = verdict.rows.iter().map(|table| format!("{} {}", table.rows, table.table)).collect();
-    let checked = format!("{} files, {}, rows: {}", verdict.files, bytes_text(verdict.bytes), rows.join(", "));
+    let checked =
+        format!("{}, {}, rows: {}", counted(verdict.files, "file"), bytes_text(verdict.bytes), rows.join(", "));
     match verdict.differences_count {
         0 => writeln!(out, "nothing differs: {checked}"),
-        1 => writeln!(out, "1 difference: {checked}"),
-        count => writeln!(out, "{count} differences: {checked}"),
+        count => writeln!(out, "{}: {checked}", counted(count, "difference")),
     }
 }

@@ -134,7 +134,7 @@ fn an_import_says_what_it_did_and_a_second_one_adds_nothing() {
 
     let cut = daybook_in(dir.path(), &["query", "--quiet", "--max-rows", "2", "-c", "SELECT event_id FROM usage"]);
     cut.done();
-    assert_eq!(cut.stderr, "3 more rows were left out; raise --max-rows or use --format csv\n");
+    assert_eq!(cut.stderr, "3 more rows left out; raise --max-rows or use --format csv\n");
 }
 
 #[test]

@@ -82,6 +82,15 @@ impl FromStr for Format {
     }
 }
 
+/// So many of something: `1 file`, `2 files`, `3 entries`.
+pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, one: &str) -> String {
+    match one.strip_suffix('y') {
+        _ if count == N::from(1) => format!("1 {one}"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {one}s"),
+    }
+}
+
 /// What became of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rendered {

@@ -19,7 +19,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Layers;
-use crate::output;
+use crate::output::{self, counted};
 use crate::report::Failure;
 pub(crate) use sheet::{Dates, SheetFile, read_sheet};
 
@@ -180,7 +180,7 @@ fn describe(book: &Book) -> String {
         (Some(first), _) => format!(", in effect from {first}"),
         (None, _) => String::new(),
     };
-    format!("{rows} rows, {models} models{span}")
+    format!("{}, {}{span}", counted(rows, "row"), counted(models, "model"))
 }
 
 /// A number without the zeros at its end.

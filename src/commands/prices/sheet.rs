@@ -5,6 +5,7 @@ use std::path::Path;
 use daybook_ledger::price::{Book, LiteLlm, Period};
 use daybook_ledger::{Date, Kind};
 
+use crate::output::counted;
 use crate::report::Failure;
 
 /// A file with prices.
@@ -28,7 +29,7 @@ pub(crate) struct LiteLlmNotes {
 impl LiteLlmNotes {
     /// One line for each key that has no row, and why.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
-        let head = format!("{} models of LiteLLM's price file; not imported:", self.models);
+        let head = format!("{} of LiteLLM's price file; not imported:", counted(self.models, "model"));
         let lines = self.left_out.iter().map(|left| {
             let daybook_ledger::price::LeftOut { key, reason, count, example } = left;
             format!("  {count:>5} {key}: {reason} ({example})")

@@ -11,7 +11,7 @@ use daybook_queries::{Format, Session, SessionOptions, render};
 use crate::commands::prices::parse_day;
 use crate::commands::window;
 use crate::config::Layers;
-use crate::output;
+use crate::output::{self, counted};
 use crate::report::Failure;
 
 /// Flags of `daybook report diff`.
@@ -65,12 +65,12 @@ fn summary(options: &DiffOptions, total: &Compared) -> String {
     let cost = |cost: Option<Usd>| cost.map_or_else(|| "nothing priced".into(), |cost| format!("{cost} dollars"));
     let DiffOptions { a, b, .. } = options;
     let mut text = format!(
-        "{} calls: {a} {}, {b} {}; {b} less {a}, where both price a call: {}, from {} calls",
-        total.calls,
+        "{}: {a} {}, {b} {}; {b} less {a}, where both price a call: {}, from {}",
+        counted(total.calls, "call"),
         cost(total.a_cost),
         cost(total.b_cost),
         cost(total.difference),
-        total.changed_calls,
+        counted(total.changed_calls, "call"),
     );
     let notes = [
         (total.a_unpriced, format!("not priced in {a}")),
@@ -79,7 +79,7 @@ fn summary(options: &DiffOptions, total: &Compared) -> String {
         (total.b_only, format!("only in {b}")),
     ];
     for (calls, what) in notes.into_iter().filter(|(calls, _)| *calls > 0) {
-        text += &format!("; {calls} calls {what}");
+        text += &format!("; {} {what}", counted(calls, "call"));
     }
     text
 }

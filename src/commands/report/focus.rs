@@ -14,7 +14,7 @@ use crate::commands::prices::parse_day;
 use crate::commands::registry::RegistryArgs;
 use crate::commands::window;
 use crate::config::Layers;
-use crate::output::{self, OutFile};
+use crate::output::{self, OutFile, counted};
 use crate::report::Failure;
 
 /// Flags of `daybook report focus`.
@@ -111,7 +111,12 @@ fn beside(out: &Path, suffix: &str) -> PathBuf {
 }
 
 fn say(out: &Path, written: &Focus) {
-    output::say(format_args!("{}: {} rows of {} calls", out.display(), written.rows, written.calls));
+    output::say(format_args!(
+        "{}: {} of {}",
+        out.display(),
+        counted(written.rows, "row"),
+        counted(written.calls, "call")
+    ));
     let unpriced: i64 = written.unpriced.values().sum();
     let lines = [
         (unpriced, "calls have no price and are in no row"),

@@ -21,8 +21,9 @@ pub(super) async fn header(session: &Session, report: &Report) -> Result<String,
     state.extend(report.on.map(|on| format!("Days are counted from <time>{on}</time>.")));
     if calls.1.is_some_and(|calls| calls > 0) {
         state.push(format!(
-            "The ledger holds {} calls from <time>{}</time> to <time>{}</time>, {} of them without a price.",
+            "The ledger holds {} {} from <time>{}</time> to <time>{}</time>, {} of them without a price.",
             calls.0,
+            if calls.1 == Some(1) { "call" } else { "calls" },
             read("first_day").0,
             read("last_day").0,
             if unpriced.1 == Some(0) { "none".into() } else { unpriced.0 },
