@@ -103,7 +103,7 @@ async fn query(ledger: &Ledger) -> Result<(), Box<dyn Error>> {
     let sql = "SELECT team, count(*) AS calls, sum(list_cost) AS cost FROM usage \
                WHERE event_date = '2026-11-03' GROUP BY team ORDER BY team";
     let mut rows = Vec::new();
-    render(session.run(sql).await?, Format::Ndjson, 0, &mut rows).await?;
+    render(session.run(sql).await?, Format::Ndjson, Default::default(), &mut rows).await?;
     println!("{}", String::from_utf8(rows)?.trim_end().replace('\n', " "));
     Ok(())
 }

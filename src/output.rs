@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
+use daybook_queries::Drawing;
 pub(crate) use daybook_queries::counted;
 
 use crate::report::Failure;
@@ -17,6 +18,12 @@ pub(crate) fn data() -> std::io::Stdout {
 /// Whether data goes to a person's screen.
 pub(crate) fn data_is_shown() -> bool {
     std::io::stdout().is_terminal()
+}
+
+/// How data is drawn for people: as wide as their screen, any width elsewhere.
+pub(crate) fn drawing() -> Drawing {
+    let width = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    Drawing { width_max: width.unwrap_or(usize::MAX), ..Drawing::default() }
 }
 
 /// Writes one line of data.

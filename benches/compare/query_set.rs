@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         for _ in 0..arguments.reps {
             rows.clear();
             let started = Instant::now();
-            render(session.run(&sql).await?, Format::Ndjson, 0, &mut rows).await?;
+            render(session.run(&sql).await?, Format::Ndjson, Default::default(), &mut rows).await?;
             seconds.push(started.elapsed().as_secs_f64());
         }
         println!("{}", json!({ "query": name, "seconds": seconds, "rows": String::from_utf8(rows)? }));

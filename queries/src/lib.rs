@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # use daybook_ledger::{Ledger, Root};
-//! # use daybook_queries::{Error, Format, Session, SessionOptions, render};
+//! # use daybook_queries::{Drawing, Error, Format, Session, SessionOptions, render};
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Error> {
 //! let ledger = Ledger::create_at(Root::memory()).await?;
@@ -14,15 +14,15 @@
 //! let session = Session::open(&ledger, options).await?;
 //! let rows = session.run("SELECT provider, list_cost, unpriced_calls FROM spend_by_day").await?;
 //! let mut text = Vec::new();
-//! render(rows, Format::Csv, 0, &mut text).await?;
+//! render(rows, Format::Csv, Drawing::default(), &mut text).await?;
 //! assert_eq!(text, b"provider,list_cost,unpriced_calls\n");
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! `session` opens and runs, `catalog` and `statistics` choose files, `sharing` computes once what is mentioned more than
-//! once, `alike` decides once about rows that are alike, `ids` reads ids as they are printed, `statement` keeps out what writes, `as_of` finds states, `limits` bounds memory, `threads`
-//! keeps queries apart from who waits for them, `render` writes rows, [`report`]
+//! once, `alike` decides once about rows that are alike, `ids` reads ids as they are printed, `statement` keeps out what writes, `as_of`
+//! finds states, `limits` bounds memory, `threads` keeps queries apart from who waits for them, `render` writes rows, [`report`]
 //! holds questions with a fixed form, [`focus`] writes bills, [`mod@simulate`] replays calls at other prices, `prices` prices
 //! in SQL, `membership` tells whose a row is, `replay` draws prompts, `names` and `error` say what was meant.
 #![deny(clippy::float_arithmetic)]
@@ -57,7 +57,7 @@ pub use describe::ColumnDescription;
 pub use error::{Error, Position};
 pub use limits::parse_bytes;
 pub use membership::Membership;
-pub use render::{Format, NotAFormat, Rendered, counted, render};
+pub use render::{Drawing, Format, NotAFormat, Rendered, counted, render, rounded};
 pub use replay::{ReplayOptions, Replayed, replay_set};
 pub use session::{RegistryChoice, Rows, Session, SessionOptions};
 pub use statement::Statement;

@@ -180,7 +180,7 @@ async fn list(args: ListArgs, layers: &mut Layers) -> Result<ExitCode, Failure> 
     let states: Vec<_> = if args.check { found.iter().map(state).collect() } else { Vec::new() };
     let session = Session::open(&ledger, SessionOptions::default()).await?;
     let rows = Rows::of(&session, rows(&found, &states)?);
-    render(rows, args.format, u64::MAX, &mut output::data()).await?;
+    render(rows, args.format, output::drawing(), &mut output::data()).await?;
     let is_whole = states.iter().all(|(_, is_fine)| *is_fine);
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::NO) })
 }

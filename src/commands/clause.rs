@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use daybook_export::{Delivered, Error, Request, Summary, delivered, write};
 use daybook_ledger::{Clock as _, Date, Evidence, EvidenceKind, Kind, Ledger, SystemClock, Usd};
 use daybook_queries::registry::{ClauseKind, Registry};
+use daybook_queries::rounded;
 use serde_json::json;
 
 use super::encryption::identities;
@@ -128,7 +129,7 @@ impl fmt::Display for Clock {
         }
         match self.cost_max_usd {
             Some(Usd::ZERO) => write!(f, ", at no cost"),
-            Some(cost) => write!(f, ", at most {cost} US dollars"),
+            Some(cost) => write!(f, ", at most {} US dollars", rounded(cost)),
             None => Ok(()),
         }
     }

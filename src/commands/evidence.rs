@@ -193,6 +193,6 @@ async fn list(args: ListArgs, layers: &mut Layers) -> Result<(), Failure> {
         equals("workload", args.workload.as_deref()),
         equals("contract", args.contract.as_deref()),
     );
-    render(session.run(&sql).await?, args.format, u64::MAX, &mut output::data()).await?;
+    render(session.run(&sql).await?, args.format, output::drawing(), &mut output::data()).await?;
     Ok(())
 }

@@ -82,7 +82,7 @@ pub(crate) async fn run(args: GateArgs, layers: &mut Layers) -> Result<ExitCode,
             clauses: args.clauses,
         },
     )?;
-    render(session.run(&checks.sql).await?, args.format, u64::MAX, &mut output::data()).await?;
+    render(session.run(&checks.sql).await?, args.format, output::drawing(), &mut output::data()).await?;
     match gate_is_open(&session, &checks).await? {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use daybook_ledger::Ledger;
-use daybook_queries::{Error, Format, Rendered, Session, SessionOptions, Statement, parse_bytes, render};
+use daybook_queries::{Drawing, Error, Format, Rendered, Session, SessionOptions, Statement, parse_bytes, render};
 use tokio::signal::unix::SignalKind;
 
 use super::registry::RegistryArgs;
@@ -131,9 +131,10 @@ async fn run_scripts(session: &Session, scripts: &[String], show: Show) -> Resul
 /// Runs `statement` and writes its rows; Ctrl-C stops it.
 pub(crate) async fn show_result(session: &Session, statement: Statement, show: Show) -> Result<Rendered, Error> {
     let mut out = output::data();
+    let drawing = Drawing { rows_max: show.rows_max, ..output::drawing() };
     let work = async {
         let rows = session.execute(statement).await?;
-        render(rows, show.format, show.rows_max, &mut out).await
+        render(rows, show.format, drawing, &mut out).await
     };
     let done = tokio::select! {
         // In this order: the signal is listened to before the first row is out.

@@ -123,7 +123,7 @@ async fn show(args: ShowArgs, layers: &mut Layers) -> Result<(), Failure> {
         _ => open(args.ledger.ledger, choice, layers).await?,
     };
     let rows = session.run(&format!("SELECT * FROM registry_{}", args.what)).await?;
-    daybook_queries::render(rows, args.format, u64::MAX, &mut output::data()).await?;
+    daybook_queries::render(rows, args.format, output::drawing(), &mut output::data()).await?;
     Ok(())
 }
 

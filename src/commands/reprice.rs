@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use daybook_ledger::price::{Book, Idle, Valuation, Valued};
 use daybook_ledger::{Clock as _, Date, Ledger, SystemClock};
+use daybook_queries::rounded;
 
 use crate::commands::prices::{Dates, parse_day, read_sheet};
 use crate::commands::window;
@@ -60,10 +61,11 @@ fn describe(name: &str, valued: &Valued) -> String {
         text += &format!("\n  {entries} {}", status.as_str());
     }
     if valued.entries > 0 {
-        text += &format!("\n  {} dollars; recorded {} dollars", valued.list_cost, valued.recorded_cost);
+        text +=
+            &format!("\n  {} dollars; recorded {} dollars", rounded(valued.list_cost), rounded(valued.recorded_cost));
     }
     for (capacity, Idle { hours, cost }) in &valued.idle {
-        text += &format!("\n  {hours} hours of {capacity} unused: {cost} dollars that no call has");
+        text += &format!("\n  {hours} hours of {capacity} unused: {} dollars that no call has", rounded(*cost));
     }
     text
 }

@@ -34,7 +34,7 @@ fn a_test_is_recorded_once_and_listed_with_its_score() {
     assert!(daybook_in(dir.path(), &with_proof).done().ends_with(": 0 recorded, 1 known already\n"));
     let run = daybook_in(dir.path(), &["evidence", "list", "--workload", "bot", "--format", "json"]);
     let rows: serde_json::Value = serde_json::from_str(run.done()).unwrap();
-    assert_eq!(rows[0]["scores"]["accuracy"], "0.930000000000");
+    assert_eq!(rows[0]["scores"]["accuracy"], "0.93");
     let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!((&rows[0]["artifact"], &rows[0]["artifact_sha256"]), (&"results.json".into(), &abc.into()));
     assert_eq!(rows.as_array().unwrap().len(), 1);

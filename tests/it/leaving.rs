@@ -49,7 +49,7 @@ fn a_clauses_export_is_delivered_and_recorded_once() {
         rows[0]["artifact_sha256"],
         daybook_ledger::file::hex(&<sha2::Sha256 as sha2::Digest>::digest(manifest))
     );
-    assert_eq!(rows[0]["scores"]["days_granted"], "30.000000000000");
+    assert_eq!(rows[0]["scores"]["days_granted"], "30");
     let gate = daybook_in(dir.path(), &["gate", "--contract", "anthropic-2026", "--format", "csv"]);
     assert!(gate.stdout.contains("\nexport,true,"), "{}", gate.stdout);
     let gate = daybook_in(dir.path(), &["gate", "--contract", "openai-2026", "--format", "csv"]);

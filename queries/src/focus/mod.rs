@@ -35,7 +35,7 @@ use daybook_ledger::price::Book;
 use daybook_ledger::{Date, Usd, words};
 
 use crate::render::Writer;
-use crate::{Error, Format, Session};
+use crate::{Drawing, Error, Format, Session};
 
 words! {
     /// A version of the specification.
@@ -111,7 +111,7 @@ pub async fn focus(
     format: Format,
     out: &mut (dyn Write + Send),
 ) -> Result<Focus, Error> {
-    let mut writer = Writer::new(format, options.schema(), u64::MAX, out)?;
+    let mut writer = Writer::new(format, options.schema(), Drawing::default(), out)?;
     let focus = match options.dataset {
         Dataset::CostAndUsage => sum::write(session, books, options, &mut writer).await?,
         Dataset::ContractCommitment => commitment::write(session, &mut writer).await?,

@@ -21,7 +21,7 @@ impl Json {
 }
 
 fn options() -> WriterBuilder {
-    WriterBuilder::new().with_explicit_nulls(true).with_encoder_factory(Arc::new(ExactDecimals))
+    WriterBuilder::new().with_explicit_nulls(true).with_encoder_factory(Arc::new(ExactDecimals::new()))
 }
 
 impl Encode for Json {

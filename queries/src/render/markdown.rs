@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow::util::display::FormatOptions;
 
 use super::{Encode, Format, cells, not_in};
 use crate::Error;
@@ -10,11 +10,12 @@ use crate::Error;
 pub(super) struct Markdown {
     /// Until the header is written.
     header: Option<SchemaRef>,
+    rounded: bool,
 }
 
 impl Markdown {
-    pub(super) fn new(schema: SchemaRef) -> Self {
-        Self { header: Some(schema) }
+    pub(super) fn new(schema: SchemaRef, rounded: bool) -> Self {
+        Self { header: Some(schema), rounded }
     }
 
     fn write_header(&mut self, out: &mut Vec<u8>) {
@@ -31,10 +32,12 @@ impl Encode for Markdown {
         self.write_header(out);
         let batch = cells::flat(batch).map_err(not_in(Format::Markdown))?;
         let options = FormatOptions::new().with_null("");
-        let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
+        let schema = batch.schema();
+        let columns = schema.fields().iter().zip(batch.columns());
+        let columns = columns.map(|(field, column)| cells::Texts::new(field, column, &options, self.rounded));
         let columns: Vec<_> = columns.collect::<Result<_, _>>().map_err(not_in(Format::Markdown))?;
         for at in 0..batch.num_rows() {
-            write_row(columns.iter().map(|column| cell(&column.value(at).to_string())), out);
+            write_row(columns.iter().map(|column| cell(&column.text(at))), out);
         }
         Ok(())
     }

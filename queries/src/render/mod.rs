@@ -6,6 +6,7 @@ mod csv;
 pub(crate) mod html;
 mod json;
 mod markdown;
+mod number;
 mod parquet;
 mod table;
 
@@ -15,12 +16,13 @@ use std::str::FromStr;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use daybook_ledger::Usd;
 
 use crate::{Error, Rows};
 
 /// How rows are written.
 ///
-/// In every text format a decimal keeps all its places, an instant is RFC 3339 in the session's zone (`Z` in UTC) and
+/// In every text format a decimal keeps all its places (in a map those that are not zero at its end), an instant is RFC 3339 in the session's zone (`Z` in UTC) and
 /// bytes are lower-case hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -82,12 +84,35 @@ impl FromStr for Format {
     }
 }
 
+/// An amount as people read it: cents from one dollar on, below it two digits that count.
+pub fn rounded(amount: Usd) -> String {
+    number::money(amount.pico(), daybook_ledger::SCALE.unsigned_abs().into())
+}
+
 /// So many of something: `1 file`, `2 files`, `3 entries`.
 pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, one: &str) -> String {
     match one.strip_suffix('y') {
         _ if count == N::from(1) => format!("1 {one}"),
         Some(stem) => format!("{count} {stem}ies"),
         None => format!("{count} {one}s"),
+    }
+}
+
+/// How rows are drawn for people, in [`Format::Table`] and [`Format::Markdown`].
+#[derive(Clone, Copy, Debug)]
+pub struct Drawing {
+    /// Rows a table shows; the others are counted.
+    pub rows_max: u64,
+    /// Characters a line of a table may have; of a wider one, each row becomes lines of `column: value`.
+    pub width_max: usize,
+    /// Whether money is [`rounded`].
+    pub rounded: bool,
+}
+
+impl Default for Drawing {
+    /// Every row, as wide as need be, every digit.
+    fn default() -> Self {
+        Self { rows_max: u64::MAX, width_max: usize::MAX, rounded: false }
     }
 }
 
@@ -108,20 +133,20 @@ trait Encode: Send {
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<u64, Error>;
 }
 
-fn encoder(format: Format, schema: SchemaRef, table_rows_max: u64) -> Result<Box<dyn Encode>, Error> {
+fn encoder(format: Format, schema: SchemaRef, drawing: Drawing) -> Result<Box<dyn Encode>, Error> {
     Ok(match format {
-        Format::Table => Box::new(table::Table::new(schema, table_rows_max)),
+        Format::Table => Box::new(table::Table::new(schema, drawing)),
         Format::Csv => Box::new(csv::Csv::new(schema, b',')),
         Format::Tsv => Box::new(csv::Csv::new(schema, b'\t')),
         Format::Json => Box::new(json::Json::new()),
         Format::Ndjson => Box::new(json::Ndjson),
-        Format::Markdown => Box::new(markdown::Markdown::new(schema)),
+        Format::Markdown => Box::new(markdown::Markdown::new(schema, drawing.rounded)),
         Format::Html => Box::new(html::Html::new(schema)),
         Format::Parquet => Box::new(parquet::Parquet::new(&schema)?),
     })
 }
 
-/// Writes `rows` to `out` as `format`; a table shows at most `table_rows_max` of them and counts the others.
+/// Writes `rows` to `out` as `format`, for people as `drawing` says.
 ///
 /// A reader that closes the pipe has what it wanted: the query stops, which is no error.
 ///
@@ -130,10 +155,10 @@ fn encoder(format: Format, schema: SchemaRef, table_rows_max: u64) -> Result<Box
 pub async fn render(
     mut rows: Rows,
     format: Format,
-    table_rows_max: u64,
+    drawing: Drawing,
     out: &mut (dyn Write + Send),
 ) -> Result<Rendered, Error> {
-    let mut writer = Writer::new(format, rows.schema(), table_rows_max, out)?;
+    let mut writer = Writer::new(format, rows.schema(), drawing, out)?;
     while let Some(batch) = rows.next().await? {
         if !writer.push(&batch)? {
             return Ok(writer.rendered);
@@ -154,10 +179,10 @@ impl<'o> Writer<'o> {
     pub(crate) fn new(
         format: Format,
         schema: SchemaRef,
-        table_rows_max: u64,
+        drawing: Drawing,
         out: &'o mut (dyn Write + Send),
     ) -> Result<Self, Error> {
-        let encoder = encoder(format, schema, table_rows_max)?;
+        let encoder = encoder(format, schema, drawing)?;
         Ok(Self { encoder, buffer: Vec::new(), out, rendered: Rendered::default() })
     }
 

@@ -7,7 +7,7 @@ use daybook_ledger::Date;
 use super::{Section, html};
 use crate::render::html::Grid;
 use crate::views::{self, View};
-use crate::{Error, Format, Session, render};
+use crate::{Drawing, Error, Format, Session, render};
 
 /// A report of several tables.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ impl Report {
     }
 }
 
-/// Writes `report` to `out`, with a line that says what it was made from.
+/// Writes `report` to `out`, with a line that says what it was made from. Lines of tables have at most `width_max` characters.
 ///
 /// Tables, Markdown, JSON and HTML hold all sections; any other format holds one table, so it takes one section.
 ///
@@ -70,6 +70,7 @@ pub async fn render_report(
     session: &Session,
     report: &Report,
     format: Format,
+    width_max: usize,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Error> {
     session.keep(report.views_read_often()).await?;
@@ -77,8 +78,10 @@ pub async fn render_report(
     match (format, sections.next(), sections.next()) {
         (Format::Html, ..) => html::render(session, report, out).await,
         (Format::Json, ..) => render_json(session, report, out).await,
-        (Format::Table | Format::Markdown, ..) => render_text(session, report, format, out).await,
-        (_, Some(section), None) => render(session.run(&section.sql).await?, format, u64::MAX, out).await.map(drop),
+        (Format::Table | Format::Markdown, ..) => render_text(session, report, format, width_max, out).await,
+        (_, Some(section), None) => {
+            render(session.run(&section.sql).await?, format, Drawing::default(), out).await.map(drop)
+        }
         _ => {
             let tables = report.sections().map(|section| section.name.to_owned()).collect();
             Err(Error::SeveralTables { format: format.as_str(), tables })
@@ -97,15 +100,17 @@ pub async fn render_sections(
     out: &mut (dyn Write + Send),
 ) -> Result<(), Error> {
     let report = Report::of("Report", None, sections.to_vec());
-    render_report(session, &report, format, out).await
+    render_report(session, &report, format, usize::MAX, out).await
 }
 
 async fn render_text(
     session: &Session,
     report: &Report,
     format: Format,
+    width_max: usize,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Error> {
+    let drawing = Drawing { width_max, rounded: true, ..Drawing::default() };
     let failed = |source| Error::Output { source };
     let mark = |level| if format == Format::Markdown { level } else { "" };
     writeln!(out, "Made from {}.", origin(session)).map_err(failed)?;
@@ -119,7 +124,7 @@ async fn render_text(
         for Section { title, note, sql, .. } in sections {
             let mark = if question.is_empty() { mark("## ") } else { mark("### ") };
             writeln!(out, "\n{mark}{title}\n\n{note}\n").map_err(failed)?;
-            render(session.run(sql).await?, format, u64::MAX, out).await?;
+            render(session.run(sql).await?, format, drawing, out).await?;
         }
     }
     Ok(())
@@ -133,7 +138,7 @@ async fn render_json(session: &Session, report: &Report, out: &mut (dyn Write + 
     write!(out, "{{\"made_from\":{made_from}").map_err(failed)?;
     for section in report.sections() {
         let mut rows = Vec::new();
-        render(session.run(&section.sql).await?, Format::Json, u64::MAX, &mut rows).await?;
+        render(session.run(&section.sql).await?, Format::Json, Drawing::default(), &mut rows).await?;
         let rows = String::from_utf8_lossy(&rows);
         write!(out, ",\n\"{}\":{}", section.name, rows.trim_end()).map_err(failed)?;
     }

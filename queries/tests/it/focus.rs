@@ -116,7 +116,9 @@ async fn each_cost_is_price_times_quantity_and_all_of_them_add_up_to_what_was_re
     let session = session(&ledger, RegistryChoice::Newest).await;
     let sql = "SELECT response_model, event_date, sum(list_cost) FROM usage GROUP BY 1, 2";
     let mut recorded = Vec::new();
-    daybook_queries::render(session.run(sql).await.unwrap(), Format::Csv, 0, &mut recorded).await.unwrap();
+    daybook_queries::render(session.run(sql).await.unwrap(), Format::Csv, Default::default(), &mut recorded)
+        .await
+        .unwrap();
     for line in String::from_utf8(recorded).unwrap().lines().skip(1) {
         let [model, day, cost] = line.split(',').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let found = sums.remove(&(model.to_owned(), format!("{day}T00:00:00Z")));

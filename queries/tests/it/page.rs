@@ -37,7 +37,7 @@ async fn company() -> Session {
 
 async fn text(session: &Session, report: &Report, format: Format) -> String {
     let mut out = Vec::new();
-    render_report(session, report, format, &mut out).await.unwrap();
+    render_report(session, report, format, usize::MAX, &mut out).await.unwrap();
     String::from_utf8(out).unwrap()
 }
 

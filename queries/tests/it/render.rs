@@ -3,13 +3,19 @@
 use std::io::{Error as IoError, ErrorKind, Write};
 
 use daybook_ledger::Report as _;
-use daybook_queries::{Format, Rendered, Session, render};
+use daybook_queries::{Drawing, Format, Rendered, Session, render};
 
 use crate::fixture;
 
+async fn drawn(session: &Session, drawing: Drawing, sql: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    render(session.run(sql).await.unwrap(), Format::Table, drawing, &mut out).await.unwrap();
+    String::from_utf8(out).unwrap().lines().map(String::from).collect()
+}
+
 async fn rendered(session: &Session, format: Format, sql: &str) -> String {
     let mut out = Vec::new();
-    render(session.run(sql).await.unwrap(), format, 10_000, &mut out).await.unwrap();
+    render(session.run(sql).await.unwrap(), format, Drawing::default(), &mut out).await.unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -43,12 +49,58 @@ async fn a_table_leaves_out_places_that_are_zero_in_every_row() {
 }
 
 #[tokio::test]
+async fn a_table_wider_than_the_screen_becomes_a_block_of_lines_for_each_row() {
+    let session = fixture::open(&fixture::company().await).await;
+    let width = "------------+------------+--------------+-----------".len();
+    let as_wide = |width_max| Drawing { width_max, ..Drawing::default() };
+    assert_eq!(drawn(&session, as_wide(width), SPEND).await.len(), 4, "it fits");
+    let expected = [
+        "day:          2026-11-19",
+        "provider:     openai",
+        "input_tokens: 10",
+        "list_cost:    0.00001",
+        "",
+        "day:          2026-11-19",
+        "provider:     selfhosted",
+        "input_tokens: 700",
+        "list_cost:    NULL",
+    ];
+    assert_eq!(drawn(&session, as_wide(width - 1), SPEND).await, expected);
+}
+
+#[tokio::test]
+async fn rounded_money_keeps_two_digits_that_count_and_its_points_below_each_other() {
+    let session = fixture::open(&fixture::empty().await).await;
+    let sql = "SELECT usd::decimal(38, 12) AS cost, n::decimal(38, 6) AS n FROM \
+               (VALUES ('266.471635529688', 0.123456), ('-0.012345', 1), ('0', 2), (NULL, 3)) AS t(usd, n)";
+    let rounded = Drawing { rounded: true, ..Drawing::default() };
+    let expected = [
+        "    cost |        n",
+        "---------+----------",
+        " 266.47  | 0.123456",
+        "  -0.012 | 1.000000",
+        "   0.00  | 2.000000",
+        "    NULL | 3.000000",
+    ];
+    assert_eq!(drawn(&session, rounded, sql).await, expected);
+}
+
+#[tokio::test]
+async fn what_a_map_counts_has_no_zeros_at_its_end() {
+    let session = fixture::open(&fixture::empty().await).await;
+    let sql = "SELECT map(['bytes', 'score'], [13468343::decimal(38, 12), 0.92::decimal(38, 12)]) AS scores";
+    let expected = "[{\"scores\":{\"bytes\":\"13468343\",\"score\":\"0.92\"}}]\n";
+    assert_eq!(rendered(&session, Format::Json, sql).await, expected);
+    assert!(rendered(&session, Format::Table, sql).await.contains("{\"bytes\":\"13468343\",\"score\":\"0.92\"}"));
+}
+
+#[tokio::test]
 async fn a_table_shows_so_many_rows_and_counts_the_others() {
     let session = fixture::open(&fixture::company().await).await;
     for (rows_max, rows, left_out) in [(8, 8, 1), (9, 9, 0), (0, 0, 9)] {
         let mut out = Vec::new();
         let rows_of = session.run("SELECT event_id FROM usage").await.unwrap();
-        let done = render(rows_of, Format::Table, rows_max, &mut out).await.unwrap();
+        let done = render(rows_of, Format::Table, Drawing { rows_max, ..Drawing::default() }, &mut out).await.unwrap();
         assert_eq!(done, Rendered { rows, left_out });
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count() as u64, rows + 2);
     }
@@ -107,7 +159,10 @@ async fn a_parquet_file_holds_every_column_of_a_table() {
     let mut out = Vec::new();
     let rows = session.run("SELECT * FROM usage ORDER BY event_id").await.unwrap();
     let schema = rows.schema();
-    assert_eq!(render(rows, Format::Parquet, 0, &mut out).await.unwrap(), Rendered { rows: 9, left_out: 0 });
+    assert_eq!(
+        render(rows, Format::Parquet, Drawing::default(), &mut out).await.unwrap(),
+        Rendered { rows: 9, left_out: 0 }
+    );
     let reader =
         parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(out)).unwrap();
     assert_eq!(reader.schema().fields(), schema.fields());
@@ -138,9 +193,9 @@ async fn a_closed_pipe_ends_a_query_without_error_and_a_full_disk_does_not() {
     for format in Format::ALL {
         let sql = "SELECT value FROM generate_series(1, 100000)";
         let rows = session.run(sql).await.unwrap();
-        render(rows, format, 10, &mut Failing(ErrorKind::BrokenPipe)).await.unwrap();
+        render(rows, format, Drawing::default(), &mut Failing(ErrorKind::BrokenPipe)).await.unwrap();
         let rows = session.run(sql).await.unwrap();
-        let error = render(rows, format, 10, &mut Failing(ErrorKind::StorageFull)).await.unwrap_err();
+        let error = render(rows, format, Drawing::default(), &mut Failing(ErrorKind::StorageFull)).await.unwrap_err();
         assert_eq!(error.code(), "QUERIES-015", "{format}");
     }
 }

@@ -50,7 +50,7 @@ async fn csv(ledger: &Ledger, options: &DiffOptions) -> (String, Compared) {
     let session = fixture::open(ledger).await;
     let (rows, total) = diff(&session, options).await.unwrap();
     let mut text = Vec::new();
-    render(rows, Format::Csv, 0, &mut text).await.unwrap();
+    render(rows, Format::Csv, Default::default(), &mut text).await.unwrap();
     (String::from_utf8(text).unwrap(), total)
 }
 

@@ -76,7 +76,7 @@ async fn a_view_that_several_tables_of_a_report_read_is_computed_once_for_all() 
 
 async fn json(session: &Session, report: &Report) -> serde_json::Value {
     let mut text = Vec::new();
-    render_report(session, report, Format::Json, &mut text).await.unwrap();
+    render_report(session, report, Format::Json, usize::MAX, &mut text).await.unwrap();
     serde_json::from_slice(&text).unwrap()
 }
 

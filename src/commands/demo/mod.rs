@@ -17,7 +17,7 @@ use daybook_ingest::{Capture, FlushLimits, OnGap, Settings, Start, Totals};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Clock as _, Kind, Ledger, SystemClock};
 use daybook_queries::registry::{Imported, Registry};
-use daybook_queries::{Format, Session, SessionOptions, render};
+use daybook_queries::{Drawing, Format, Session, SessionOptions, render};
 
 use crate::output;
 use crate::report::Failure;
@@ -212,7 +212,7 @@ fn print_counts(sent: Sent, totals: &Totals) -> Result<bool, Failure> {
 async fn print_query(ledger: &Ledger, sql: &str) -> Result<(), Failure> {
     let session = Session::open(ledger, SessionOptions::default()).await?;
     let rows = session.run(sql).await?;
-    render(rows, Format::Table, 100, &mut output::data()).await?;
+    render(rows, Format::Table, Drawing { rounded: true, ..output::drawing() }, &mut output::data()).await?;
     Ok(())
 }
 

@@ -73,7 +73,7 @@ async fn day_of(ledger: &Ledger, id: EntryId) -> Result<Option<daybook_ledger::D
 /// Whether the entry has what these prices give, in words.
 fn verdict(past: &PastCall<'_>, explanation: &Explanation<'_>) -> String {
     let rated = &explanation.rated;
-    let cost = |cost: Option<Usd>| cost.map_or_else(|| "no cost".to_owned(), |cost| format!("{cost} dollars"));
+    let cost = |cost: Option<Usd>| cost.map_or_else(|| "no cost".to_owned(), |cost| format!("{} dollars", plain(cost)));
     let same_cost = rated.list_cost == past.list_cost;
     match (same_cost, rated.price_id == past.price_id && past.price_status == Some(rated.status.as_str())) {
         (true, true) => format!("recorded: {}, the same", cost(past.list_cost)),
@@ -113,8 +113,9 @@ fn text(past: &PastCall<'_>, explanation: &Explanation<'_>, out: &mut impl Write
         match (line.usd_per_million, line.cost, line.row) {
             (Some(rate), Some(cost), Some(row)) => writeln!(
                 out,
-                " x {} = {cost}   [{} {} from {}; {}]",
+                " x {} = {}   [{} {} from {}; {}]",
                 plain(rate),
+                plain(cost),
                 row.unit,
                 plain(row.usd_per_million),
                 row.effective_from,
@@ -124,7 +125,7 @@ fn text(past: &PastCall<'_>, explanation: &Explanation<'_>, out: &mut impl Write
         }
     }
     match explanation.rated.list_cost {
-        Some(cost) => writeln!(out, "cost      {cost} dollars; {}", explanation.rated.status.as_str())?,
+        Some(cost) => writeln!(out, "cost      {} dollars; {}", plain(cost), explanation.rated.status.as_str())?,
         None => writeln!(out, "cost      none: {}", explanation.rated.status.as_str())?,
     }
     writeln!(out, "{}", verdict(past, explanation))

@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use daybook_ledger::{Date, Ledger, Usd};
 use daybook_queries::report::{By, Compared, DiffOptions, diff};
-use daybook_queries::{Format, Session, SessionOptions, render};
+use daybook_queries::{Drawing, Format, Session, SessionOptions, render, rounded};
 
 use crate::commands::prices::parse_day;
 use crate::commands::window;
@@ -54,7 +54,7 @@ pub(super) async fn run(args: DiffArgs, layers: &mut Layers, quiet: bool) -> Res
     let session = Session::open(&ledger, SessionOptions::default()).await?;
     let options = DiffOptions { a: args.a, b: args.b, by: args.by, from: args.from, to: args.to };
     let (rows, total) = diff(&session, &options).await?;
-    render(rows, args.format, u64::MAX, &mut output::data()).await?;
+    render(rows, args.format, Drawing { rounded: true, ..output::drawing() }, &mut output::data()).await?;
     if !quiet {
         output::say(summary(&options, &total));
     }
@@ -62,7 +62,7 @@ pub(super) async fn run(args: DiffArgs, layers: &mut Layers, quiet: bool) -> Res
 }
 
 fn summary(options: &DiffOptions, total: &Compared) -> String {
-    let cost = |cost: Option<Usd>| cost.map_or_else(|| "nothing priced".into(), |cost| format!("{cost} dollars"));
+    let cost = |cost: Option<Usd>| cost.map_or_else(|| "nothing priced".into(), |cost| rounded(cost) + " dollars");
     let DiffOptions { a, b, .. } = options;
     let mut text = format!(
         "{}: {a} {}, {b} {}; {b} less {a}, where both price a call: {}, from {}",

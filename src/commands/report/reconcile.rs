@@ -6,7 +6,7 @@ use clap::Args;
 use daybook_ledger::price::Book;
 use daybook_ledger::{Date, Ledger};
 use daybook_queries::report::{By, ReconcileOptions, Reconciled, Tolerance, reconcile};
-use daybook_queries::{Format, Session, SessionOptions, render};
+use daybook_queries::{Drawing, Format, Session, SessionOptions, render};
 
 use super::diff::{dimensions, formats};
 use crate::commands::prices::parse_day;
@@ -57,7 +57,7 @@ pub(super) async fn run(args: ReconcileArgs, layers: &mut Layers, quiet: bool) -
     let reconciled = reconcile(&session, &book, &options).await?;
     let talk = summary(&reconciled);
     let is_within = reconciled.is_within;
-    render(reconciled.rows, args.format, u64::MAX, &mut output::data()).await?;
+    render(reconciled.rows, args.format, Drawing { rounded: true, ..output::drawing() }, &mut output::data()).await?;
     if !quiet {
         output::say(talk);
     }

@@ -79,19 +79,25 @@ impl ShowArgs {
     /// Writes `report`, or only its queries.
     pub(crate) async fn show(&self, session: &Session, report: &Report, quiet: bool) -> Result<ExitCode, Failure> {
         let Some(path) = &self.out else {
-            self.write(session, report, &mut output::data()).await?;
+            self.write(session, report, output::drawing().width_max, &mut output::data()).await?;
             return Ok(ExitCode::SUCCESS);
         };
         let mut file = OutFile::create(path)?;
-        self.write(session, report, &mut file).await?;
+        self.write(session, report, usize::MAX, &mut file).await?;
         file.finish(quiet)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn write(&self, session: &Session, report: &Report, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+    async fn write(
+        &self,
+        session: &Session,
+        report: &Report,
+        width_max: usize,
+        out: &mut (dyn Write + Send),
+    ) -> Result<(), Failure> {
         match self.sql {
             true => writeln!(out, "{}", queries(report)).map_err(Failure::unprintable),
-            false => Ok(render_report(session, report, self.format(), out).await?),
+            false => Ok(render_report(session, report, self.format(), width_max, out).await?),
         }
     }
 

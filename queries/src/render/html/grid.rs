@@ -7,7 +7,7 @@ use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use daybook_ledger::Date;
 
-use super::number;
+use crate::render::number;
 use crate::{Error, Session};
 
 /// What a page shows of one result; the rest is counted.
@@ -62,12 +62,13 @@ pub(crate) struct Grid {
 }
 
 impl Unit {
-    fn of(field: &Field) -> Self {
+    pub(crate) fn of(field: &Field) -> Self {
         let words: Vec<&str> = field.name().split('_').collect();
         let has = |word: &str| words.contains(&word);
         match field.data_type() {
             DataType::Decimal128(_, scale) => match u32::try_from(*scale).unwrap_or(0) {
-                places if has("days") => Self::Number(places),
+                // Days, and what a simulation assumes, are no dollars.
+                places if has("days") || has("at") || has("growth") => Self::Number(places),
                 places if places == 12 || has("cost") || has("usd") => Self::Usd(places),
                 6 => Self::Share(6),
                 places => Self::Number(places),

@@ -1,7 +1,6 @@
 //! HTML: pages that need nothing but themselves. No script, no request; light, dark and on paper.
 
 mod grid;
-mod number;
 mod table;
 
 use std::fmt::{self, Write as _};
@@ -12,8 +11,10 @@ use arrow::datatypes::SchemaRef;
 use super::{Encode, Format, not_in};
 use crate::Error;
 
+pub(super) use grid::Unit;
 pub(crate) use grid::{Column, Grid};
-pub(crate) use number::heading;
+
+pub(crate) use super::number::heading;
 pub(crate) use table::{body, head, value};
 
 /// Forbids what a page of ours never does, so that a browser would refuse it.

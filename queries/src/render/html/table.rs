@@ -1,7 +1,8 @@
 //! Rows as a table of a page.
 
 use super::grid::{Column, Grid, Unit, Value};
-use super::{Text, heading, number};
+use super::{Text, heading};
+use crate::render::number;
 
 /// Characters from which text needs room to be read.
 const LONG: usize = 48;

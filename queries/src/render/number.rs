@@ -32,13 +32,22 @@ pub(crate) fn heading(name: &str) -> String {
     text
 }
 
-/// Dollars: cents from one dollar on, below it two digits that count, so that a small price is not nothing.
+/// Dollars as [`money`], thousands apart.
 pub(super) fn usd(value: i128, places: u32) -> String {
-    let digits = value.unsigned_abs().checked_ilog10().map_or(0, |log| log + 1);
-    let shown = if value == 0 || digits > places { 2 } else { (places - digits + 2).max(2) };
-    let rounded = rounded(value, places, shown.min(places));
+    let rounded = rounded(value, places, places_of_money(value, places));
     let (sign, number) = rounded.strip_prefix('−').map_or(("", rounded.as_str()), |number| ("−", number));
     format!("{sign}${number}")
+}
+
+/// An amount of money: cents from one dollar on, below it two digits that count, so that a small price is not nothing.
+pub(super) fn money(value: i128, places: u32) -> String {
+    joined(parts(value, places, places_of_money(value, places)))
+}
+
+fn places_of_money(value: i128, places: u32) -> u32 {
+    let digits = value.unsigned_abs().checked_ilog10().map_or(0, |log| log + 1);
+    let shown = if value == 0 || digits > places { 2 } else { (places - digits + 2).max(2) };
+    shown.min(places)
 }
 
 /// A part of 1 in per cent.
@@ -57,7 +66,11 @@ pub(super) fn plain(value: i128, places: u32) -> String {
 
 /// The exact decimal, in plain digits.
 pub(super) fn exact(value: i128, places: u32) -> String {
-    let (sign, whole, fraction) = parts(value, places, places);
+    joined(parts(value, places, places))
+}
+
+/// In plain digits.
+fn joined((sign, whole, fraction): (&str, String, String)) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }.replace('−', "-")
 }
 
@@ -119,6 +132,8 @@ mod tests {
             assert_eq!(usd(value, 12), text, "{value}");
         }
         assert_eq!(usd(3_500_000, 6), "$3.50");
+        assert_eq!(money(-1_234 * DOLLAR - 5_000_000_000, 12), "-1234.00");
+        assert_eq!(money(-12_345_000_000, 12), "-0.012");
     }
 
     #[test]
