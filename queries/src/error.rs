@@ -131,6 +131,9 @@ pub enum Error {
     /// The ledger keeps no prompt of the workload.
     #[error("no prompt of workload `{workload}` is kept, of {turns} conversation turns that succeeded")]
     NothingToReplay { workload: String, turns: u64 },
+    /// There is nothing to compare a ledger with.
+    #[error("there is no bill{of} to compare the ledger with{notes}")]
+    NoBill { of: String, notes: String },
     /// The person asked to stop.
     #[error("the query was stopped as asked")]
     Interrupted,
@@ -185,6 +188,7 @@ impl Error {
         "QUERIES-040",
         "QUERIES-041",
         "QUERIES-042",
+        "QUERIES-043",
         "QUERIES-099",
     ];
 
@@ -302,6 +306,7 @@ impl Report for Error {
             Self::Scenarios { .. } => "QUERIES-040",
             Self::UnknownTarget { .. } => "QUERIES-041",
             Self::NothingToReplay { .. } => "QUERIES-042",
+            Self::NoBill { .. } => "QUERIES-043",
             Self::Ledger(error) => error.code(),
             Self::Internal { .. } => "QUERIES-099",
         }
@@ -335,7 +340,8 @@ impl Report for Error {
             | Self::UnknownTarget { .. }
             | Self::UnknownContract { .. }
             | Self::UnknownValue { .. }
-            | Self::NothingToReplay { .. } => Kind::Usage,
+            | Self::NothingToReplay { .. }
+            | Self::NoBill { .. } => Kind::Usage,
             Self::Registry { .. } | Self::Scenarios { .. } => Kind::Refused,
             Self::Timeout { .. }
             | Self::Interrupted
@@ -384,6 +390,7 @@ impl Report for Error {
             Self::NothingToReplay { .. } => {
                 "prompts are kept by calls whose events have them, with `--capture full`, the default".into()
             }
+            Self::NoBill { .. } => "`daybook import FILE` reads bills and usage reports of providers (docs/reconcile.md)".into(),
             Self::Scenarios { .. } => {
                 "docs/simulation.md describes every key; `daybook simulate --example` prints a file to begin with"
                     .into()

@@ -65,6 +65,10 @@ fn a_bill_is_imported_once_and_reconciled() {
          gpt-5,2026-11-19,1,0.002250000000,0.006750000000,0.004500000000,,,\n\
          gpt-5,2026-11-19,,,,,missing_calls,0.004500000000,the bill counts more tokens than the ledger\n"
     );
+    let summary = "compared: openai 2026-11-18 to 2026-11-19\n\
+                   ledger 0.0045 dollars, billed 0.0090, difference 0.0045, of which unexplained 0.00; \
+                   lines beyond the tolerance: 1\n";
+    assert_eq!(run.stderr, summary);
     let within = [&report[..], &["--tolerance", "0.0045"]].concat();
     daybook_in(dir.path(), &within).done();
     let day = [&report[..], &["--to", "2026-11-19"]].concat();

@@ -88,6 +88,15 @@ fn days_given_the_wrong_way_round_are_refused_wherever_days_are_asked_for() {
 }
 
 #[test]
+fn nothing_is_reconciled_without_a_bill() {
+    let dir = company();
+    let run = report(dir.path(), &["reconcile"]);
+    run.refused(2, "error[QUERIES-043]: there is no bill to compare the ledger with");
+    let run = report(dir.path(), &["reconcile", "--provider", "openai", "--from", "2026-11-01"]);
+    run.refused(2, "error[QUERIES-043]: there is no bill of openai from 2026-11-01 to compare the ledger with");
+}
+
+#[test]
 fn what_cannot_be_reported_is_named() {
     let dir = company();
     let run = report(dir.path(), &["brief", "--contract", "anthropic-2027"]);

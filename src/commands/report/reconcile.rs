@@ -6,7 +6,7 @@ use clap::Args;
 use daybook_ledger::price::Book;
 use daybook_ledger::{Date, Ledger};
 use daybook_queries::report::{By, ReconcileOptions, Reconciled, Tolerance, reconcile};
-use daybook_queries::{Drawing, Format, Session, SessionOptions, render};
+use daybook_queries::{Drawing, Format, Session, SessionOptions, render, rounded};
 
 use super::diff::{dimensions, formats};
 use crate::commands::prices::parse_day;
@@ -65,11 +65,15 @@ pub(super) async fn run(args: ReconcileArgs, layers: &mut Layers, quiet: bool) -
 }
 
 fn summary(reconciled: &Reconciled) -> String {
-    let Reconciled { list_cost, billed_cost, unexplained, beyond, notes, .. } = reconciled;
-    let difference = *billed_cost - *list_cost;
+    let Reconciled { list_cost, billed_cost, unexplained, beyond, windows, notes, .. } = reconciled;
+    let days = windows.iter().map(|(provider, (first, last))| format!("{provider} {first} to {last}"));
     let mut text = format!(
-        "ledger {list_cost} dollars, billed {billed_cost}, difference {difference}, of which unexplained {unexplained}; \
-         lines beyond the tolerance: {beyond}"
+        "compared: {}\nledger {} dollars, billed {}, difference {}, of which unexplained {}; lines beyond the tolerance: {beyond}",
+        days.collect::<Vec<_>>().join(", "),
+        rounded(*list_cost),
+        rounded(*billed_cost),
+        rounded(*billed_cost - *list_cost),
+        rounded(*unexplained),
     );
     for note in notes {
         text += &format!("\nnote: {note}");

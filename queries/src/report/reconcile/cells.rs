@@ -105,13 +105,21 @@ pub(super) const SEARCHES: &str = "(web search)";
 /// The name for a whole provider, whose bill does not tell models apart.
 pub(super) const ALL_MODELS: &str = "(all models)";
 
+/// Both sides, in cells.
+pub(super) struct Compared {
+    pub(super) timelines: Timelines,
+    /// First and last day that is compared, by provider.
+    pub(super) windows: BTreeMap<String, (Date, Date)>,
+    pub(super) notes: Vec<Note>,
+}
+
 /// Puts both sides into cells. Only days that the provider's bills are about, or that were asked for, are compared.
 pub(super) fn build(
     calls: Vec<Calls>,
     billed: Vec<Billed>,
     book: &Book,
     asked: (Option<Date>, Option<Date>),
-) -> (Timelines, Vec<Note>) {
+) -> Compared {
     let mut notes = Vec::new();
     let billed = comparable(billed, &mut notes);
     let windows = windows(&billed, asked);
@@ -142,7 +150,7 @@ pub(super) fn build(
     }
     give_rates(&mut timelines, book);
     value_usage(&mut timelines, &split);
-    (timelines, notes)
+    Compared { timelines, windows, notes }
 }
 
 fn provider_of(provider: &Option<String>) -> String {

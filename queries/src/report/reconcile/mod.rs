@@ -25,7 +25,7 @@ use daybook_ledger::price::Book;
 use daybook_ledger::{ColumnKind, Date, Usd};
 
 use super::By;
-use crate::{Error, Rows, Session};
+use crate::{Error, Rows, Session, counted, rounded};
 
 /// Why a ledger and a bill differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,10 +148,11 @@ enum Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let amount = |pico: &i128| Usd::from_pico(*pico);
+        let amount = |pico: &i128| rounded(Usd::from_pico(*pico));
         match self {
             Self::NoBill { provider, calls, list_cost } => {
-                write!(f, "{provider} has no bill: {calls} calls, {} USD, are not compared", amount(list_cost))
+                let calls = counted(*calls, "call");
+                write!(f, "{provider} has no bill; left out: {calls}, {} USD", amount(list_cost))
             }
             Self::OtherCurrency { provider, source, currency, cost } => {
                 write!(
@@ -233,6 +234,8 @@ pub struct Reconciled {
     /// Per line its sums, then its causes. Sums stand on the first row of a line only, amounts on those of its causes, so
     /// that every column adds up.
     pub rows: Rows,
+    /// The first and the last day that is compared, by provider.
+    pub windows: BTreeMap<String, (Date, Date)>,
     /// What was left out, and why.
     pub notes: Vec<String>,
     /// Whether every line is within the tolerance.
@@ -272,12 +275,18 @@ impl Line {
 pub async fn reconcile(session: &Session, book: &Book, options: &ReconcileOptions) -> Result<Reconciled, Error> {
     let calls = load::calls(session, options, book).await?;
     let billed = load::billed(session, options).await?;
-    let (timelines, notes) = cells::build(calls, billed, book, (options.from, options.to));
+    let cells::Compared { timelines, windows, notes } = cells::build(calls, billed, book, (options.from, options.to));
+    if windows.is_empty() {
+        let left_out = notes.iter().filter(|note| !matches!(note, Note::NoBill { .. }));
+        let notes = left_out.map(|note| format!("; {note}")).collect();
+        return Err(Error::NoBill { of: what_is_billed(options), notes });
+    }
     let lines = lines(&timelines, book, &options.by);
     let unexplained = lines.values().filter_map(|line| line.causes.get(&Cause::Unexplained));
     let unexplained = unexplained.map(|(amount, _)| amount.abs()).sum();
     let beyond = lines.values().filter(|line| !options.tolerance.allows(line.difference(), line.billed_cost)).count();
     Ok(Reconciled {
+        windows,
         notes: notes.iter().map(ToString::to_string).collect(),
         is_within: beyond == 0,
         beyond,
@@ -286,6 +295,14 @@ pub async fn reconcile(session: &Session, book: &Book, options: &ReconcileOption
         unexplained: Usd::from_pico(unexplained),
         rows: Rows::of(session, record_batch(&lines, &options.by)?),
     })
+}
+
+/// `of openai from 2026-11-01 to before 2026-12-01`, as far as it was asked for.
+fn what_is_billed(options: &ReconcileOptions) -> String {
+    let provider = options.provider.as_ref().map(|provider| format!(" of {provider}"));
+    let from = options.from.map(|from| format!(" from {from}"));
+    let to = options.to.map(|to| format!(" to before {to}"));
+    [provider, from, to].into_iter().flatten().collect()
 }
 
 fn lines(timelines: &cells::Timelines, book: &Book, by: &[By]) -> BTreeMap<Key, Line> {

@@ -479,9 +479,9 @@ async fn other_currencies_second_bills_and_providers_without_one_are_noted_not_a
     assert_eq!(
         outcome.reconciled.notes,
         [
-            "anthropic-admin bills 9.000000000000 EUR for anthropic: other currencies are not compared",
-            "focus bills 3.000000000000 USD for anthropic that another source bills too: it is left out",
-            "openai has no bill: 1 calls, 0.000000000011 USD, are not compared",
+            "anthropic-admin bills 9.00 EUR for anthropic: other currencies are not compared",
+            "focus bills 3.00 USD for anthropic that another source bills too: it is left out",
+            "openai has no bill; left out: 1 call, 0.000000000011 USD",
         ]
     );
 }
@@ -573,7 +573,8 @@ proptest! {
         let bills: Vec<Billed> = bills.iter().map(billed_of).collect();
         let compared: i128 = calls.iter().map(|group| group.list_cost).sum();
         let in_dollars = bills.iter().filter(|line| line.is_cost).map(|line| line.cost).sum::<i128>();
-        let (timelines, notes) = cells::build(calls, bills.clone(), book, (Some(Date::from_days(20_776)), Some(Date::from_days(20_782))));
+        let asked = (Some(Date::from_days(20_776)), Some(Date::from_days(20_782)));
+        let cells::Compared { timelines, notes, .. } = cells::build(calls, bills.clone(), book, asked);
         for by in [vec![], vec![By::Provider], vec![By::Day], By::ALL.to_vec()] {
             let lines = lines(&timelines, book, &by);
             for line in lines.values() {
