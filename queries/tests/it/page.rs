@@ -255,6 +255,8 @@ async fn the_brief_argues_with_what_can_move_and_with_nothing_else() {
     assert_eq!(figure(&page, "position", "Proven").as_deref(), Some("0.000000000000"), "no option is fresh");
     assert_eq!(figure(&page, "position", "Of no workload").as_deref(), Some("0.000000000000"), "there is no such call");
     assert_eq!(figure(&page, "position", "Of no workload share").as_deref(), Some("0.000000"));
+    let mut said = page.inside(page.with_id("position"), "dd").map(|figure| figure.text.as_str());
+    assert!(said.any(|figure| figure == "the day to decide"), "it has passed");
     let workloads = |section: &str| -> Vec<_> { page.column(section, "workload").into_iter().flatten().collect() };
     assert_eq!(workloads("movable"), ["rare", "chat"]);
     let locked = workloads("locked_in");

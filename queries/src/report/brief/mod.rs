@@ -124,7 +124,9 @@ impl Brief<'_> {
              0::decimal(38, 12)))::decimal(9, 6) AS share_of_all_spend, {}, {}, {}, {}, \
              max(shortfall) AS projected_shortfall, max(overage) AS projected_overage, \
              (SELECT gate_on FROM registry_contracts WHERE contract = {name}) AS decide_by, \
-             (SELECT notice_on FROM registry_contracts WHERE contract = {name}) AS notice_by \
+             (SELECT notice_on FROM registry_contracts WHERE contract = {name}) AS notice_by, \
+             (SELECT CASE WHEN notice_on < {on} THEN 'the day to decide and the day of notice' \
+             WHEN gate_on < {on} THEN 'the day to decide' END FROM registry_contracts WHERE contract = {name}) AS passed \
              FROM ends LEFT JOIN under ON true",
             sum("shortfall"),
             sum("overage"),
