@@ -23,7 +23,7 @@ pub(crate) const SCHEMA: &str = "data/schema.md";
 pub(crate) const CROISSANT: &str = "data/croissant.json";
 /// Reads the Parquet files; it lies above `data/`, where Python may leave its cache without a difference.
 pub(crate) const READER: &str = "read.py";
-pub(crate) const READER_TEXT: &str = include_str!("describe/read.py");
+pub(crate) const READER_TEXT: &str = include_str!("read.py");
 pub(crate) const SUMMARY: &str = "data/summary.json";
 /// The form of `summary.json` and of the folders; a reader refuses what it does not know.
 pub(crate) const LAYOUT: &str = "daybook-bundle/2";
