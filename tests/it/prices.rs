@@ -112,10 +112,10 @@ fn a_sheet_is_described_for_people_and_for_programs_and_imported_once() {
     std::fs::write(dir.join("open.csv"), format!("{HEADER}p,m,2026-02-25,,input,1,x\np,m,2026-02-25,,output,2,x\n"))
         .unwrap();
     let check = |file: &str| run(dir, &["prices", "check", file]).done().to_owned();
-    assert_eq!(check("open.csv"), "open.csv: 2 rows, 1 models, in effect from 2026-02-25 on\n");
+    assert_eq!(check("open.csv"), "open.csv: 2 rows, 1 model, in effect from 2026-02-25 on\n");
     let more = format!("{HEADER}p,m,2026-02-25,2026-10-07,input,1,x\np,m,2026-10-07,,input,2,x\n");
     std::fs::write(dir.join("more.csv"), more).unwrap();
-    assert_eq!(check("more.csv"), "more.csv: 2 rows, 1 models, first days 2026-02-25 to 2026-10-07\n");
+    assert_eq!(check("more.csv"), "more.csv: 2 rows, 1 model, first days 2026-02-25 to 2026-10-07\n");
     let json = |args: &[&str]| {
         let run = run(dir, &[&["prices", "check", "--format", "json"], args].concat());
         serde_json::from_str::<serde_json::Value>(run.done()).unwrap()

@@ -11,7 +11,7 @@ use daybook_queries::report::{Section, render_sections};
 use daybook_queries::simulate::{
     EXAMPLE, Priced, Project, Range, Scenario, Scenarios, SimulateOptions, Window, sections, simulate,
 };
-use daybook_queries::{Error, Format, RegistryChoice, Session, SessionOptions};
+use daybook_queries::{Drawing, Error, Format, RegistryChoice, Session, SessionOptions, render};
 use serde_json::Value;
 
 use crate::{fixture, portfolio};
@@ -126,9 +126,10 @@ async fn the_example_of_the_documentation_is_what_is_computed() {
     let (session, _) = documented().await;
     let mut docs = std::fs::read_to_string(DOCS).unwrap();
     for name in ["scenarios", "drivers", "left_out", "matrix"] {
-        let section = Section::new("shown", "", "", shown(name));
-        let table = text(&session, &[section], Format::Markdown).await;
-        let table = table.get(table.find('|').unwrap()..).unwrap().trim_end();
+        let (rows, mut table) = (session.run(&shown(name)).await.unwrap(), Vec::new());
+        render(rows, Format::Markdown, Drawing::default(), &mut table).await.unwrap();
+        let table = String::from_utf8(table).unwrap();
+        let table = table.trim_end();
         let mark = format!("<!-- {name} -->\n");
         let (before, rest) = docs.split_once(&mark).unwrap();
         let after = rest.split_once("<!-- end -->").unwrap().1;
