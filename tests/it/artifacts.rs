@@ -102,7 +102,11 @@ fn a_bundle_says_where_artifacts_are_or_carries_them() {
         daybook_in(dir.path(), &["verify", out]).done();
         let ledger = format!("new-{out}");
         let run = daybook_in(dir.path(), &["import", out, "--ledger", &ledger]);
-        assert!(run.done().ends_with(&format!("artifacts   2 files stay in {out}/data/artifacts\n")), "{}", run.stdout);
+        assert!(
+            run.done().ends_with(&format!("artifacts   2 files in {out}/data/artifacts stay there\n")),
+            "{}",
+            run.stdout
+        );
         daybook_in(dir.path(), &["diff", "ledger", &ledger]).done();
     }
     let bundle = dir.path().join("whole");

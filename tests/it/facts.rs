@@ -126,7 +126,7 @@ fn calls_without_a_price_are_counted_and_are_no_dollars() {
     };
     let position = only(&["report", "brief", "--contract", "c"], "position");
     let known: Vec<_> = position.as_object().unwrap().iter().filter(|(_, value)| !value.is_null()).collect();
-    assert_eq!(known.len(), 1, "the day to decide, no dollar and no share: {known:?}");
+    assert_eq!(known.len(), 2, "the day to decide and that it has passed, no dollar and no share: {known:?}");
     let ends = only(&["report", "contracts"], "burn_down");
     assert_eq!((&ends["unpriced_calls"], &ends["used"], &ends["middle"]), (&90.into(), &Value::Null, &Value::Null));
     let base = only(&["simulate", "--to", "openai/gpt-5.4"], "scenarios");
