@@ -126,7 +126,8 @@ fn any_fact() -> impl Strategy<Value = Evidence> {
             provider: text(),
             model: text(),
             artifact: text(),
-            note: text(),
+            // Of an audit it may not be missing.
+            note: text().or_else(|| Some("found".into())),
             recorded_by: text(),
             details: text(),
             scores,

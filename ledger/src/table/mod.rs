@@ -88,6 +88,17 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    fn new(state: DeltaTableState) -> Self {
+        Self {
+            state,
+            positions: HashMap::new(),
+            has_all_positions: false,
+            news: Vec::new(),
+            added: HashSet::new(),
+            removed: HashSet::new(),
+        }
+    }
+
     /// Files other writers added since the snapshot was loaded and not yet acknowledged, oldest first.
     pub fn news(&self) -> &[DataFile] {
         &self.news
@@ -382,10 +393,15 @@ impl Table {
         if !self.exists().await? {
             return Err(Error::NotFound { url: self.place.clone() });
         }
-        let loaded = match at {
-            None => self.load_newest().await,
-            Some(version) => DeltaTableState::try_new(self.log.as_ref(), Some(version.0)).await,
-        };
+        if at.is_none()
+            && let Some(known) = self.known()
+        {
+            let mut snapshot = Snapshot::new(known);
+            self.catch_up(&mut snapshot).await?;
+            snapshot.clear_news();
+            return Ok(snapshot);
+        }
+        let loaded = DeltaTableState::try_new(self.log.as_ref(), at.map(|version| version.0)).await;
         let state = match (loaded, at) {
             (Ok(state), _) => state,
             (Err(source), None) => {
@@ -407,24 +423,14 @@ impl Table {
             let reason = format!("column `{}` is missing", missing.name);
             return Err(Error::NotOurs { table: self.spec.name, place: self.place.clone(), reason });
         }
-        Ok(Snapshot {
-            state,
-            positions: HashMap::new(),
-            has_all_positions: false,
-            news: Vec::new(),
-            added: HashSet::new(),
-            removed: HashSet::new(),
-        })
+        if at.is_none() {
+            self.remember(&state);
+        }
+        Ok(Snapshot::new(state))
     }
 
-    async fn load_newest(&self) -> Result<DeltaTableState, DeltaTableError> {
-        let known = self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let state = match known {
-            Some(mut state) => state.update(self.log.as_ref(), None).await.map(|()| state)?,
-            None => DeltaTableState::try_new(self.log.as_ref(), None).await?,
-        };
-        self.remember(&state);
-        Ok(state)
+    fn known(&self) -> Option<DeltaTableState> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn remember(&self, state: &DeltaTableState) {
