@@ -73,6 +73,14 @@ impl Ledger {
         })
     }
 
+    /// The same ledger as a process sees it that knows nothing of it yet: what is stored counts, not what is remembered.
+    ///
+    /// # Errors
+    /// None that opening it did not have.
+    pub fn anew(&self) -> Result<Self, Error> {
+        Self::at(self.root.clone())
+    }
+
     /// Where it is.
     pub fn root(&self) -> &Root {
         &self.root

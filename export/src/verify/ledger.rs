@@ -34,6 +34,7 @@ pub struct Trust {
 /// # Errors
 /// The store's errors; what cannot be read for another reason is a difference.
 pub async fn ledger(ledger: &Ledger, trust: &Trust, progress: &mut dyn Progress) -> Result<Verdict, Error> {
+    let ledger = &ledger.anew()?;
     let mut verdict = Verdict::default();
     // Before the tables: what is sealed by now is in them.
     let mut audit = Audit::load(ledger, &trust.keys, trust.nonce, &mut verdict).await?;
