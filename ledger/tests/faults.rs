@@ -101,7 +101,8 @@ impl Command {
         match self {
             Self::Record => {
                 let kinds = [EvidenceKind::Audit, EvidenceKind::Export];
-                let facts = kinds.map(|kind| Evidence::new(kind, Date::parse("2026-11-20").unwrap()));
+                let fact = |kind| Evidence::new(kind, Date::parse("2026-11-20").unwrap());
+                let facts = kinds.map(|kind| Evidence { note: Some("found".into()), ..fact(kind) });
                 ledger.record(&facts, now).await?;
             }
             Self::ImportPrices => {
