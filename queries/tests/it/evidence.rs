@@ -51,7 +51,8 @@ async fn a_test_that_passed_elsewhere_renews_the_option_for_its_window() {
 async fn a_test_on_the_main_provider_or_of_another_kind_renews_nothing() {
     let stale = "stale mistral 2026-07-01 calls 2026-09-29";
     assert_eq!(option(&[tested("openai", "2026-11-15", None)]).await, stale);
-    let audit = Evidence { kind: EvidenceKind::Audit, ..tested("cohere", "2026-11-15", None) };
+    let note = Some("found".into());
+    let audit = Evidence { kind: EvidenceKind::Audit, note, ..tested("cohere", "2026-11-15", None) };
     assert_eq!(option(&[audit]).await, stale);
     let other = Evidence { workload: Some("tools".into()), ..tested("cohere", "2026-11-15", None) };
     assert_eq!(option(&[other]).await, stale);
