@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from parts import BROKERS, DAYBOOK, Checks, Prefix, tail
+from parts import BROKERS, DAYBOOK, Checks, Prefix, Topic, tail
 
 here = Path(__file__).parent
 checks = Checks()
@@ -32,14 +32,16 @@ def race_finding(environment, ledger):
 
 def main():
     print("doctor", flush=True)
-    ledger = Prefix(f"doctor-{int(time.time())}").url
+    name = f"doctor-{int(time.time())}"
+    ledger = Prefix(name).url
     checks.equal("doctor accepts a store whose put-if-absent is atomic", race_finding({}, ledger), (0, ["ok"]))
     server = subprocess.Popen([sys.executable, here / "racy_s3.py"], stdout=subprocess.PIPE, text=True)
     try:
         racy = {"AWS_ENDPOINT_URL": server.stdout.readline().strip()}
         checks.equal("doctor refuses a store where two racers win", race_finding(racy, ledger), (NO, ["fail"]))
         event = here.parent / "fixtures" / "events" / "anthropic"
-        for name, command in [("ingest", ["ingest", "--brokers", BROKERS, "--topic", "any"]), ("import", ["import", str(event)])]:
+        topic = Topic(name, 1).name
+        for name, command in [("ingest", ["ingest", "--brokers", BROKERS, "--topic", topic]), ("import", ["import", str(event)])]:
             code, out = run(racy, *command, "--ledger", ledger)
             checks.check(f"{name} makes no ledger there", code == REFUSED and "error[LEDGER-006]" in out, f"exit {code}: {tail(out)}")
     finally:
