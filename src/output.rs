@@ -51,10 +51,14 @@ impl OutFile {
     /// # Errors
     /// CLI-031.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        Self::begin(path).map_err(|error| unwritable(path, error))
+    }
+
+    pub(crate) fn begin(path: &Path) -> std::io::Result<Self> {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let file = BufWriter::new(File::create(&partial).map_err(|error| unwritable(path, error))?);
+        let file = BufWriter::new(File::create(&partial)?);
         Ok(Self { path: path.into(), partial, file, bytes: 0 })
     }
 

@@ -1,7 +1,6 @@
 //! `daybook erase`: remove what was said, for good, and certify it.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,7 +13,7 @@ use serde_json::json;
 use super::maintain::{MaintainArgs, run_id};
 use crate::config::Layers;
 use crate::exit;
-use crate::output::{self, counted};
+use crate::output::{self, OutFile, counted};
 use crate::report::Failure;
 
 /// Removes prompts, answers and everything else that was said from the ledger, from its older versions and from files of
@@ -72,17 +71,11 @@ pub(crate) async fn run(args: EraseArgs, layers: &mut Layers) -> Result<ExitCode
     // Before anything is erased: what cannot be certified is not done.
     let path = args.certificate.unwrap_or_else(|| format!("erasure-{id}.json").into());
     let mut file = claim(&path)?;
-    let outcome = erase(&ledger, &wanted, target_bytes, &run).await;
-    if outcome.is_err() {
-        std::fs::remove_file(&path).ok();
-    }
-    let erased = outcome?;
+    let erased = erase(&ledger, &wanted, target_bytes, &run).await?;
     let certificate = certificate(&ledger, &id, &wanted, started_at, &erased).await?;
-    let text = format!("{certificate:#}\n");
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(|error| {
-        Failure::new("CLI-004", "the certificate cannot be written", error).of_kind(Kind::Unavailable)
-    })?;
+    let written = writeln!(file, "{certificate:#}").map_err(|error| output::unwritable(&path, error));
+    // The erasure stands all the same.
+    written.and_then(|()| file.finish(true)).map_err(|failure| failure.of_kind(Kind::Unavailable))?;
     tell(&wanted, &erased, false, Some(&path))
 }
 
@@ -116,13 +109,15 @@ fn entry_ids(given: &str) -> Result<Vec<EntryId>, Failure> {
         .collect()
 }
 
-fn claim(path: &Path) -> Result<File, Failure> {
-    OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
-        Failure::new(
-            "CLI-014",
-            &format!("the certificate {} cannot be made; nothing was erased", path.display()),
-            error,
-        )
+/// The certificate, which has its name once it is whole: what a run that was stopped left is none, and in nobody's way.
+fn claim(path: &Path) -> Result<OutFile, Failure> {
+    let is_free = match path.try_exists() {
+        Ok(true) => Err(ErrorKind::AlreadyExists.into()),
+        found => found,
+    };
+    is_free.and_then(|_| OutFile::begin(path)).map_err(|error| {
+        let message = format!("the certificate {} cannot be made; nothing was erased", path.display());
+        Failure::new("CLI-014", &message, error).with_hint("name another file with --certificate")
     })
 }
 

@@ -37,6 +37,8 @@ fn an_erasure_takes_what_was_said_and_nothing_else() {
     let dir = ledger(4);
     let answer = totals(dir.path());
     assert!(traces(dir.path()) > 0);
+    // Of a run that was stopped.
+    std::fs::write(dir.path().join("certificate.json.partial"), "{").unwrap();
     let erased = daybook_in(dir.path(), &["erase", "--subject", "bob", "--certificate", "certificate.json"]);
     assert!(erased.done().starts_with("2 entries\ncontent: what was said in 2 rows removed; "), "{}", erased.stdout);
     assert_eq!(traces(dir.path()), 0);
@@ -45,6 +47,7 @@ fn an_erasure_takes_what_was_said_and_nothing_else() {
     let bodies = query(dir.path(), &["-c", "SELECT count(*) AS n, count(raw) AS bodies FROM content"]);
     assert_eq!(bodies, "n,bodies\n4,2\n");
 
+    assert!(!dir.path().join("certificate.json.partial").exists());
     let certificate = std::fs::read_to_string(dir.path().join("certificate.json")).unwrap();
     let certificate: serde_json::Value = serde_json::from_str(&certificate).unwrap();
     assert_eq!(certificate["entries"], 2);
