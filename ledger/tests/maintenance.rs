@@ -402,6 +402,33 @@ async fn bodies_older_than_allowed_lose_what_was_said_once() {
     assert_eq!(ledger.evidence().load(None).await.unwrap().rows(), 1, "once");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retention_killed_at_any_call_and_run_again_leaves_no_body_that_is_too_old() {
+    let (store, ledger) = in_memory().await;
+    append(&ledger, 0..2).await;
+    let usage = event_ids(ledger.usage()).await;
+    let base = store.fork();
+    let clock = FixedClock(Instant::parse("2026-11-21T12:00:00Z").unwrap());
+    let settings = Settings { content_days: Some(1), ..Settings::default() };
+    let retire =
+        async |ledger: &Ledger, id: &str| maintain(ledger, &["content"], &settings, &Run::new(id, &clock, false)).await;
+    at_every_call(
+        &base,
+        async |store| {
+            let Ok(ledger) = Ledger::create_at(store.root()).await else { return };
+            retire(&ledger, "killed").await.ok();
+        },
+        async |ledger, struck| {
+            retire(&ledger, "again").await.unwrap();
+            assert_eq!(bodies(&ledger).await, (2, 1), "{struck:?}");
+            assert_eq!(event_ids(ledger.usage()).await, usage, "{struck:?}");
+            assert_eq!(traces(&*ledger.root().store).await, 0, "{struck:?}");
+            assert!(ledger.evidence().load(None).await.unwrap().rows() > 0, "nothing tells of it: {struck:?}");
+        },
+    )
+    .await;
+}
+
 static SYSTEM: daybook_ledger::SystemClock = daybook_ledger::SystemClock;
 
 fn clock() -> impl daybook_ledger::Clock {

@@ -9,10 +9,12 @@ use arrow::array::{
 use arrow::datatypes::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use daybook_ledger::ColumnKind as Kind;
 use daybook_ledger::schema::{Column, Table};
 
-use super::text::{DayText, Dialect, Json, base64, push_decimal, push_instant, push_int};
+use super::text::{DayText, Dialect, Json, push_decimal, push_instant, push_int};
 use crate::Error;
 
 /// Bytes that identify something; all other bytes are what somebody sent.
@@ -197,7 +199,7 @@ fn push_nested(out: &mut Vec<u8>, values: &Values<'_>, row: usize) -> Option<boo
             let as_text = entries(map.value_offsets(), row).all(|at| is_text(values.value(at)));
             push_map(out, map, keys, row, |out, at| match std::str::from_utf8(values.value(at)) {
                 Ok(text) if as_text => Json.text(out, text),
-                _ => Json.text(out, &base64(values.value(at))),
+                _ => Json.text(out, &BASE64.encode(values.value(at))),
             });
         }
         Values::SentMapEncoding(map, values) => {
@@ -253,7 +255,7 @@ fn is_text(bytes: &[u8]) -> bool {
 fn push_sent(dialect: &impl Dialect, out: &mut Vec<u8>, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(text) => dialect.text(out, text),
-        Err(_) => dialect.text(out, &base64(bytes)),
+        Err(_) => dialect.text(out, &BASE64.encode(bytes)),
     }
 }
 

@@ -225,24 +225,6 @@ impl DayText {
     }
 }
 
-/// Standard base64 with padding (RFC 4648, section 4).
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digit = |group: u32, place: u32| {
-        let at = usize::try_from(group >> (18 - 6 * place) & 63).unwrap_or_default();
-        ALPHABET.get(at).copied().map_or('=', char::from)
-    };
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
-        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            text.push(if place as usize <= chunk.len() { digit(group, place) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use daybook_ledger::{Instant, Usd};
@@ -266,16 +248,6 @@ mod tests {
             assert_eq!(text, Instant::from_micros(micros).to_string());
         }
         assert_eq!(pushed(|out| push_int(out, i64::MIN)), i64::MIN.to_string());
-    }
-
-    #[test]
-    fn bytes_become_standard_base64() {
-        let known =
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
-        for (bytes, text) in known {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-        assert_eq!(base64(&[0xff, 0xfe, 0xfd]), "//79");
     }
 
     #[test]

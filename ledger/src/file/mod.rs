@@ -164,7 +164,7 @@ fn sorted(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, Error> {
 }
 
 /// Numbers compress fast at zstd level 1 and gain nothing above it; bodies gain a third at level 3. Most columns of a batch
-/// are empty, and a codec for each of them was a fifth of the time to read a small file.
+/// are empty, and a codec for each of them was a fifth of the time of a report over many small files.
 fn properties(table: &'static Table, schema: &SchemaRef, expected: &Expected) -> WriterProperties {
     let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default());
     let mut builder = WriterProperties::builder()

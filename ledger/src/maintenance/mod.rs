@@ -8,7 +8,6 @@ mod collect;
 mod compact;
 mod digest;
 mod erase;
-mod subject;
 mod work;
 
 use std::sync::atomic::{AtomicU64, Ordering};

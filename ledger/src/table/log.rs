@@ -7,7 +7,8 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use sha2::{Digest as _, Sha256};
 
-use super::{BATCH_TAG, COLLECTED, DataFile, KIND, Table, data_file};
+use super::snapshot::data_file;
+use super::{BATCH_TAG, COLLECTED, DataFile, KIND, Table};
 use crate::file::hex;
 use crate::{Error, Instant, NextOffset, TableVersion};
 

@@ -1,32 +1,35 @@
-//! One Delta table: its snapshot, its positions, its commits.
+//! One Delta table: where it is, how it comes to be, and which version is the newest.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::DeltaTableError;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake::kernel::{Action, Add, Metadata, Protocol, Transaction};
+use deltalake::kernel::transaction::CommitBuilder;
+use deltalake::kernel::{Action, Metadata, Protocol};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use deltalake::table::config::TablePropertiesExt as _;
 use deltalake::table::state::DeltaTableState;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart};
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use url::Url;
 
-use crate::file::EncodedFile;
 use crate::schema::{self, PARTITION};
-use crate::{Date, EntryId, Error, NextOffset, Root, TableVersion};
+use crate::{EntryId, Error, Root, TableVersion};
 
 mod checkpoint;
+mod commit;
 mod log;
 mod positions;
 mod read;
 mod rewrite;
+mod snapshot;
 
+use self::commit::quiet;
+pub use self::commit::{Commit, CommitOutcome, PositionChange, StoredFile};
 pub use self::log::LogEntry;
 pub(crate) use self::rewrite::{Maintenance, MaintenanceOutcome};
+pub(crate) use self::snapshot::Properties;
+pub use self::snapshot::{DataFile, Snapshot};
 
 const SHA256_TAG: &str = "daybook.sha256";
 const BATCH_TAG: &str = "daybook.batch_id";
@@ -36,8 +39,6 @@ const BODYLESS_TAG: &str = "daybook.bodyless";
 const KIND: &str = "daybook.maintenance";
 /// Files of no version are about to be deleted.
 pub(crate) const COLLECTED: &str = "collect";
-/// Larger files go to a bucket in parts.
-const SINGLE_PUT_BYTES_MAX: usize = 64 << 20;
 
 /// A table of a ledger, as a place; [`Snapshot`] is its state.
 #[derive(Clone, Debug)]
@@ -49,239 +50,6 @@ pub struct Table {
     in_bucket: bool,
     /// The newest state this process knows, from which the next load goes on: a log is long, what came since is not.
     newest: Arc<Mutex<Option<DeltaTableState>>>,
-}
-
-/// A data file of a snapshot, as its commit describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataFile {
-    /// Path below the table's folder.
-    pub path: String,
-    /// Length in bytes.
-    pub size: u64,
-    /// Rows in it.
-    pub rows: u64,
-    /// The day all its rows belong to.
-    pub date: Date,
-    /// SHA-256 of the file, hexadecimal.
-    pub sha256: Option<String>,
-    /// The batch that brought it, or the commit of maintenance that wrote its rows anew.
-    pub batch_id: Option<String>,
-    /// Whether every row in it lost its body to an erasure or its age.
-    pub bodyless: bool,
-    /// Delta statistics (JSON).
-    pub statistics: Option<String>,
-}
-
-/// The state of a table at one version.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    state: DeltaTableState,
-    /// Positions asked for so far and everything the log brought since.
-    positions: HashMap<String, Option<NextOffset>>,
-    /// Whether `positions` has every position there is.
-    has_all_positions: bool,
-    /// Files other writers added that were not taken in yet.
-    news: Vec<DataFile>,
-    /// Paths that came into view in the same time, with new rows or not, and paths that were taken from it.
-    added: HashSet<String>,
-    removed: HashSet<String>,
-}
-
-impl Snapshot {
-    fn new(state: DeltaTableState) -> Self {
-        Self {
-            state,
-            positions: HashMap::new(),
-            has_all_positions: false,
-            news: Vec::new(),
-            added: HashSet::new(),
-            removed: HashSet::new(),
-        }
-    }
-
-    /// Files other writers added since the snapshot was loaded and not yet acknowledged, oldest first.
-    pub fn news(&self) -> &[DataFile] {
-        &self.news
-    }
-
-    /// Acknowledges [`Snapshot::news`].
-    pub fn clear_news(&mut self) {
-        self.news.clear();
-        self.added.clear();
-        self.removed.clear();
-    }
-
-    /// Whether `files`, live when news were last acknowledged or before, are live.
-    pub(crate) fn holds(&self, files: &[DataFile]) -> bool {
-        files.iter().all(|file| !self.removed.contains(&file.path))
-    }
-
-    /// Whether a commit made `path` visible since news were last acknowledged.
-    pub(crate) fn came_to_name(&self, path: &str) -> bool {
-        self.added.contains(path)
-    }
-
-    fn take_in(&mut self, entry: LogEntry) {
-        self.positions.extend(entry.positions.into_iter().map(|(app_id, position)| (app_id, Some(position))));
-        let known = self.news.len();
-        self.news.retain(|file| !entry.removes.contains(&file.path));
-        self.added.extend(entry.adds.iter().map(|file| file.path.clone()));
-        // Rows that were put elsewhere are no news, unless their first place was not looked at yet and may be gone.
-        if entry.changes_data || self.news.len() < known {
-            self.news.extend(entry.adds);
-        }
-        self.removed.extend(entry.removes);
-    }
-
-    /// The positions known so far: those asked for, or after [`Table::load_all_positions`] every one.
-    pub fn positions(&self) -> impl Iterator<Item = (&str, NextOffset)> {
-        self.positions.iter().filter_map(|(app_id, position)| Some((app_id.as_str(), (*position)?)))
-    }
-
-    /// The position of `app_id` among [`Snapshot::positions`].
-    pub fn position(&self, app_id: &str) -> Option<NextOffset> {
-        self.positions.get(app_id).copied().flatten()
-    }
-
-    /// The version.
-    pub fn version(&self) -> TableVersion {
-        TableVersion(self.state.version())
-    }
-
-    /// When the version was committed, milliseconds since 1970, if the log still has it.
-    pub fn committed_at_ms(&self) -> Option<i64> {
-        self.state.version_timestamp(self.state.version())
-    }
-
-    pub(crate) fn properties(&self) -> Properties {
-        // Its fields are private to the library, its JSON is the Delta protocol's.
-        let protocol = serde_json::to_value(self.state.protocol()).unwrap_or_default();
-        let version = |name: &str| protocol.get(name).and_then(serde_json::Value::as_i64).unwrap_or(0);
-        let config = self.state.table_config();
-        Properties {
-            reader: version("minReaderVersion"),
-            writer: version("minWriterVersion"),
-            append_only: config.append_only(),
-            cleans_log: config.enable_expired_log_cleanup(),
-        }
-    }
-
-    /// Rows in all live data files.
-    pub fn rows(&self) -> u64 {
-        self.files().iter().map(|file| file.rows).sum()
-    }
-
-    /// The live data files.
-    #[expect(deprecated, reason = "the only view of a file that has its tags")]
-    pub fn files(&self) -> Vec<DataFile> {
-        self.state.log_data().iter().map(|view| data_file(&view.add_action())).collect()
-    }
-}
-
-/// What a table promises to those who read and write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Properties {
-    /// Least version of the protocol a reader needs.
-    pub(crate) reader: i64,
-    /// Least version of the protocol a writer needs.
-    pub(crate) writer: i64,
-    /// Whether rows may only be added.
-    pub(crate) append_only: bool,
-    /// Whether writers delete old log entries.
-    pub(crate) cleans_log: bool,
-}
-
-fn data_file(add: &Add) -> DataFile {
-    let tag = |name: &str| add.tags.as_ref().and_then(|tags| tags.get(name)).cloned().flatten();
-    let rows = add.stats.as_deref().and_then(|stats| serde_json::from_str::<RowCount>(stats).ok());
-    let date = add.partition_values.get(PARTITION).cloned().flatten();
-    DataFile {
-        path: add.path.clone(),
-        size: add.size.try_into().unwrap_or(0),
-        rows: rows.map_or(0, |rows| rows.num_records),
-        date: date.and_then(|date| Date::parse(&date)).unwrap_or(Date::from_days(0)),
-        sha256: tag(SHA256_TAG),
-        batch_id: tag(BATCH_TAG),
-        bodyless: tag(BODYLESS_TAG).is_some(),
-        statistics: add.stats.clone(),
-    }
-}
-
-impl DataFile {
-    /// The earliest start of a call in it, as its statistics write instants: comparable as text.
-    pub(crate) fn first_started_at(&self) -> Option<String> {
-        let statistics: serde_json::Value = serde_json::from_str(self.statistics.as_deref()?).ok()?;
-        statistics.get("minValues")?.get("started_at")?.as_str().map(String::from)
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct RowCount {
-    #[serde(rename = "numRecords")]
-    num_records: u64,
-}
-
-/// A data file in the store that no commit names yet.
-#[derive(Clone, Debug)]
-pub struct StoredFile(Add);
-
-impl StoredFile {
-    pub(crate) fn size(&self) -> u64 {
-        self.0.size.try_into().unwrap_or(0)
-    }
-
-    /// Notes for the commit that no row in it has a body any more.
-    pub(crate) fn mark_bodyless(&mut self) {
-        self.0.tags.get_or_insert_default().insert(BODYLESS_TAG.into(), Some("true".into()));
-    }
-}
-
-/// What a batch moves from where to where: one partition of one topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PositionChange {
-    /// `ledger/<cluster>/<topic>/<partition>`.
-    pub app_id: String,
-    /// The position the batch starts from; `None` if the table has none.
-    pub from: Option<NextOffset>,
-    /// The position after it.
-    pub to: NextOffset,
-}
-
-/// One batch for one table.
-#[derive(Debug)]
-pub struct Commit {
-    /// Identifies the batch in the log, whatever the commit's outcome was reported as.
-    pub batch_id: String,
-    /// Files already stored by [`Table::store_file`].
-    pub files: Vec<StoredFile>,
-    /// Positions that move with the rows.
-    pub positions: Vec<PositionChange>,
-    /// Counts for the log, by name.
-    pub counts: Vec<(&'static str, u64)>,
-}
-
-impl Commit {
-    fn app_ids(&self) -> Vec<&str> {
-        self.positions.iter().map(|change| change.app_id.as_str()).collect()
-    }
-}
-
-/// How a commit ended. A lost race is an outcome, not an error.
-#[derive(Debug)]
-#[must_use]
-pub enum CommitOutcome {
-    /// The batch is in the table.
-    Committed {
-        /// The version that holds it.
-        version: TableVersion,
-    },
-    /// Another writer took the version; the positions are still ours. Look at [`Snapshot::news`] and try again.
-    Lost,
-    /// Some positions are no longer where the batch starts: another worker owns those partitions.
-    Fenced {
-        /// Their app ids.
-        app_ids: Vec<String>,
-    },
 }
 
 impl Table {
@@ -469,138 +237,6 @@ impl Table {
         Ok(caught_up)
     }
 
-    /// Stores `file` durably under a name that carries the batch; no reader sees it before a commit names it.
-    ///
-    /// # Errors
-    /// The store's errors; [`Error::FileGone`] if it was collected before it could be looked at: store it anew.
-    pub async fn store_file(&self, file: &EncodedFile, batch_id: &str, index: usize) -> Result<StoredFile, Error> {
-        let name = format!("{PARTITION}={}/{batch_id}-{index:04}.parquet", file.date);
-        let path = Path::from(name.as_str());
-        let failed = |source| self.store_error("write a data file", source);
-        if self.in_bucket && file.bytes.len() > SINGLE_PUT_BYTES_MAX {
-            let upload = self.store.put_multipart(&path).await.map_err(failed)?;
-            let mut parts = WriteMultipart::new(upload);
-            parts.put(file.bytes.clone());
-            parts.finish().await.map_err(failed)?;
-        } else {
-            self.store.put(&path, PutPayload::from_bytes(file.bytes.clone())).await.map_err(failed)?;
-        }
-        let stored = match self.store.head(&path).await {
-            // Its writer slept for so long that it was collected.
-            Err(object_store::Error::NotFound { .. }) => {
-                return Err(Error::FileGone { path: format!("{}{name}", self.url()) });
-            }
-            found => found.map_err(failed)?.size,
-        };
-        if stored != file.bytes.len() as u64 {
-            let reason = format!("{} bytes were sent, {stored} arrived", file.bytes.len());
-            return Err(Error::DamagedFile { path: name, reason });
-        }
-        Ok(StoredFile(Add {
-            path: name,
-            partition_values: HashMap::from([(PARTITION.into(), Some(file.date.to_string()))]),
-            size: i64::try_from(stored).unwrap_or(i64::MAX),
-            modification_time: 0,
-            data_change: true,
-            stats: Some(file.statistics.clone()),
-            tags: Some(HashMap::from([
-                (SHA256_TAG.into(), Some(file.sha256.clone())),
-                (BATCH_TAG.into(), Some(batch_id.into())),
-            ])),
-            deletion_vector: None,
-            base_row_id: None,
-            default_row_commit_version: None,
-            clustering_provider: None,
-        }))
-    }
-
-    /// Tries once to commit on top of `snapshot`, which ends up at the newest version whatever the outcome.
-    ///
-    /// Any error of the commit itself means "unknown": the log is read again, and the batch id in it decides. Only the
-    /// very next version is tried, so the positions compared are those the commit is built on.
-    ///
-    /// # Errors
-    /// [`Error::StoreUnavailable`] if the outcome stays unknown or the store took nothing; the same commit may be tried
-    /// again, it cannot land twice. [`Error::FileGone`] if its files may have been collected: nothing landed, store them anew.
-    pub async fn try_commit(&self, snapshot: &mut Snapshot, commit: &Commit) -> Result<CommitOutcome, Error> {
-        self.load_positions(snapshot, &commit.app_ids()).await?;
-        if let Some(fenced) = fenced(snapshot, &commit.positions) {
-            return Ok(fenced);
-        }
-        let parts = Parts {
-            batch_id: &commit.batch_id,
-            actions: commit.files.iter().map(|file| Action::Add(file.0.clone())).collect(),
-            positions: &commit.positions,
-            info: commit.counts.iter().map(|(name, count)| (format!("daybook.{name}"), (*count).into())).collect(),
-            operation: DeltaOperation::Write {
-                mode: SaveMode::Append,
-                partition_by: Some(vec![PARTITION.into()]),
-                predicate: None,
-            },
-        };
-        self.commit_once(snapshot, parts).await
-    }
-
-    async fn commit_once(&self, snapshot: &mut Snapshot, parts: Parts<'_>) -> Result<CommitOutcome, Error> {
-        let Parts { batch_id, actions, positions, mut info, operation } = parts;
-        info.insert(BATCH_TAG.into(), batch_id.into());
-        let transactions = positions.iter().map(|change| Transaction::new(&change.app_id, change.to.0)).collect();
-        let properties = quiet().with_application_transactions(transactions).with_metadata(info);
-        let (mut added, mut removed) = (Vec::new(), Vec::new());
-        for action in &actions {
-            match action {
-                Action::Add(add) => added.push(add.path.clone()),
-                Action::Remove(remove) => removed.push(remove.path.clone()),
-                _ => {}
-            }
-        }
-        let pending = CommitBuilder::from(properties)
-            .with_actions(actions)
-            .build(Some(&snapshot.state), Arc::clone(&self.log), operation)
-            .await;
-        match pending {
-            Ok(done) => {
-                snapshot.state = done.snapshot;
-                self.remember(&snapshot.state);
-                let moved = positions.iter().map(|change| (change.app_id.clone(), Some(change.to)));
-                snapshot.positions.extend(moved);
-                snapshot.added.extend(added.iter().cloned());
-                snapshot.removed.extend(removed);
-                let version = TableVersion(done.version);
-                self.checkpoint_if_due(snapshot).await;
-                Ok(CommitOutcome::Committed { version })
-            }
-            Err(source) => self.settle(snapshot, batch_id, positions, added.first(), source).await,
-        }
-    }
-
-    /// Reads what became of a commit that reported an error.
-    async fn settle(
-        &self,
-        snapshot: &mut Snapshot,
-        batch_id: &str,
-        positions: &[PositionChange],
-        file: Option<&String>,
-        source: DeltaTableError,
-    ) -> Result<CommitOutcome, Error> {
-        let before = snapshot.version();
-        let caught_up = self.catch_up(snapshot).await?;
-        if let Some((_, version)) = caught_up.batches.into_iter().find(|(found, _)| found == batch_id) {
-            return Ok(CommitOutcome::Committed { version });
-        }
-        // Its files were stored before that commit, which may be about to delete them as files no commit names.
-        if let (true, Some(file)) = (caught_up.collects, file) {
-            return Err(Error::FileGone { path: format!("{}{file}", self.url()) });
-        }
-        if let Some(fenced) = fenced(snapshot, positions) {
-            return Ok(fenced);
-        }
-        if snapshot.version() > before {
-            return Ok(CommitOutcome::Lost);
-        }
-        Err(self.unavailable("commit", source))
-    }
-
     fn store_error(&self, action: &'static str, source: object_store::Error) -> Error {
         Error::store(self.place.clone(), action, source)
     }
@@ -648,27 +284,6 @@ struct CaughtUp {
     batches: Vec<(String, TableVersion)>,
     /// Whether files that no commit named were about to be deleted.
     collects: bool,
-}
-
-/// What every commit is made of.
-struct Parts<'c> {
-    batch_id: &'c str,
-    actions: Vec<Action>,
-    positions: &'c [PositionChange],
-    info: HashMap<String, serde_json::Value>,
-    operation: DeltaOperation,
-}
-
-fn fenced(snapshot: &Snapshot, positions: &[PositionChange]) -> Option<CommitOutcome> {
-    let moved = |change: &&PositionChange| snapshot.positions.get(&change.app_id).copied().flatten() != change.from;
-    let app_ids: Vec<_> = positions.iter().filter(moved).map(|change| change.app_id.clone()).collect();
-    (!app_ids.is_empty()).then_some(CommitOutcome::Fenced { app_ids })
-}
-
-/// No retries (the snapshot must not move under the comparison of positions) and no hooks (they can fail a commit that
-/// landed, and they delete the log an auditor needs).
-fn quiet() -> CommitProperties {
-    CommitProperties::default().with_max_retries(0).with_create_checkpoint(false).with_cleanup_expired_logs(Some(false))
 }
 
 fn commit_path(version: u64) -> Path {

@@ -6,7 +6,8 @@ use deltalake::kernel::{Action, Remove};
 use deltalake::protocol::DeltaOperation;
 use serde_json::Value;
 
-use super::{COLLECTED, CommitOutcome, DataFile, KIND, Parts, PositionChange, Snapshot, StoredFile, Table};
+use super::commit::Parts;
+use super::{COLLECTED, CommitOutcome, DataFile, KIND, PositionChange, Snapshot, StoredFile, Table};
 use crate::schema::PARTITION;
 use crate::{Error, Instant, NextOffset};
 

@@ -3,7 +3,7 @@ use arrow::datatypes::Int32Type;
 
 use super::*;
 use crate::schema::{QUARANTINE, QuarantineBuilder, USAGE};
-use crate::{Ledger, Root, file, testing};
+use crate::{Date, Ledger, NextOffset, Root, file, testing};
 
 async fn ledger() -> Ledger {
     Ledger::create_at(Root::memory()).await.unwrap()
