@@ -6,10 +6,11 @@ use std::sync::Arc;
 use arrow::array::AsArray as _;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use daybook_ledger::testing::{append, call};
-use daybook_ledger::{Instant, Ledger, Operation};
+use daybook_ledger::testing::{append, at_every_call, call};
+use daybook_ledger::{Instant, Ledger, Operation, Root};
 use daybook_queries::registry::{File, Imported, Registry, RegistryVersion, explain};
 use daybook_queries::{AsOf, Error, RegistryChoice, Session, SessionOptions};
+use object_store::memory::InMemory;
 use proptest::prelude::*;
 
 use crate::fixture;
@@ -75,6 +76,29 @@ async fn two_imports_at_once_are_two_versions() {
     });
     versions.sort_unstable();
     assert_eq!(versions, [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_killed_at_any_call_and_run_again_is_one_version() {
+    let store = Arc::new(InMemory::new());
+    Ledger::create_at(Root { store: Arc::clone(&store) as _, ..Root::memory() }).await.unwrap();
+    at_every_call(
+        &store.fork(),
+        async |store| {
+            let Ok(ledger) = Ledger::create_at(store.root()).await else { return };
+            one_workload("a").store(&ledger, Instant::from_micros(1)).await.ok();
+        },
+        async |ledger, struck| {
+            let again = one_workload("a").store(&ledger, Instant::from_micros(2)).await.unwrap();
+            let (Imported::New(first) | Imported::Unchanged(first)) = again;
+            assert_eq!(first, RegistryVersion(1), "{struck:?}");
+            let (stored, version) = Registry::load(&ledger, None).await.unwrap();
+            assert_eq!(version, Some(RegistryVersion(1)), "{struck:?}");
+            assert_eq!(stored.workloads, one_workload("a").workloads, "{struck:?}");
+            assert_eq!(ledger.registry().load(None).await.unwrap().rows(), 1, "{struck:?}");
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
