@@ -92,7 +92,7 @@ impl Snapshot {
         self.removed.extend(entry.removes);
     }
 
-    /// The positions known so far: those asked for, or after [`Table::load_all_positions`] every one.
+    /// The positions known so far: those asked for, or after [`super::Table::load_all_positions`] every one.
     pub fn positions(&self) -> impl Iterator<Item = (&str, NextOffset)> {
         self.positions.iter().filter_map(|(app_id, position)| Some((app_id.as_str(), (*position)?)))
     }
