@@ -19,7 +19,7 @@ const FAULTS: [Fault; 7] = [
 ];
 
 /// `broken` meets one fault at each of its calls that changes something, in a copy of `base`; `check` looks at what that
-/// leaves. Of the calls that only read every third is refused.
+/// leaves, whatever `broken` said of how it ended. Of the calls that only read every third is refused.
 pub async fn at_every_call(
     base: &InMemory,
     broken: impl AsyncFn(FaultyStore),

@@ -14,7 +14,7 @@ use crate::{Date, EntryId, Error, Ledger, schema};
 
 /// Rows that lose their bodies.
 #[derive(Debug)]
-pub(in super::super) enum Selection {
+pub(in crate::maintenance) enum Selection {
     /// Of days before this one.
     Before(Date),
     Found(Found),
@@ -25,7 +25,7 @@ type Message = (String, i32, i64);
 
 /// Entries, and the messages they were read from.
 #[derive(Debug, Default)]
-pub(in super::super) struct Found {
+pub(in crate::maintenance) struct Found {
     pub(super) ids: HashMap<Date, HashSet<EntryId>>,
     messages: HashSet<Message>,
     /// Messages that never became entries are this person's if they name him.
@@ -138,7 +138,7 @@ fn body_of(spec: &schema::Table) -> Option<&'static str> {
 }
 
 /// Rows of `batch` that have a body; `None` if rows of the table never have one.
-pub(in super::super) fn bodies_in(spec: &schema::Table, batch: &RecordBatch) -> Option<u64> {
+pub(in crate::maintenance) fn bodies_in(spec: &schema::Table, batch: &RecordBatch) -> Option<u64> {
     let column = batch.column_by_name(body_of(spec)?)?;
     Some((column.len() - column.null_count()) as u64)
 }
@@ -187,7 +187,7 @@ impl Selection {
     }
 
     /// `batch` without the bodies selected, and how many those are.
-    pub(in super::super) fn blank(
+    pub(in crate::maintenance) fn blank(
         &self,
         spec: &schema::Table,
         date: Date,
