@@ -132,7 +132,7 @@ pub(crate) type DecimalMapBuilder = MapBuilder<StringBuilder, Decimal128Builder>
 
 column_builder!(BinaryBuilder, Self::new(), |b| b.values_slice().len() + b.len() * 4);
 column_builder!(StringBuilder, Self::new(), |b| b.values_slice().len() + b.len() * 4);
-column_builder!(StringDictionaryBuilder<Int32Type>, Self::new(), |b| b.len() * 4);
+column_builder!(StringDictionaryBuilder<Int32Type>, Self::with_capacity(0, 0, 0), |b| b.len() * 4);
 column_builder!(Int64Builder, Self::new(), |b| b.len() * 8);
 column_builder!(Int32Builder, Self::new(), |b| b.len() * 4);
 column_builder!(BooleanBuilder, Self::new(), |b| b.len() / 8);

@@ -62,7 +62,7 @@ impl Work {
         let file_bytes_max = usize::try_from(order.target_bytes).unwrap_or(usize::MAX);
         // A file is full once it is beyond its target, by a row group at most.
         let bytes = sum(|file| file.size).min(file_bytes_max).saturating_add(file::ROW_GROUP_BYTES);
-        let expected = Expected { rows: sum(|file| file.rows), bytes, empty: Vec::new() };
+        let expected = Expected { rows: sum(|file| file.rows), bytes, plain: Vec::new() };
         // In these an entry has one row; in the others it may have more.
         let is_unique = ["usage", "content"].contains(&order.spec.name);
         Self {
@@ -140,7 +140,12 @@ impl Work {
         (self.chunk_rows, self.chunk_bytes) = (0, 0);
         let mut encoder = match self.encoder.take() {
             Some(encoder) => encoder,
-            None => Encoder::new(self.order.spec, self.order.date, &schema, &self.expected)?,
+            None => {
+                if chunk.num_rows() == self.expected.rows {
+                    self.expected.plain = file::plain(&chunk);
+                }
+                Encoder::new(self.order.spec, self.order.date, &schema, &self.expected)?
+            }
         };
         encoder.push(&chunk)?;
         drop(chunk);
