@@ -26,6 +26,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Compression;
 
 /// Everything may go at once.
 const AT_ONCE: Settings = Settings {
@@ -98,6 +99,10 @@ async fn a_compacted_file_is_sorted_and_its_rows_are_in_its_commit() {
             .map(|team| team.unwrap().to_owned())
             .collect();
         assert!(teams.is_sorted(), "{teams:?}");
+        let stored = table.load_whole(&file).await.unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(stored).unwrap();
+        let columns = reader.metadata().row_group(0).columns();
+        assert!(columns.iter().all(|column| column.compression() == Compression::UNCOMPRESSED), "four calls are small");
     }
     let entry = table.load_log_entry(snapshot.version()).await.unwrap().unwrap();
     assert_eq!(entry.maintenance.as_deref(), Some("compact"));

@@ -282,6 +282,7 @@ pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
 mod tests {
     use arrow::array::{Array, ArrayRef, Date32Array, StringArray};
     use arrow::datatypes::Date32Type;
+    use parquet::arrow::ArrowSchemaConverter;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;
@@ -344,6 +345,17 @@ mod tests {
         let reader = ParquetRecordBatchReaderBuilder::try_new(files[0].bytes.clone()).unwrap();
         let columns = reader.metadata().row_group(0).columns();
         assert!(columns.iter().all(|column| column.compression() == Compression::UNCOMPRESSED));
+    }
+
+    #[test]
+    fn columns_are_named_as_parquet_names_them() {
+        for table in Table::ALL {
+            let schema = stored_schema(table);
+            let named = plain(&RecordBatch::new_empty(Arc::clone(&schema)));
+            let stored = ArrowSchemaConverter::new().convert(&schema).unwrap();
+            let stored: Vec<_> = stored.columns().iter().map(|column| column.path().clone()).collect();
+            assert_eq!(named, stored, "{}", table.name);
+        }
     }
 
     #[test]

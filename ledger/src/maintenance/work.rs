@@ -141,6 +141,7 @@ impl Work {
         let mut encoder = match self.encoder.take() {
             Some(encoder) => encoder,
             None => {
+                // Of the first chunk of many nobody knows yet what its columns come to.
                 if chunk.num_rows() == self.expected.rows {
                     self.expected.plain = file::plain(&chunk);
                 }
