@@ -44,8 +44,8 @@ use url::Url;
 /// The conflict checker ignores files that were removed without a change of data, so the second does not notice that its
 /// input is gone. Every sum over the table doubles, silently.
 ///
-/// Guard: Daybook never calls `optimize`; `Table::try_commit` (`ledger/src/table.rs`) is the only writer, and a
-/// compaction will have to be a commit of ours without retries that checks its inputs are live. If this test fails, the
+/// Guard: Daybook never calls `optimize`; its own compaction is a commit without the library's retries, tried only on a
+/// snapshot in which every input is live (`Table::try_maintain`, `ledger/src/table/rewrite.rs`). If this test fails, the
 /// library refuses the second: a scheduled `optimize` by another program is then no longer a danger, say so in the docs.
 #[tokio::test]
 async fn two_optimizes_of_one_snapshot_double_every_row() {
@@ -86,7 +86,7 @@ async fn optimize_drops_the_transaction_and_the_retry_limit() {
 /// Any lost reply does it: a timeout, a connection cut after the bucket applied the put.
 ///
 /// Guard: `Table::try_commit` takes every error as "unknown" and looks for its batch id in the log (`settle`,
-/// `ledger/src/table.rs`). If this test fails, `settle` may have become simpler, not unnecessary.
+/// `ledger/src/table/commit.rs`). If this test fails, `settle` may have become simpler, not unnecessary.
 #[tokio::test]
 async fn a_commit_that_landed_can_report_an_error_and_a_retry_doubles_its_rows() {
     let store = FaultyStore::memory();
@@ -105,8 +105,8 @@ async fn a_commit_that_landed_can_report_an_error_and_a_retry_doubles_its_rows()
 /// `object_store` retries a put that got a 5xx or no reply even if it is conditional. Readers see the files once, because
 /// they have one path; change feeds, history and everything that counts rows per commit see them twice.
 ///
-/// Guard: `quiet` sets `max_retries(0)` and `settle` finds the batch id (`ledger/src/table.rs`). If this test fails, the
-/// library recognises its own commit: keep the guard, other writers of the table may not.
+/// Guard: `quiet` sets `max_retries(0)` and `settle` finds the batch id (`ledger/src/table/commit.rs`). If this test
+/// fails, the library recognises its own commit: keep the guard, other writers of the table may not.
 #[tokio::test]
 async fn a_retry_inside_the_store_makes_delta_rs_commit_the_same_files_twice() {
     let store = FaultyStore::memory();
@@ -136,8 +136,8 @@ async fn a_retry_inside_the_store_makes_a_commit_conflict_with_itself() {
 
 /// A checkpoint that cannot be written fails the commit before it, which landed.
 ///
-/// Guard: `quiet` turns the hook off, and `checkpoint_if_due` reports a failed checkpoint and forgets it
-/// (`ledger/src/table.rs`). If this test fails, hooks no longer decide about a commit.
+/// Guard: `quiet` turns the hook off (`ledger/src/table/commit.rs`), and `checkpoint_if_due` reports a failed checkpoint
+/// and forgets it (`ledger/src/table/checkpoint.rs`). If this test fails, hooks no longer decide about a commit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_checkpoint_that_fails_fails_the_commit_that_landed() {
     let store = FaultyStore::memory();
@@ -174,8 +174,8 @@ async fn a_lost_reply_is_settled_by_reading_the_log() {
 /// The version is a Kafka position here: a worker that replays a batch after a restart would add its rows again and move
 /// the position back, and the rows after it would come a third time.
 ///
-/// Guard: `fenced` (`ledger/src/table.rs`) compares the position in the snapshot with the one the batch starts from. If
-/// this test fails, the library checks it too; ours also refuses gaps, so keep it.
+/// Guard: `fenced` (`ledger/src/table/commit.rs`) compares the position in the snapshot with the one the batch starts
+/// from. If this test fails, the library checks it too; ours also refuses gaps, so keep it.
 #[tokio::test]
 async fn a_transaction_version_may_repeat_or_go_back() {
     let table = new_table(memory(), &[]).await;
@@ -191,8 +191,8 @@ async fn a_transaction_version_may_repeat_or_go_back() {
 ///
 /// A comparison of positions says nothing about a snapshot that the commit was not built on.
 ///
-/// Guard: `quiet` sets `max_retries(0)` (`ledger/src/table.rs`). If this test fails in its second half, that guard is
-/// gone: nothing else keeps two workers from adding the same messages.
+/// Guard: `quiet` sets `max_retries(0)` (`ledger/src/table/commit.rs`). If this test fails in its second half, that guard
+/// is gone: nothing else keeps two workers from adding the same messages.
 #[tokio::test]
 async fn a_stale_snapshot_is_refused_only_without_retries() {
     let stale = new_table(memory(), &[]).await;
@@ -210,9 +210,9 @@ async fn a_stale_snapshot_is_refused_only_without_retries() {
 /// An auditor needs every entry of the log: it holds the batch ids, the counts and the digests of the files. Both hooks
 /// can also fail a commit that landed.
 ///
-/// Guard: `quiet` turns both off for our commits, `delta.enableExpiredLogCleanup=false` and ten years of
-/// `delta.logRetentionDuration` (`Table::creation`) for those of others; all in `ledger/src/table.rs`. If this test
-/// fails, the defaults changed.
+/// Guard: `quiet` turns both off for our commits (`ledger/src/table/commit.rs`), `delta.enableExpiredLogCleanup=false`
+/// and ten years of `delta.logRetentionDuration` for those of others (`Table::creation`, `ledger/src/table/mod.rs`). If
+/// this test fails, the defaults changed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_deletes_the_expired_log_by_default() {
     let expired = [("delta.checkpointInterval", "2"), ("delta.logRetentionDuration", "interval 0 seconds")];
@@ -235,7 +235,7 @@ async fn a_commit_deletes_the_expired_log_by_default() {
 /// `object_store` 0.13 has no setting that makes the local store sync what it writes; 0.14 brings `with_fsync`.
 ///
 /// Without a sync a commit is reported, Kafka's offset moves on, and a power loss leaves an empty file under the commit's
-/// name. That nothing is synced can be read in `local.rs` (no `sync_all` in it), not observed by a test.
+/// name. That nothing is synced can be read in its module `local` (no `sync_all` in it), not observed by a test.
 ///
 /// Guard: `DurableFolder` (`ledger/src/store.rs`) syncs file and folder itself. If this test fails, the setting is there:
 /// `DurableFolder` can become a call of it.
@@ -259,7 +259,7 @@ fn a_local_store_cannot_be_told_to_sync() {
 /// parquet-rs writes no page checksums, so no reader could notice; here a token count or a cost would change. The file is
 /// one of ours: compression does not notice either.
 ///
-/// Guard: `file::encode` (`ledger/src/file.rs`) takes the SHA-256 of each file, `Table::store_file` keeps it in the
+/// Guard: `file::encode` (`ledger/src/file/mod.rs`) takes the SHA-256 of each file, `Table::store_file` keeps it in the
 /// commit. If this test fails, Parquet pages carry checksums: readers of other tools are then protected too.
 #[tokio::test]
 async fn a_flipped_byte_is_read_without_an_error_and_changes_the_digest() {
@@ -295,8 +295,9 @@ async fn a_flipped_byte_is_read_without_an_error_and_changes_the_digest() {
 
 /// `delta.appendOnly` refuses to delete and to overwrite rows, but restores an older version, which loses the newer rows.
 ///
-/// Guard: the property is set for other programs (`Table::creation`, `ledger/src/table.rs`) but proves nothing; Daybook
-/// itself has no code that removes a file. If this test fails in its second half, the property has become worth more.
+/// Guard: the property is set for other programs (`Table::creation`, `ledger/src/table/mod.rs`) but proves nothing; Daybook
+/// itself takes a file from view only for others with the same rows (`ledger/src/table/rewrite.rs`). If this test fails in
+/// its second half, the property has become worth more.
 #[tokio::test]
 async fn an_append_only_table_refuses_to_delete_but_not_to_restore() {
     let table = two_files(memory(), APPEND_ONLY).await;
@@ -314,7 +315,8 @@ async fn an_append_only_table_refuses_to_delete_but_not_to_restore() {
 /// A bundle names the version it was taken from; after this it cannot be checked again.
 ///
 /// Guard: Daybook calls neither; `delta.deletedFileRetentionDuration` of 30 days (`Table::creation`,
-/// `ledger/src/table.rs`) makes other programs ask for it by hand. If this test fails, the property has become worth more.
+/// `ledger/src/table/mod.rs`) makes other programs ask for it by hand. If this test fails, the property has become worth
+/// more.
 #[tokio::test]
 async fn an_append_only_table_can_be_vacuumed_until_its_history_is_gone() {
     let table = two_files(memory(), APPEND_ONLY).await;
@@ -346,8 +348,9 @@ async fn an_append_only_table_can_be_told_not_to_be() {
 ///
 /// A file is stored before its commit names it. Deleted in between, the commit would name a file that is not there.
 ///
-/// Guard: the time from `Table::store_file` to the commit is seconds, `delta.deletedFileRetentionDuration` is 30 days
-/// (`Table::creation`); both in `ledger/src/table.rs`. If this test fails, `vacuum` got another idea of what is garbage.
+/// Guard: the time from `Table::store_file` (`ledger/src/table/commit.rs`) to the commit is seconds,
+/// `delta.deletedFileRetentionDuration` is 30 days (`Table::creation`, `ledger/src/table/mod.rs`). If this test fails,
+/// `vacuum` got another idea of what is garbage.
 #[tokio::test]
 async fn a_full_vacuum_lists_a_file_whose_commit_is_still_to_come() {
     let store = memory();
