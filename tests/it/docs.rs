@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// The text of a file of the repository.
+fn text_of(file: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
 #[test]
 fn every_error_code_has_a_section() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md")).unwrap();
+    let text = text_of("docs/errors.md");
     let codes = [
         daybook_ledger::Error::CODES,
         daybook_ledger::price::Error::CODES,
@@ -29,7 +34,7 @@ fn every_error_code_has_a_section() {
 
 /// The modules that `file` declares.
 fn modules(file: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let text = text_of(file);
     let declared = |line: &str| {
         let (visibility, name) = line.strip_suffix(';')?.split_once("mod ")?;
         (visibility.is_empty() || visibility.starts_with("pub")).then(|| name.to_owned())
@@ -39,7 +44,7 @@ fn modules(file: &str) -> Vec<String> {
 
 #[test]
 fn the_module_map_names_every_module() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/architecture.md")).unwrap();
+    let text = text_of("docs/architecture.md");
     let mut of_crate = BTreeMap::<&str, String>::new();
     let mut current = "";
     for cells in text.lines().filter(|line| line.starts_with('|')).map(|line| line.split('|').collect::<Vec<_>>()) {
@@ -61,4 +66,65 @@ fn the_module_map_names_every_module() {
             assert!(is_named, "`{module}` of {file} is not in the module map of docs/architecture.md");
         }
     }
+}
+
+/// Everything under `folder` of the repository, folders with a `/` at their end.
+fn paths_in(folder: &str) -> Vec<String> {
+    let mut paths = vec![format!("{folder}/")];
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        match entry.file_type().unwrap().is_dir() {
+            true => paths.extend(paths_in(&path)),
+            false => paths.push(path),
+        }
+    }
+    paths
+}
+
+#[test]
+fn every_path_that_is_named_exists() {
+    let folders =
+        ["src", "ledger", "ingest", "queries", "export", "tests", "docs", "benches", "examples", "deploy", ".ci"];
+    let there: Vec<String> = folders.into_iter().flat_map(paths_in).collect();
+    // A ledger may lie in a folder `ledger`, and `export` is a command too: of the crates, only what is surely code.
+    let roots = ["src/", "tests/", "docs/", "benches/", "examples/", "deploy/", ".ci/"];
+    let crates = ["ledger/src/", "ledger/tests/", "ingest/src/", "queries/src/", "export/src/"];
+    let is_path = |word: &str| word.ends_with(".rs") || roots.iter().chain(&crates).any(|root| word.starts_with(root));
+    // A file may be named by the end of its path.
+    let is_end =
+        |path: &str, end: &str| path.strip_suffix(end).is_some_and(|begin| begin.is_empty() || begin.ends_with('/'));
+    let is_there = |word: &str| there.iter().any(|path| is_end(path.trim_end_matches('/'), word.trim_end_matches('/')));
+    let documents = paths_in("docs").into_iter().filter(|path| path.ends_with(".md"));
+    let others = ["README.md", "tests/README.md", "ledger/tests/library_limits.rs"].map(String::from);
+    let mut named = 0;
+    for document in documents.chain(others) {
+        let text = text_of(&document);
+        let words = text.split(|c: char| c.is_whitespace() || "`()[]{},;:\"'|*<>".contains(c));
+        // `tests/live/up` makes the folder `.state`.
+        let words = words.map(|word| word.trim_end_matches('.')).filter(|word| !word.contains("/.state"));
+        for word in words.filter(|word| is_path(word)) {
+            named += 1;
+            assert!(is_there(word), "{document} names {word}, which is not there");
+        }
+    }
+    assert!(named > 100, "{named}");
+}
+
+#[test]
+fn every_variable_is_in_the_configuration() {
+    let documented = text_of("docs/configuration.md");
+    let sources = paths_in("src").into_iter().filter(|path| path.ends_with(".rs"));
+    let mut found = 0;
+    for source in sources {
+        let text = text_of(&source);
+        for literal in text.split('"').filter(|literal| literal.starts_with("DAYBOOK_") && !literal.contains(' ')) {
+            found += 1;
+            assert!(
+                documented.contains(&format!("`{literal}`")),
+                "{literal} of {source} is not in docs/configuration.md"
+            );
+        }
+    }
+    assert!(found > 5, "{found}");
 }
