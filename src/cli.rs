@@ -16,7 +16,7 @@ use crate::commands::{
 #[derive(Debug, Parser)]
 #[command(name = "daybook", version, max_term_width = 120)]
 pub(crate) struct Cli {
-    /// Settings file [default: ./daybook.toml if there is one] [env: DAYBOOK_CONFIG].
+    /// Settings file [default: ./daybook.toml, else $XDG_CONFIG_HOME/daybook/daybook.toml] [env: DAYBOOK_CONFIG].
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
