@@ -7,7 +7,7 @@ use daybook_ledger::Kind;
 
 use crate::report::Failure;
 
-/// The answer is no: `verify` found a difference.
+/// The answer is no: a difference was found, a check failed, or there is nothing of what was asked for.
 pub(crate) const NO: u8 = 1;
 
 /// Prints `failure` and returns its exit code.

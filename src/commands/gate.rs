@@ -12,6 +12,7 @@ use super::prices::parse_day;
 use super::query::formats;
 use super::registry::RegistryArgs;
 use crate::config::Layers;
+use crate::exit;
 use crate::output;
 use crate::report::Failure;
 
@@ -85,6 +86,6 @@ pub(crate) async fn run(args: GateArgs, layers: &mut Layers) -> Result<ExitCode,
     render(session.run(&checks.sql).await?, args.format, output::drawing(), &mut output::data()).await?;
     match gate_is_open(&session, &checks).await? {
         true => Ok(ExitCode::SUCCESS),
-        false => Ok(ExitCode::FAILURE),
+        false => Ok(ExitCode::from(exit::NO)),
     }
 }
