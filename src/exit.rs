@@ -1,23 +1,20 @@
 //! From an error's kind to the exit code; the codes are a promise to scripts.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use daybook_ledger::Kind;
 
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// The answer is no: a difference was found, a check failed, or there is nothing of what was asked for.
 pub(crate) const NO: u8 = 1;
 
-/// Prints `failure` and returns its exit code.
+/// The exit code of `failure`.
 pub(crate) fn of(failure: &Failure) -> ExitCode {
-    if failure.is_broken_pipe() {
-        return ExitCode::SUCCESS;
+    match failure.is_broken_pipe() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(code(failure.kind())),
     }
-    // Nothing is left to do when stderr is closed.
-    write!(std::io::stderr().lock(), "{failure}").ok();
-    ExitCode::from(code(failure.kind()))
 }
 
 /// The exit code of `kind`.

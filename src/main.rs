@@ -4,8 +4,9 @@ mod cli;
 mod commands;
 mod config;
 mod exit;
+mod failure;
+mod log;
 mod output;
-mod report;
 
 use std::process::ExitCode;
 
@@ -17,13 +18,12 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    report::start_log(&cli.log);
+    log::start(&cli.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            return exit::of(
-                &report::Failure::new("CLI-001", "the runtime cannot start", error).of_kind(daybook_ledger::Kind::Bug),
-            );
+            let failure = failure::Failure::new("CLI-001", "the runtime cannot start", error);
+            return fail(&failure.of_kind(daybook_ledger::Kind::Bug));
         }
     };
     let done = runtime.block_on(commands::run(cli));
@@ -31,6 +31,11 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match done {
         Ok(code) => code,
-        Err(failure) => exit::of(&failure),
+        Err(failure) => fail(&failure),
     }
+}
+
+fn fail(failure: &failure::Failure) -> ExitCode {
+    output::tell_failure(failure);
+    exit::of(failure)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use daybook_queries::Drawing;
 pub(crate) use daybook_queries::counted;
 
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// Where data goes.
 pub(crate) fn data() -> std::io::Stdout {
@@ -29,14 +29,22 @@ pub(crate) fn drawing() -> Drawing {
 /// Writes one line of data.
 ///
 /// # Errors
-/// The reader's.
-pub(crate) fn print(line: impl Display) -> std::io::Result<()> {
-    writeln!(data().lock(), "{line}")
+/// CLI-004.
+pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
+    writeln!(data().lock(), "{text}").map_err(Failure::unprintable)
 }
 
 /// Says something beside the data. Nobody to hear it is no reason to stop.
 pub(crate) fn say(text: impl Display) {
     writeln!(std::io::stderr().lock(), "{text}").ok();
+}
+
+/// Says what went wrong; nothing if it is only that the reader of the data left.
+pub(crate) fn tell_failure(failure: &Failure) {
+    if !failure.is_broken_pipe() {
+        // Nothing is left to do when stderr is closed.
+        write!(std::io::stderr().lock(), "{failure}").ok();
+    }
 }
 
 /// A file that appears under its name once it is whole, over what was there.

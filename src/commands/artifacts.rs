@@ -15,7 +15,7 @@ use super::prices::parse_day;
 use super::query::formats;
 use super::rehearse::HARNESS;
 use crate::config::Layers;
-use crate::report::Failure;
+use crate::failure::Failure;
 use crate::{exit, output};
 
 /// Commands about artifacts (docs/evidence.md).
@@ -124,9 +124,9 @@ async fn add(args: AddArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
         .unzip();
     let recorded = ledger.record(&facts, now).await?;
     for line in told {
-        output::print(line).map_err(Failure::unprintable)?;
+        output::line(line)?;
     }
-    output::print(format_args!("{}: {recorded}", ledger.root().url)).map_err(Failure::unprintable)?;
+    output::line(format_args!("{}: {recorded}", ledger.root().url))?;
     Ok(ExitCode::SUCCESS)
 }
 

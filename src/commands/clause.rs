@@ -14,8 +14,8 @@ use super::encryption::identities;
 use super::prices::parse_day;
 use super::progress::progress;
 use super::rehearse::{HARNESS, whole};
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Flags of a clause's export.
 #[derive(Clone, Debug, clap::Args)]

@@ -10,8 +10,8 @@ use super::ingest::IngestArgs;
 use super::maintain::MaintainArgs;
 use super::receive::ReceiveArgs;
 use crate::config::{Layers, Origin, Shown, mask};
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Commands about settings.
 #[derive(Debug, Subcommand)]

@@ -19,8 +19,8 @@ use daybook_ledger::schema::UsageBuilder;
 use daybook_ledger::{Clock as _, Cost, Entry, Kind, Origin, Row, SystemClock};
 
 use crate::exit;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// One event may be this large; Kafka's default limit is 1 MiB.
 const EVENT_BYTES_MAX: u64 = 256 << 20;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
             Err(Rejected::Decode(error)) => {
                 failed = true;
                 let message = format!("{}:{line}: {error}", args.file);
-                exit::of(&Failure::plain(error.code(), Kind::Refused, message, Some(error.hint())));
+                output::tell_failure(&Failure::plain(error.code(), Kind::Refused, message, Some(error.hint())));
                 Ok(())
             }
             Err(Rejected::Output(ArrowError::IoError(_, error))) => Err(Failure::unprintable(error)),

@@ -7,8 +7,8 @@ use daybook_ledger::Ledger;
 use super::progress::progress;
 use super::verify::{self, Output};
 use crate::exit;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Compare two ledgers row by row; exit 1 and name every difference if there is one.
 ///

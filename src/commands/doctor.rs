@@ -12,8 +12,8 @@ use daybook_ledger::{Kind, Ledger, Report as _, Root, SystemClock};
 use super::ingest::IngestArgs;
 use crate::config::Layers;
 use crate::exit;
+use crate::failure::Failure;
 use crate::output::{self, counted};
-use crate::report::Failure;
 
 /// Which brokers, topics and group.
 #[derive(Clone, Debug, Default, Args)]

@@ -9,7 +9,7 @@ use daybook_ledger::Kind;
 
 use super::keys::{not_a_key, private_text, unusable};
 use super::secret::secret;
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// The passphrase, for runs without a terminal.
 const PASSPHRASE_VARIABLE: &str = "DAYBOOK_PASSPHRASE";

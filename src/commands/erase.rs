@@ -13,8 +13,8 @@ use serde_json::json;
 use super::maintain::{MaintainArgs, run_id};
 use crate::config::Layers;
 use crate::exit;
+use crate::failure::Failure;
 use crate::output::{self, OutFile, counted};
-use crate::report::Failure;
 
 /// Removes prompts, answers and everything else that was said from the ledger, from its older versions and from files of
 /// lost batches, and writes a certificate.
@@ -167,7 +167,7 @@ fn tell(wanted: &Wanted, erased: &Erased, dry_run: bool, certificate: Option<&Pa
     }
     lines.extend(erased.tables.iter().map(|table| describe(table, dry_run)));
     lines.extend(certificate.map(|path| format!("certificate: {}", path.display())));
-    output::print(lines.join("\n")).map_err(Failure::unprintable)?;
+    output::line(lines.join("\n"))?;
     Ok(if erased.entries == Some(0) && erased.is_nothing() { ExitCode::from(exit::NO) } else { ExitCode::SUCCESS })
 }
 

@@ -12,8 +12,8 @@ use sha2::{Digest as _, Sha256};
 use super::prices::parse_day;
 use super::query::formats;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Commands about evidence (docs/evidence.md).
 #[derive(Debug, Subcommand)]
@@ -134,7 +134,7 @@ async fn add(args: AddArgs, layers: &mut Layers) -> Result<(), Failure> {
         fact.contract.as_deref().map(|name| registry.need_contract(name)).transpose()?;
     }
     let recorded = ledger.record(&facts, now).await?;
-    output::print(format_args!("{}: {recorded}", ledger.root().url)).map_err(Failure::unprintable)
+    output::line(format_args!("{}: {recorded}", ledger.root().url))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

@@ -14,12 +14,12 @@ use super::clause::{self, ClauseArgs};
 use super::encryption::EncryptArgs;
 use super::progress::{bytes_text, progress};
 use super::rehearse::{self, RehearseArgs};
-use super::replay::{self, ReplayArgs};
+use super::replay_set::{self, ReplaySetArgs};
 use super::scope::ScopeArgs;
 use super::signing::SignArgs;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output::{self, counted};
-use crate::report::Failure;
 
 /// Write a bundle: every entry of a window with its body, in open formats, checkable without Daybook.
 ///
@@ -71,7 +71,7 @@ pub(crate) struct ExportArgs {
     #[command(flatten)]
     clause: ClauseArgs,
     #[command(flatten)]
-    replay: ReplayArgs,
+    replay_set: ReplaySetArgs,
     /// At most this many bytes a second are read from the ledger, and as many written [default: no limit].
     #[arg(long, value_name = "BYTES_PER_S")]
     rate_limit: Option<NonZeroU64>,
@@ -90,8 +90,8 @@ fn format_parser() -> impl TypedValueParser<Value = Format> {
 
 pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
-    if let Some(workload) = &args.replay.replay_set {
-        return replay::run(&ledger, workload, &args.replay, &args.out).await;
+    if let Some(workload) = &args.replay_set.workload {
+        return replay_set::run(&ledger, workload, &args.replay_set, &args.out).await;
     }
     let as_of = args.as_of.map(TableVersion);
     let clock = args.clause.load(&ledger).await?;

@@ -13,8 +13,8 @@ use super::query::formats;
 use super::registry::RegistryArgs;
 use crate::config::Layers;
 use crate::exit;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Check what must hold before a contract is renewed; exit 1 and name each reason if it does not.
 #[derive(Debug, Args)]

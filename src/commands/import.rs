@@ -21,8 +21,8 @@ use super::progress::{bytes_text, progress};
 use super::signals;
 use crate::config::Layers;
 use crate::exit;
+use crate::failure::Failure;
 use crate::output::{self, counted};
-use crate::report::Failure;
 
 /// Flags of `daybook import`.
 #[derive(Clone, Debug, Args)]
@@ -149,7 +149,6 @@ impl ImportArgs {
             limits,
             capture,
             jobs: usize::from(self.jobs),
-            is_aside: |_| false,
             from_start: self.from_start,
             account: self.account.clone(),
         }
@@ -164,13 +163,13 @@ fn exit_code(summary: Summary) -> ExitCode {
         .into_iter()
         .map(|fault| {
             let kind = exit::code(fault.kind());
-            exit::of(&Failure::from(fault));
+            output::tell_failure(&Failure::from(fault));
             kind
         })
         .collect();
     let bills = summary.bills.into_iter().filter_map(|bill| bill.outcome.err()).map(|error| {
         let kind = exit::code(error.kind());
-        exit::of(&Failure::from(error));
+        output::tell_failure(&Failure::from(error));
         kind
     });
     match kinds.into_iter().chain(bills).max() {

@@ -13,8 +13,8 @@ use daybook_ledger::{Kind, Ledger, SystemClock};
 use super::maintain::maintain_every;
 use super::signals;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Flags of `daybook ingest`.
 #[derive(Clone, Debug, Default, Args)]

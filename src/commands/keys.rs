@@ -11,8 +11,8 @@ use daybook_ledger::Kind;
 use daybook_ledger::seal::{Checkpoint, SigningKey, VerifierKey};
 use rand::RngCore as _;
 
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Rights of others, in the mode of a file.
 const OTHERS: u32 = 0o077;
@@ -50,7 +50,7 @@ pub(crate) fn run(command: KeysCommand) -> Result<ExitCode, Failure> {
         KeysCommand::Generate(args) => generate(&args)?,
         KeysCommand::Show(args) => load(&args.file)?,
     };
-    output::print(key.verifier()).map_err(Failure::unprintable)?;
+    output::line(key.verifier())?;
     Ok(ExitCode::SUCCESS)
 }
 

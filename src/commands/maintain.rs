@@ -1,6 +1,5 @@
 //! `daybook maintain`: keep a ledger healthy, beside live workers and other maintainers.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use rand::Rng as _;
 
 use super::progress::bytes_text;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output::{self, counted};
-use crate::report::Failure;
 
 /// Makes few large files of many small ones, writes checkpoints, deletes what no version needs, and removes bodies that are
 /// too old.
@@ -70,7 +69,7 @@ pub(crate) async fn run(args: &MaintainArgs, layers: &mut Layers) -> Result<Exit
     let id = run_id();
     let run = Run::new(&id, &SystemClock, args.dry_run);
     let done = maintain(&ledger, &tables, &settings, &run).await?;
-    print(args, &done).map_err(Failure::unprintable)?;
+    print(args, &done)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -114,14 +113,12 @@ fn did_something(done: &Maintained) -> bool {
     done.compacted.commits > 0 || done.files_deleted > 0 || done.retired_rows > 0 || done.checkpoint.is_some()
 }
 
-fn print(args: &MaintainArgs, done: &[Maintained]) -> std::io::Result<()> {
+fn print(args: &MaintainArgs, done: &[Maintained]) -> Result<(), Failure> {
     match args.format {
         Format::Json => {
-            let mut out = output::data().lock();
-            serde_json::to_writer_pretty(&mut out, &serde_json::json!({"dry_run": args.dry_run, "tables": done}))?;
-            writeln!(out)
+            output::line(format_args!("{:#}", serde_json::json!({"dry_run": args.dry_run, "tables": done})))
         }
-        Format::Text => done.iter().try_for_each(|done| output::print(describe(done, args.dry_run))),
+        Format::Text => done.iter().try_for_each(|done| output::line(describe(done, args.dry_run))),
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) mod query;
 pub(crate) mod receive;
 pub(crate) mod registry;
 mod rehearse;
-mod replay;
+mod replay_set;
 pub(crate) mod report;
 pub(crate) mod reprice;
 mod scope;
@@ -42,7 +42,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 use crate::config::Layers;
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// Runs the command given.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {

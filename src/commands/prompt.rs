@@ -14,8 +14,8 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Config, Context, Editor, Helper};
 
 use super::query::{Show, show_result};
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 const HELP: &str = "\
 End a statement with `;`. Only reading is possible.
@@ -98,7 +98,7 @@ pub(crate) async fn run(session: &Session, show: Show) -> Result<(), Error> {
         match answer(session, line.trim(), show).await {
             Ok(true) => {}
             Ok(false) => break,
-            Err(error) => output::say(Failure::from(error)),
+            Err(error) => output::tell_failure(&Failure::from(error)),
         }
     }
     if let Some(path) = &history {

@@ -11,8 +11,8 @@ use daybook_ledger::{Date, EntryId, Ledger};
 use daybook_queries::{Session, SessionOptions};
 
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Prove that an entry is in a sealed ledger, as it was recorded.
 ///
@@ -41,7 +41,7 @@ pub(crate) async fn run(args: ProveArgs, layers: &mut Layers) -> Result<ExitCode
         Some(path) => {
             std::fs::write(&path, proof.to_string()).map_err(|error| Failure::file(path.display(), "written", error))?
         }
-        None => output::print(proof.to_string().trim_end()).map_err(Failure::unprintable)?,
+        None => output::line(proof.to_string().trim_end())?,
     }
     Ok(ExitCode::SUCCESS)
 }

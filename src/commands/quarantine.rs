@@ -20,8 +20,8 @@ use super::query::{Show, formats, show_result};
 use super::window;
 use crate::config::Layers;
 use crate::exit;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Messages set aside: what they are, why, and reading them after all.
 #[derive(Debug, Subcommand)]

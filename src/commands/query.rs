@@ -13,8 +13,8 @@ use tokio::signal::unix::SignalKind;
 use super::registry::RegistryArgs;
 use super::{prompt, signals};
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Asks a ledger questions in SQL.
 ///

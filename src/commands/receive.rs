@@ -9,8 +9,8 @@ use daybook_ingest::receive::{Receiver, Totals};
 
 use super::signals;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Flags of `daybook receive`.
 #[derive(Clone, Debug, Default, Args)]

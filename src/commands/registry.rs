@@ -10,8 +10,8 @@ use daybook_queries::registry::{Imported, Registry, RegistryVersion, explain};
 use daybook_queries::{RegistryChoice, Session, SessionOptions};
 
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Commands about the registry (docs/registry.md).
 #[derive(Debug, Subcommand)]
@@ -112,7 +112,7 @@ pub(crate) async fn run(command: RegistryCommand, layers: &mut Layers) -> Result
 
 fn check(folder: &Path) -> Result<(), Failure> {
     let registry = Registry::read_folder(folder)?;
-    say(format_args!("{}: {}", folder.display(), describe(&registry)))
+    output::line(format_args!("{}: {}", folder.display(), describe(&registry)))
 }
 
 async fn show(args: ShowArgs, layers: &mut Layers) -> Result<(), Failure> {
@@ -143,10 +143,10 @@ async fn import(args: ImportArgs, layers: &mut Layers) -> Result<(), Failure> {
     let place = &ledger.root().url;
     match registry.store(&ledger, SystemClock.now()).await? {
         Imported::New(version) => {
-            say(format_args!("imported into {place} as registry version {version}: {}", describe(&registry)))
+            output::line(format_args!("imported into {place} as registry version {version}: {}", describe(&registry)))
         }
         Imported::Unchanged(version) => {
-            say(format_args!("{place} has the same files as registry version {version}; nothing was written"))
+            output::line(format_args!("{place} has the same files as registry version {version}; nothing was written"))
         }
     }
 }
@@ -154,7 +154,7 @@ async fn import(args: ImportArgs, layers: &mut Layers) -> Result<(), Failure> {
 async fn explain_entry(args: ExplainArgs, layers: &mut Layers) -> Result<(), Failure> {
     let session = open(args.ledger.ledger, args.registry.choice()?, layers).await?;
     let explanation = explain(&session, &args.entry).await?;
-    say(explanation.to_string().trim_end())
+    output::line(explanation.to_string().trim_end())
 }
 
 fn describe(registry: &Registry) -> String {
@@ -170,8 +170,4 @@ fn describe(registry: &Registry) -> String {
     ]
     .join(", ")
     .replace("model entrys", "model entries")
-}
-
-fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
-    output::print(line).map_err(Failure::unprintable)
 }

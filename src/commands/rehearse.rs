@@ -9,8 +9,8 @@ use serde_json::json;
 use super::clause::Clock;
 use super::progress::{bytes_text, progress};
 use super::scope::ScopeArgs;
+use crate::failure::Failure;
 use crate::output::{self, counted};
-use crate::report::Failure;
 
 /// What evidence recorded by this program says ran it.
 pub(super) const HARNESS: &str = concat!("daybook ", env!("CARGO_PKG_VERSION"));

@@ -11,8 +11,8 @@ use daybook_queries::rounded;
 use crate::commands::prices::{Dates, parse_day, read_sheet};
 use crate::commands::window;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output::{self, counted};
-use crate::report::Failure;
 
 /// Writes a valuation: what every entry costs at other prices. What is recorded stays as it is.
 ///
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: RepriceArgs, layers: &mut Layers) -> Result<ExitCo
     let book = if args.alone { sheet } else { Book::load(&ledger).await?.overlay(&sheet) };
     let valuation = Valuation { name: &args.name, from: args.from, to: args.to, created_at: SystemClock.now() };
     let valued = book.value(&ledger, &valuation).await?;
-    output::print(describe(&args.name, &valued)).map_err(Failure::unprintable)?;
+    output::line(describe(&args.name, &valued))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,7 @@ use daybook_export::{Axis, Condition, Scope};
 use daybook_ledger::{Date, Evidence, EvidenceKind, Ledger, TableVersion};
 use daybook_queries::{AsOf, Membership, Session, SessionOptions};
 
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// Flags that leave out what belongs to others; every one given must hold.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -9,8 +9,8 @@ use daybook_ledger::seal::{Request, seal};
 
 use super::keys;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Seal a ledger: what is in it by now can no longer be altered, removed or put in unnoticed.
 ///
@@ -44,6 +44,6 @@ pub(crate) async fn run(args: SealArgs, layers: &mut Layers) -> Result<ExitCode,
     keys::keep_last_signed(&args.key, &sealed.checkpoint)?;
     let (size, place) = (sealed.checkpoint.head.size, &ledger.root().url);
     tracing::info!(rows = sealed.rows, commits = sealed.commits, size, "{place} is sealed");
-    output::print(sealed.checkpoint.to_string().trim_end()).map_err(Failure::unprintable)?;
+    output::line(sealed.checkpoint.to_string().trim_end())?;
     Ok(ExitCode::SUCCESS)
 }

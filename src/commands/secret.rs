@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::keys::private_text;
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// The first line of `file`, else what `variable` holds, else what `ask` answers; `None` if there is nobody to ask.
 pub(super) fn secret(

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use daybook_ledger::Kind;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::report::Failure;
+use crate::failure::Failure;
 use crate::{exit, output};
 
 /// The exit code of a process that was told twice.
@@ -42,7 +42,7 @@ pub(crate) fn stop_at_once(signals: &[SignalKind], hint: &'static str) -> Result
                 output::say("");
             }
             let message = "stopped before the end, as asked".into();
-            exit::of(&Failure::plain("CLI-015", Kind::Unavailable, message, Some(hint.into())));
+            output::tell_failure(&Failure::plain("CLI-015", Kind::Unavailable, message, Some(hint.into())));
             #[expect(clippy::exit, reason = "whatever the command is doing, it was to stop")]
             std::process::exit(i32::from(exit::code(Kind::Unavailable)));
         });

@@ -8,7 +8,7 @@ use daybook_ledger::Kind;
 
 use super::keys::{not_a_key, private_text};
 use super::secret::secret;
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// The password of a key that signs, for runs without a terminal.
 const PASSWORD_VARIABLE: &str = "DAYBOOK_SIGN_PASSWORD";

@@ -18,8 +18,8 @@ use super::report::facts::parse_model;
 use super::report::show::TablesArgs;
 use super::window;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Show what recorded traffic would cost otherwise: at other prices, at other models, on machines of one's own.
 ///
@@ -79,7 +79,7 @@ fn parse_prices_of(text: &str) -> Result<PricesOf, String> {
 
 pub(crate) async fn run(args: SimulateArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     if args.what.example {
-        output::print(EXAMPLE.trim_end()).map_err(Failure::unprintable)?;
+        output::line(EXAMPLE.trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
     window::check(args.from, args.until)?;

@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::doctor::{KafkaArgs, Output};
 use super::progress::bytes_text;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Days of events that coverage looks back on.
 const COVERAGE_DAYS: i32 = 30;

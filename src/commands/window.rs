@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use daybook_ledger::Kind;
 
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// That there is something between `from` and `to`.
 ///

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::Layers;
 use crate::commands::maintain::MaintainArgs;
-use crate::report::Failure;
+use crate::failure::Failure;
 
 const DAY_S: u64 = 24 * 60 * 60;
 const DAYS: RangeInclusive<i64> = 1..=36_500;

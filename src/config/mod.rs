@@ -14,7 +14,7 @@ use daybook_ledger::Kind;
 use serde::Deserialize;
 
 use crate::commands::ingest::IngestArgs;
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// `daybook.toml`. A key that is not one of these is an error.
 #[derive(Clone, Debug, Default, Deserialize)]

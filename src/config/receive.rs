@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{Layers, Origin, Shown};
 use crate::commands::receive::ReceiveArgs;
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// `[receive]`.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -2,7 +2,6 @@
 
 mod traffic;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,8 +18,8 @@ use daybook_ledger::{Clock as _, Kind, Ledger, SystemClock};
 use daybook_queries::registry::{Imported, Registry};
 use daybook_queries::{Drawing, Format, Session, SessionOptions, render};
 
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 use traffic::{Sent, Traffic};
 
 const TOPIC: &str = "ai-usage";
@@ -49,30 +48,30 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     prepare(&args.dir)?;
     let address = args.dir.join("ledger").display().to_string();
     let ledger = Ledger::open_or_create(&address).await?;
-    say("Daybook demo: an embedded Kafka, seeded traffic, a real ledger\n")?;
+    output::line("Daybook demo: an embedded Kafka, seeded traffic, a real ledger")?;
 
     let (sent, totals) = ingest(&args, ledger.clone()).await?;
     let adds_up = print_counts(sent, &totals)?;
     let registry = args.dir.join("registry");
     import_registry(&registry, &ledger).await?;
     for (title, sql) in REPORTS {
-        say(&format!("\n{title}\n"))?;
+        output::line(format_args!("\n{title}"))?;
         print_query(&ledger, sql).await?;
     }
 
     let bundle = args.dir.join("bundle");
     let summary = daybook_export::write(&ledger, &Request::new(bundle.clone()), &mut Silent).await?;
     let report = daybook_export::verify::bundle(&bundle, &mut Silent)?;
-    say(&format!(
-        "\nBundle {}: {} files, {} bytes; verified: ",
+    let found = match report.is_whole() {
+        true => "nothing differs".into(),
+        false => report.differences.iter().map(|difference| format!("\n  {difference}")).collect::<String>(),
+    };
+    output::line(format_args!(
+        "\nBundle {}: {} files, {} bytes; verified: {found}",
         bundle.display(),
         summary.files.len(),
         summary.bytes()
     ))?;
-    for difference in &report.differences {
-        say(&format!("\n  {difference}"))?;
-    }
-    say(if report.is_whole() { "nothing differs\n" } else { "\n" })?;
     print_next(&args.dir, began.elapsed())?;
     match adds_up && report.is_whole() {
         true => Ok(ExitCode::SUCCESS),
@@ -196,9 +195,9 @@ fn print_counts(sent: Sent, totals: &Totals) -> Result<bool, Failure> {
     let Totals { entries, duplicates, quarantined, commits, .. } = totals;
     let adds_up = sent.messages() == entries + duplicates + quarantined
         && (sent.calls, sent.duplicates, sent.poison) == (*entries, *duplicates, *quarantined);
-    say(&format!(
+    output::line(format_args!(
         "sent {} messages: {} calls, {} sent twice, {} that cannot be read\n\
-         ledger: {entries} entries + {duplicates} duplicates + {quarantined} quarantined = {} in {commits} commits: {}\n",
+         ledger: {entries} entries + {duplicates} duplicates + {quarantined} quarantined = {} in {commits} commits: {}",
         sent.messages(),
         sent.calls,
         sent.duplicates,
@@ -218,7 +217,7 @@ async fn print_query(ledger: &Ledger, sql: &str) -> Result<(), Failure> {
 
 fn print_next(dir: &Path, took: Duration) -> Result<(), Failure> {
     let dir = dir.display();
-    say(&format!(
+    output::line(format_args!(
         "\nDone in {:.1} s. Try next:\n\
          \n  export DAYBOOK_LEDGER={dir}/ledger\
          \n  daybook status\
@@ -230,12 +229,7 @@ fn print_next(dir: &Path, took: Duration) -> Result<(), Failure> {
          \n  daybook verify {dir}/ledger\
          \n  (cd {dir}/bundle && sha256sum -c --quiet manifest-sha256.txt)\
          \n  duckdb -c \"SELECT count(*), sum(list_cost) FROM '{dir}/bundle/data/usage/*.parquet'\"\n\
-         \n(`daybook` is target/release/daybook, or `cargo run --release --`.)\n",
+         \n(`daybook` is target/release/daybook, or `cargo run --release --`.)",
         took.as_secs_f64()
     ))
-}
-
-fn say(text: &str) -> Result<(), Failure> {
-    let mut out = output::data().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::unprintable)
 }

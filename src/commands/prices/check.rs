@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::diff::Output;
 use super::sheet::{Dates, LiteLlmNotes, read_sheet};
-use super::{Contents, LedgerArg, describe, in_force, say};
+use super::{Contents, LedgerArg, describe, in_force};
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Flags of `daybook prices check`.
 #[derive(Debug, Args)]
@@ -56,8 +56,8 @@ pub(super) async fn run(args: CheckArgs, layers: &mut Layers) -> Result<(), Fail
     let mut out = output::data().lock();
     match args.format {
         Output::Text => {
-            say(&format!("{name}: {}", describe(book)))?;
-            notes.iter().flat_map(|notes| notes.lines()).try_for_each(|line| say(&line))?;
+            output::line(format_args!("{name}: {}", describe(book)))?;
+            notes.iter().flat_map(|notes| notes.lines()).try_for_each(output::line)?;
             coverage.map_or(Ok(()), |coverage| text(&coverage, &mut out))
         }
         Output::Json => json(book, notes, coverage.as_ref(), &mut out),

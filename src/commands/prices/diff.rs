@@ -10,8 +10,8 @@ use daybook_ledger::{Clock as _, Date, Kind, SystemClock, Usd};
 use super::sheet::{Dates, read_sheet};
 use super::{LedgerArg, in_force, parse_day, plain};
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Flags of `daybook prices diff`.
 #[derive(Debug, Args)]

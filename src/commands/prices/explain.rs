@@ -10,8 +10,8 @@ use daybook_queries::{Session, SessionOptions};
 use super::diff::Output;
 use super::{LedgerArg, plain};
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Flags of `daybook prices explain`.
 #[derive(Debug, Args)]

@@ -19,8 +19,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output::{self, counted};
-use crate::report::Failure;
 pub(crate) use sheet::{Dates, SheetFile, read_sheet};
 
 /// Commands about prices.
@@ -128,16 +128,20 @@ async fn import(args: &ImportArgs, layers: &mut Layers) -> Result<(), Failure> {
     let imported_at = SystemClock.now();
     let dates = Dates { from: args.effective_from, to: args.effective_to };
     let file = read_sheet(&args.file, dates, imported_at.date())?;
-    file.litellm.iter().flat_map(|notes| notes.lines()).try_for_each(|line| say(&line))?;
+    file.litellm.iter().flat_map(|notes| notes.lines()).try_for_each(output::line)?;
     if args.dry_run {
-        return say(&format!("{} would import {}", args.file.display(), describe(&file.book)));
+        return output::line(format_args!("{} would import {}", args.file.display(), describe(&file.book)));
     }
     let ledger = Ledger::open_or_create(&layers.ledger(args.ledger.ledger.clone())).await?;
     if is_known(&ledger, &file).await? {
-        return say(&format!("{} is known already: {}", args.file.display(), describe(&file.book)));
+        return output::line(format_args!("{} is known already: {}", args.file.display(), describe(&file.book)));
     }
     file.book.store(&ledger, Sheet { name: &name, bytes: &file.bytes, imported_at }).await?;
-    say(&format!("imported into {}: {}; workers use it from their next start", ledger.root().url, describe(&file.book)))
+    output::line(format_args!(
+        "imported into {}: {}; workers use it from their next start",
+        ledger.root().url,
+        describe(&file.book)
+    ))
 }
 
 /// Whether this file was imported before and all of it is in force: to import it again would say nothing.
@@ -186,8 +190,4 @@ fn describe(book: &Book) -> String {
 /// A number without the zeros at its end.
 fn plain(amount: Usd) -> String {
     amount.to_string().trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-fn say(line: &str) -> Result<(), Failure> {
-    writeln!(output::data().lock(), "{line}").map_err(Failure::unprintable)
 }

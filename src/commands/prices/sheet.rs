@@ -5,8 +5,8 @@ use std::path::Path;
 use daybook_ledger::price::{Book, LiteLlm, Period};
 use daybook_ledger::{Date, Kind};
 
+use crate::failure::Failure;
 use crate::output::counted;
-use crate::report::Failure;
 
 /// A file with prices.
 #[derive(Debug)]

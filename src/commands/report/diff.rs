@@ -11,8 +11,8 @@ use daybook_queries::{Drawing, Format, Session, SessionOptions, render, rounded}
 use crate::commands::prices::parse_day;
 use crate::commands::window;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output::{self, counted};
-use crate::report::Failure;
 
 /// Flags of `daybook report diff`.
 #[derive(Debug, Args)]

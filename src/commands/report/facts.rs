@@ -21,8 +21,8 @@ use crate::commands::prices::parse_day;
 use crate::commands::simulate::parse_usd;
 use crate::commands::window;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output::{self, OutFile};
-use crate::report::Failure;
 
 /// Flags of `daybook report lockin`.
 #[derive(Debug, Args)]

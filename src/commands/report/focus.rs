@@ -14,8 +14,8 @@ use crate::commands::prices::parse_day;
 use crate::commands::registry::RegistryArgs;
 use crate::commands::window;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output::{self, OutFile, counted};
-use crate::report::Failure;
 
 /// Flags of `daybook report focus`.
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use clap::Subcommand;
 use daybook_queries::report::{anomalies, forecast, savings};
 
 use crate::config::Layers;
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// Reports over a ledger.
 #[derive(Debug, Subcommand)]

@@ -13,8 +13,8 @@ use crate::commands::prices::parse_day;
 use crate::commands::window;
 use crate::config::Layers;
 use crate::exit;
+use crate::failure::Failure;
 use crate::output;
-use crate::report::Failure;
 
 /// Flags of `daybook report reconcile`.
 #[derive(Debug, Args)]

@@ -13,8 +13,8 @@ use crate::commands::prices::parse_day;
 use crate::commands::query::formats;
 use crate::commands::registry::RegistryArgs;
 use crate::config::Layers;
+use crate::failure::Failure;
 use crate::output::{self, OutFile};
-use crate::report::Failure;
 
 /// Flags of every such report.
 #[derive(Debug, Args)]

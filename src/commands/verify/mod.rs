@@ -15,8 +15,8 @@ use super::encryption::UnlockArgs;
 use super::progress::{bytes_text, progress};
 use super::{keys, signing};
 use crate::exit;
+use crate::failure::Failure;
 use crate::output::{self, counted};
-use crate::report::Failure;
 
 /// Check that a bundle or a ledger is what was written; exit 1 and name every difference if it is not.
 ///

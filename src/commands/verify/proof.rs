@@ -8,7 +8,7 @@ use daybook_ledger::seal::{Checkpoint, Log, Proof, VerifierKey};
 use serde::Serialize;
 
 use super::Output;
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// What came of checking a proof.
 #[derive(Debug, Serialize)]

@@ -6,20 +6,20 @@ use std::process::ExitCode;
 use daybook_ledger::{Kind, Ledger};
 use daybook_queries::{ReplayOptions, Session, SessionOptions, replay_set};
 
+use crate::failure::Failure;
 use crate::output::{self, OutFile};
-use crate::report::Failure;
 
 /// Flags of a replay set.
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct ReplayArgs {
+pub(super) struct ReplaySetArgs {
     /// Writes prompts of this workload to a file instead of a bundle, in neutral words, to run on another provider
     /// (docs/evidence.md).
-    #[arg(long, value_name = "WORKLOAD", conflicts_with_all = [
+    #[arg(id = "replay_set", long = "replay-set", value_name = "WORKLOAD", conflicts_with_all = [
         "from", "to", "as_of", "formats", "shard_bytes", "dry_run", "contract", "provider", "workload", "team", "subject",
         "rehearse", "clause", "rate_limit", "sign", "migrations", "encrypt_to", "recipients_files", "passphrase",
         "passphrase_file",
     ])]
-    pub(super) replay_set: Option<String>,
+    pub(super) workload: Option<String>,
     /// The most prompts of a replay set
     #[arg(long, value_name = "N", default_value_t = 200, requires = "replay_set",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -29,7 +29,12 @@ pub(super) struct ReplayArgs {
     seed: u64,
 }
 
-pub(super) async fn run(ledger: &Ledger, workload: &str, args: &ReplayArgs, out: &Path) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    ledger: &Ledger,
+    workload: &str,
+    args: &ReplaySetArgs,
+    out: &Path,
+) -> Result<ExitCode, Failure> {
     // A set that is there was perhaps run already.
     if out.exists() {
         let message = format!("{} is there already", out.display());
@@ -46,6 +51,6 @@ pub(super) async fn run(ledger: &Ledger, workload: &str, args: &ReplayArgs, out:
         calls => format!("; the ledger has no prompt of {calls} more"),
     };
     let text = format!("{}: {} of {} prompts{without}", out.display(), replayed.prompts, replayed.offered);
-    output::print(text).map_err(Failure::unprintable)?;
+    output::line(text)?;
     Ok(ExitCode::SUCCESS)
 }
