@@ -53,9 +53,9 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Show the whole job on embedded parts: traffic, ingest, spend, bundle.
     Demo(demo::DemoArgs),
-    /// Read topics into a ledger, exactly once.
+    /// Read topics into a ledger, which is made if absent, exactly once.
     Ingest(ingest::IngestArgs),
-    /// Read files into a ledger, exactly once.
+    /// Read files into a ledger, which is made if absent, exactly once.
     Import(import::ImportArgs),
     /// Take events over HTTP and put them into Kafka, for senders without a Kafka client.
     Receive(receive::ReceiveArgs),

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use clap::{Args, Subcommand};
 use daybook_export::{Artifact, artifacts, inspect};
-use daybook_ledger::{ArtifactKind, Clock as _, Date, Evidence, Kind, Ledger, SystemClock};
+use daybook_ledger::{ArtifactKind, Clock as _, Date, Evidence, Kind, SystemClock};
 use daybook_queries::registry::Registry;
 use daybook_queries::{Format, Rows, Session, SessionOptions, render};
 
-use super::prices::parse_day;
-use super::query::formats;
 use super::rehearse::HARNESS;
+use crate::commands::args::{LedgerArg, formats, parse_day};
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::{exit, output};
@@ -66,9 +65,8 @@ pub(crate) struct AddArgs {
     /// Who says so.
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
-    /// The ledger [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
 }
 
 /// Flags of `daybook artifacts list`.
@@ -86,9 +84,8 @@ pub(crate) struct ListArgs {
     /// Read each file again and say what is not as it was registered; exit 1 if anything is not
     #[arg(long)]
     check: bool,
-    /// The ledger [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// How rows are written
     #[arg(long, default_value = "table", value_parser = formats())]
     format: Format,
@@ -110,7 +107,7 @@ async fn add(args: AddArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
             Some("register each with its own `--place`".into()),
         ));
     }
-    let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
+    let ledger = args.ledger.open(layers).await?;
     let (registry, _) = Registry::load(&ledger, None).await?;
     args.workload.as_deref().map(|name| registry.need_workload(name)).transpose()?;
     args.contract.as_deref().map(|name| registry.need_contract(name)).transpose()?;
@@ -164,7 +161,7 @@ impl AddArgs {
 }
 
 async fn list(args: ListArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
-    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let ledger = args.ledger.open(layers).await?;
     let matches = |asked: &Option<String>, found: &Option<String>| asked.is_none() || asked == found;
     let mut found = artifacts(&ledger).await?;
     found.retain(|artifact| {

@@ -11,9 +11,9 @@ use daybook_queries::rounded;
 use serde_json::json;
 
 use super::encryption::identities;
-use super::prices::parse_day;
 use super::progress::progress;
 use super::rehearse::{HARNESS, whole};
+use crate::commands::args::parse_day;
 use crate::failure::Failure;
 use crate::output;
 
@@ -149,7 +149,8 @@ pub(super) async fn deliver(
         Ok(summary) => (Delivered::from(&summary), Some(summary)),
         Err(Error::OutTaken { path }) => {
             let identities = identities(&args.identities)?;
-            match delivered(ledger, request, &identities, progress("check", quiet).as_mut()).await? {
+            let since = clock.requested_on.start();
+            match delivered(ledger, request, since, &identities, progress("check", quiet).as_mut()).await? {
                 Some(delivered) => (delivered, None),
                 None => return Err(Error::OutTaken { path }.into()),
             }

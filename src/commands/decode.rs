@@ -18,6 +18,7 @@ use daybook_ledger::price::{Book, Call};
 use daybook_ledger::schema::UsageBuilder;
 use daybook_ledger::{Clock as _, Cost, Entry, Kind, Origin, Row, SystemClock};
 
+use crate::commands::args::parse_event_format;
 use crate::exit;
 use crate::failure::Failure;
 use crate::output;
@@ -32,15 +33,11 @@ const COORDINATES: &[&str] = &["topic", "kafka_partition", "kafka_offset", "batc
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArgs {
     /// The events' format; without it each event is recognised by its shape.
-    #[arg(long = "as", value_name = "FORMAT", value_parser = parse_format)]
+    #[arg(long = "as", value_name = "FORMAT", value_parser = parse_event_format)]
     format: Option<Format>,
     /// A file of one event, or of one event a line; `-` is standard input.
     #[arg(value_name = "FILE")]
     file: String,
-}
-
-pub(super) fn parse_format(text: &str) -> Result<Format, String> {
-    text.parse::<Format>().map_err(|error| format!("{error}; {}", error.hint()))
 }
 
 /// Prints one JSON object per entry. What cannot be decoded is reported with its line, and the rest goes on.

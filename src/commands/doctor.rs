@@ -10,6 +10,7 @@ use daybook_ledger::doctor::{Finding, Level, check_store, check_tables};
 use daybook_ledger::{Kind, Ledger, Report as _, Root, SystemClock};
 
 use super::ingest::IngestArgs;
+use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::exit;
 use crate::failure::Failure;
@@ -48,9 +49,8 @@ impl KafkaArgs {
 /// Writes, reads and deletes small objects of its own beside the ledger's tables, among them races of conditional puts.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     #[command(flatten)]
     kafka: KafkaArgs,
     /// How findings are printed.
@@ -69,7 +69,7 @@ pub(super) enum Output {
 
 pub(crate) async fn run(args: DoctorArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
     let settings = args.kafka.settings(layers)?;
-    let address = layers.ledger(args.ledger.clone());
+    let address = args.ledger.address(layers);
     let (ledger, mut findings) = check_ledger(&address).await;
     findings.extend(match settings.topics.is_empty() {
         true => vec![

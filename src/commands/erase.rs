@@ -11,6 +11,7 @@ use daybook_ledger::{Clock as _, Date, EntryId, Instant, Kind, Ledger, SystemClo
 use serde_json::json;
 
 use super::maintain::{MaintainArgs, run_id};
+use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::exit;
 use crate::failure::Failure;
@@ -26,9 +27,8 @@ use crate::output::{self, OutFile, counted};
 pub(crate) struct EraseArgs {
     #[command(flatten)]
     what: What,
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// Where the certificate goes, a file that does not exist yet [default: `./erasure-ID.json`].
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: EraseArgs, layers: &mut Layers) -> Result<ExitCode
     let started_at = SystemClock.now();
     let wanted = wanted(&args.what, started_at.date())?;
     let target_bytes = layers.maintain(&MaintainArgs::default())?.target_bytes;
-    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let ledger = args.ledger.open(layers).await?;
     let id = run_id();
     let run = Run::new(&id, &SystemClock, args.dry_run);
     if args.dry_run {

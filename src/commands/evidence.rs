@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use daybook_ledger::{Clock as _, Date, Evidence, EvidenceKind, Ledger, Score, SystemClock, file};
+use daybook_ledger::{Clock as _, Date, Evidence, EvidenceKind, Score, SystemClock, file};
 use daybook_queries::registry::Registry;
 use daybook_queries::{Format, Session, SessionOptions, render};
 use sha2::{Digest as _, Sha256};
 
-use super::prices::parse_day;
-use super::query::formats;
+use crate::commands::args::{LedgerArg, formats, parse_day};
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -34,9 +33,8 @@ pub(crate) struct AddArgs {
     file: Option<PathBuf>,
     #[command(flatten)]
     fact: FactArgs,
-    /// The ledger [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
 }
 
 #[derive(Debug, Args)]
@@ -100,9 +98,8 @@ pub(crate) struct ListArgs {
     /// Lists what names this contract.
     #[arg(long, value_name = "NAME")]
     contract: Option<String>,
-    /// The ledger [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// How rows are written
     #[arg(long, default_value = "table", value_parser = formats())]
     format: Format,
@@ -127,7 +124,7 @@ async fn add(args: AddArgs, layers: &mut Layers) -> Result<(), Failure> {
         Some(path) => Evidence::read_lines(&read(path)?, &path.display().to_string())?,
         None => vec![args.fact.evidence(now.date())?],
     };
-    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let ledger = args.ledger.open(layers).await?;
     let (registry, _) = Registry::load(&ledger, None).await?;
     for fact in &facts {
         fact.workload.as_deref().map(|name| registry.need_workload(name)).transpose()?;
@@ -180,7 +177,7 @@ fn sha256(path: &Path) -> Result<String, Failure> {
 }
 
 async fn list(args: ListArgs, layers: &mut Layers) -> Result<(), Failure> {
-    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let ledger = args.ledger.open(layers).await?;
     let session = Session::open(&ledger, SessionOptions::default()).await?;
     let equals = |column: &str, value: Option<&str>| {
         value.map(|value| format!(" AND {column} = '{}'", value.replace('\'', "''"))).unwrap_or_default()

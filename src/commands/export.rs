@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as Moment};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use daybook_export::{Format, Migration, MigrationSummary, Part, Request, Summary};
-use daybook_ledger::{Date, Instant, Ledger, TableVersion};
+use daybook_ledger::{Instant, TableVersion};
 
 use super::clause::{self, ClauseArgs};
 use super::encryption::EncryptArgs;
@@ -17,6 +17,7 @@ use super::rehearse::{self, RehearseArgs};
 use super::replay_set::{self, ReplaySetArgs};
 use super::scope::ScopeArgs;
 use super::signing::SignArgs;
+use crate::commands::args::{LedgerArg, parse_instant};
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output::{self, counted};
@@ -26,9 +27,8 @@ use crate::output::{self, counted};
 /// An export that was interrupted goes on when the same command is given again.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ExportArgs {
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// The bundle to make: a folder, one file `NAME.tar.zst` or, encrypted, `NAME.tar.zst.age`, or `s3://bucket/prefix`; nothing
     /// may be there. With --replay-set, the file to make.
     #[arg(long, value_name = "DIR|FILE|URL")]
@@ -77,19 +77,13 @@ pub(crate) struct ExportArgs {
     rate_limit: Option<NonZeroU64>,
 }
 
-/// RFC 3339, or a UTC day, which is its first instant.
-pub(super) fn parse_instant(text: &str) -> Result<Instant, String> {
-    let instant = Instant::parse(text).or_else(|| Date::parse(text).map(Date::start));
-    instant.ok_or_else(|| "neither a UTC day (2026-11-20) nor an instant with its zone (2026-11-20T09:00:00Z)".into())
-}
-
 fn format_parser() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::as_str))
         .try_map(|name| Format::parse(&name).ok_or("unknown format"))
 }
 
 pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
-    let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
+    let ledger = args.ledger.open(layers).await?;
     if let Some(workload) = &args.replay_set.workload {
         return replay_set::run(&ledger, workload, &args.replay_set, &args.out).await;
     }
@@ -215,18 +209,4 @@ fn print_preview(summary: &Summary, took: Duration, out: &mut dyn Write) -> std:
     summary.migrations.iter().try_for_each(|migration| print_migration(migration, out))?;
     writeln!(out, "{}, {bytes} bytes; reading and encoding took {} s", counted(files, "file"), took.as_secs())?;
     writeln!(out, "nothing was written; an export takes as long, and what the disk needs for {}", bytes_text(bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_an_instant_or_a_day() {
-        let day = parse_instant("2026-11-20").unwrap();
-        assert_eq!(Ok(day), parse_instant("2026-11-20T01:00:00+01:00"));
-        for text in ["2026-11-20T09:00:00", "2026-11", "yesterday", ""] {
-            assert!(parse_instant(text).is_err(), "{text}");
-        }
-    }
 }

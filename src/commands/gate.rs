@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use daybook_ledger::{Clock as _, Date, Ledger, SystemClock, Usd};
+use daybook_ledger::{Clock as _, Date, SystemClock, Usd};
 use daybook_queries::registry::ClauseKind;
 use daybook_queries::report::{GateOptions, gate, gate_is_open};
 use daybook_queries::{Format, Session, SessionOptions, render};
 
-use super::prices::parse_day;
-use super::query::formats;
 use super::registry::RegistryArgs;
+use crate::commands::args::{LedgerArg, formats, parse_day};
 use crate::config::Layers;
 use crate::exit;
 use crate::failure::Failure;
@@ -43,9 +42,8 @@ pub(crate) struct GateArgs {
     /// Clauses it must have, separated by commas
     #[arg(long, value_name = "KINDS", value_delimiter = ',', default_value = "data_portability", value_parser = parse_clause)]
     clauses: Vec<ClauseKind>,
-    /// The ledger [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     #[command(flatten)]
     registry: RegistryArgs,
     /// How the checks are written
@@ -67,7 +65,7 @@ fn parse_clause(text: &str) -> Result<ClauseKind, String> {
 
 /// Runs `daybook gate`.
 pub(crate) async fn run(args: GateArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
-    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let ledger = args.ledger.open(layers).await?;
     let options = SessionOptions { registry: args.registry.choice()?, ..SessionOptions::default() };
     let session = Session::open(&ledger, options).await?;
     let checks = gate(

@@ -19,6 +19,7 @@ use super::encryption::UnlockArgs;
 use super::ingest::drain_on_signals;
 use super::progress::{bytes_text, progress};
 use super::signals;
+use crate::commands::args::{LedgerArg, parse_event_format};
 use crate::config::Layers;
 use crate::exit;
 use crate::failure::Failure;
@@ -31,11 +32,10 @@ pub(crate) struct ImportArgs {
     /// Or one bundle, a folder, `NAME.tar.zst`, `NAME.tar.zst.age` or `s3://bucket/prefix`, to rebuild the ledger it was made from.
     #[arg(value_name = "PATH|URL", required = true)]
     addresses: Vec<String>,
-    /// Where the ledger is, a folder or `s3://bucket/prefix`; made if absent [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// Format of the events; without it each event is recognised by its shape.
-    #[arg(short, long, value_name = "NAME", visible_alias = "as", value_parser = super::decode::parse_format)]
+    #[arg(short, long, value_name = "NAME", visible_alias = "as", value_parser = parse_event_format)]
     format: Option<Format>,
     /// What becomes of prompts and answers: full, digest, off [default: full] [env: DAYBOOK_CAPTURE].
     #[arg(long, value_name = "WHAT")]
@@ -57,7 +57,7 @@ pub(crate) struct ImportArgs {
 }
 
 pub(crate) async fn run(args: ImportArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
-    let address = layers.ledger(args.ledger.clone());
+    let address = args.ledger.address(layers);
     for given in &args.addresses {
         if Bundle::is_at(given).await? {
             return restore(&args, &address, quiet).await;
@@ -149,6 +149,7 @@ impl ImportArgs {
             limits,
             capture,
             jobs: usize::from(self.jobs),
+            is_aside: |_| false,
             from_start: self.from_start,
             account: self.account.clone(),
         }

@@ -12,6 +12,7 @@ use daybook_ledger::{Kind, Ledger, SystemClock};
 
 use super::maintain::maintain_every;
 use super::signals;
+use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -28,9 +29,8 @@ pub(crate) struct IngestArgs {
     /// Consumer group; its workers share the partitions [default: daybook] [env: KAFKA_CONSUMER_GROUP].
     #[arg(short, long, value_name = "NAME", visible_alias = "consumer-group")]
     pub(crate) group: Option<String>,
-    /// Where the ledger is, a folder or `s3://bucket/prefix`; made if absent [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    pub(crate) ledger: Option<String>,
+    #[command(flatten)]
+    pub(crate) ledger: LedgerArg,
     /// Format of the topics, or `TOPIC=FORMAT`; without it each message is recognised by its shape.
     #[arg(short, long, value_name = "FORMAT", visible_alias = "as")]
     pub(crate) format: Vec<String>,
@@ -81,7 +81,7 @@ pub(crate) async fn run(args: &IngestArgs, layers: &mut Layers) -> Result<ExitCo
     }
     let every = layers.maintain_every(args.maintain_every.clone())?;
     let maintenance = layers.maintain_beside()?;
-    let address = layers.ledger(args.ledger.clone());
+    let address = args.ledger.address(layers);
     // A slip in a topic or a setting makes no ledger.
     if let Err(daybook_ledger::Error::NotFound { .. }) = Ledger::open(&address).await {
         driver::check(&settings).await?;

@@ -9,6 +9,7 @@ use daybook_ledger::{Kind, Ledger, Report as _, SystemClock, schema};
 use rand::Rng as _;
 
 use super::progress::bytes_text;
+use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output::{self, counted};
@@ -20,9 +21,8 @@ use crate::output::{self, counted};
 /// it is the audit trail.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct MaintainArgs {
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// Only this table; repeat for more [default: all].
     #[arg(short, long, value_name = "NAME")]
     table: Vec<String>,
@@ -64,7 +64,7 @@ pub(crate) async fn run(args: &MaintainArgs, layers: &mut Layers) -> Result<Exit
     for name in &args.table {
         known_table(name)?;
     }
-    let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
+    let ledger = args.ledger.open(layers).await?;
     let tables: Vec<&str> = args.table.iter().map(String::as_str).collect();
     let id = run_id();
     let run = Run::new(&id, &SystemClock, args.dry_run);

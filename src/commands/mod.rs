@@ -1,13 +1,11 @@
-//! One file per command: take the arguments, call the crates, render.
+//! A file for each command, and below them what several of them use: take the arguments, call the crates, render.
 
 pub(crate) mod artifacts;
-mod clause;
 pub(crate) mod config;
 pub(crate) mod decode;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod doctor;
-mod encryption;
 pub(crate) mod erase;
 pub(crate) mod evidence;
 pub(crate) mod export;
@@ -17,25 +15,32 @@ pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod maintain;
 pub(crate) mod prices;
-mod progress;
-mod prompt;
 pub(crate) mod prove;
 pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod receive;
 pub(crate) mod registry;
-mod rehearse;
-mod replay_set;
 pub(crate) mod report;
 pub(crate) mod reprice;
-mod scope;
 pub(crate) mod seal;
-mod secret;
-mod signals;
-mod signing;
 pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod verify;
+
+mod args;
+// Parts of `export`, `import` and `verify`.
+mod clause;
+mod encryption;
+mod rehearse;
+mod replay_set;
+mod scope;
+mod secret;
+mod signing;
+// The prompt of `query`.
+mod prompt;
+// Of every command: how far it is, what stops it, the days it is about.
+mod progress;
+mod signals;
 mod window;
 
 use std::process::ExitCode;

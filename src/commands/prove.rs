@@ -10,6 +10,7 @@ use daybook_ledger::seal::{Error, prove};
 use daybook_ledger::{Date, EntryId, Ledger};
 use daybook_queries::{Session, SessionOptions};
 
+use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -23,16 +24,15 @@ pub(crate) struct ProveArgs {
     /// The entry, 32 hexadecimal digits.
     #[arg(value_name = "ENTRY")]
     entry: String,
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// The file to write; its name should end in `.tlog-proof` [default: standard output].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: ProveArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
-    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let ledger = args.ledger.open(layers).await?;
     let unknown = || Error::NoEntry { place: ledger.root().url.to_string(), entry: args.entry.clone() };
     let entry = EntryId::parse(&args.entry).ok_or_else(unknown)?;
     let (date, batch_id) = find(&ledger, entry).await?.ok_or_else(unknown)?;

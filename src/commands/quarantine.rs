@@ -10,14 +10,13 @@ use daybook_ingest::decode::Format;
 use daybook_ingest::driver::Control;
 use daybook_ingest::quarantine::{self, Coordinates, Filter, Quarantined, ReplaySettings, Replayed};
 use daybook_ledger::price::Book;
-use daybook_ledger::{Instant, Kind, Ledger, SystemClock};
+use daybook_ledger::{Instant, Kind, SystemClock};
 use daybook_queries::{Format as RowFormat, Session, SessionOptions};
 
-use super::decode::parse_format;
-use super::export::parse_instant;
 use super::ingest::drain_on_signals;
-use super::query::{Show, formats, show_result};
+use super::query::{Show, show_result};
 use super::window;
+use crate::commands::args::{LedgerArg, formats, parse_event_format, parse_instant};
 use crate::config::Layers;
 use crate::exit;
 use crate::failure::Failure;
@@ -58,9 +57,8 @@ fn codes() -> PossibleValuesParser {
 /// Flags of `daybook quarantine list`.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     #[command(flatten)]
     filter: FilterArgs,
     /// Count by these, separated by commas.
@@ -104,9 +102,8 @@ pub(crate) struct ShowArgs {
     /// The message, as `quarantine list --each` names it: `topic/partition@offset`.
     #[arg(value_name = "PLACE")]
     at: Coordinates,
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// Only the message's bytes, as they came.
     #[arg(long, conflicts_with = "hex")]
     raw: bool,
@@ -121,13 +118,12 @@ pub(crate) struct ReplayArgs {
     /// These messages, `topic/partition@offset`; without any, all that the other flags name.
     #[arg(value_name = "PLACE")]
     at: Vec<Coordinates>,
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     #[command(flatten)]
     filter: FilterArgs,
     /// Read every message as this format; else by the topic's setting, header and shape.
-    #[arg(short, long, value_name = "FORMAT", visible_alias = "as", value_parser = parse_format)]
+    #[arg(short, long, value_name = "FORMAT", visible_alias = "as", value_parser = parse_event_format)]
     format: Option<Format>,
     /// What becomes of prompts and answers: full, digest, off [default: full] [env: DAYBOOK_CAPTURE].
     #[arg(long, value_name = "WHAT")]
@@ -148,7 +144,7 @@ pub(crate) async fn run(command: QuarantineCommand, layers: &mut Layers, quiet: 
 
 async fn list(args: ListArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     window::check(args.filter.from, args.filter.to)?;
-    let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
+    let ledger = args.ledger.open(layers).await?;
     let session = Session::open(&ledger, SessionOptions::default()).await?;
     let show = Show { format: args.format, rows_max: 10_000, quiet };
     for statement in session.parse(&list_sql(&args))? {
@@ -193,7 +189,7 @@ fn condition(filter: &FilterArgs) -> String {
 }
 
 async fn show(args: ShowArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
-    let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
+    let ledger = args.ledger.open(layers).await?;
     let filter = Filter { at: vec![args.at.clone()], ..Filter::default() };
     let found = quarantine::find(&ledger, &filter).await?;
     if found.is_empty() {
@@ -251,7 +247,7 @@ fn print_hex(bytes: &[u8], out: &mut dyn Write) -> std::io::Result<()> {
 
 async fn replay(args: ReplayArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
     let (limits, capture, formats) = layers.replay(args.capture.clone())?;
-    let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
+    let ledger = args.ledger.open(layers).await?;
     let prices = Arc::new(Book::load(&ledger).await?);
     let FilterArgs { code, topic, from, to } = args.filter;
     window::check(from, to)?;

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use daybook_ledger::Ledger;
 use daybook_queries::{Drawing, Error, Format, Rendered, Session, SessionOptions, Statement, parse_bytes, render};
 use tokio::signal::unix::SignalKind;
 
 use super::registry::RegistryArgs;
 use super::{prompt, signals};
+use crate::commands::args::{LedgerArg, formats};
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -22,9 +21,8 @@ use crate::output;
 /// changed; every statement of one run reads the same state of the ledger.
 #[derive(Debug, clap::Args)]
 pub(crate) struct QueryArgs {
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// Runs this SQL; may be given several times
     #[arg(short, long, value_name = "SQL", conflicts_with = "file")]
     command: Vec<String>,
@@ -53,10 +51,6 @@ pub(crate) struct QueryArgs {
     registry: RegistryArgs,
 }
 
-pub(crate) fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
-    PossibleValuesParser::new(Format::ALL.map(Format::as_str)).try_map(|text| text.parse::<Format>())
-}
-
 /// How results are shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Show {
@@ -71,7 +65,7 @@ pub(crate) async fn run(args: QueryArgs, layers: &mut Layers, quiet: bool) -> Re
     signals::stop_at_once(&[SignalKind::terminate()], "rows printed before stand; a query never changes the ledger")?;
     let show = Show { format: args.format, rows_max: args.max_rows, quiet };
     let script = script(&args)?;
-    let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
+    let ledger = args.ledger.open(layers).await?;
     let session = Session::open(&ledger, options(&args)?).await?;
     match script {
         Some(scripts) => run_scripts(&session, &scripts, show).await?,

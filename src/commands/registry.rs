@@ -9,6 +9,7 @@ use daybook_ledger::{Clock as _, Ledger, SystemClock};
 use daybook_queries::registry::{Imported, Registry, RegistryVersion, explain};
 use daybook_queries::{RegistryChoice, Session, SessionOptions};
 
+use crate::commands::args::{LedgerArg, formats};
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -67,7 +68,7 @@ pub(crate) struct ShowArgs {
     #[command(flatten)]
     ledger: LedgerArg,
     /// How rows are written
-    #[arg(long, default_value = "table", value_parser = super::query::formats())]
+    #[arg(long, default_value = "table", value_parser = formats())]
     format: daybook_queries::Format,
 }
 
@@ -93,13 +94,6 @@ pub(crate) struct ExplainArgs {
     ledger: LedgerArg,
 }
 
-#[derive(Debug, Args)]
-struct LedgerArg {
-    /// The ledger [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
-}
-
 pub(crate) async fn run(command: RegistryCommand, layers: &mut Layers) -> Result<ExitCode, Failure> {
     match command {
         RegistryCommand::Check(args) => check(&args.folder)?,
@@ -120,7 +114,7 @@ async fn show(args: ShowArgs, layers: &mut Layers) -> Result<(), Failure> {
     let session = match &choice {
         // Files are shown without a ledger to read.
         RegistryChoice::Given(_) => open_empty(choice).await?,
-        _ => open(args.ledger.ledger, choice, layers).await?,
+        _ => open(&args.ledger, choice, layers).await?,
     };
     let rows = session.run(&format!("SELECT * FROM registry_{}", args.what)).await?;
     daybook_queries::render(rows, args.format, output::drawing(), &mut output::data()).await?;
@@ -132,14 +126,14 @@ async fn open_empty(registry: RegistryChoice) -> Result<Session, Failure> {
     Ok(Session::open(&ledger, SessionOptions { registry, ..SessionOptions::default() }).await?)
 }
 
-async fn open(ledger: Option<String>, registry: RegistryChoice, layers: &mut Layers) -> Result<Session, Failure> {
-    let ledger = Ledger::open(&layers.ledger(ledger)).await?;
+async fn open(ledger: &LedgerArg, registry: RegistryChoice, layers: &mut Layers) -> Result<Session, Failure> {
+    let ledger = ledger.open(layers).await?;
     Ok(Session::open(&ledger, SessionOptions { registry, ..SessionOptions::default() }).await?)
 }
 
 async fn import(args: ImportArgs, layers: &mut Layers) -> Result<(), Failure> {
     let registry = Registry::read_folder(&args.folder)?;
-    let ledger = Ledger::open_or_create(&layers.ledger(args.ledger.ledger)).await?;
+    let ledger = args.ledger.open_or_create(layers).await?;
     let place = &ledger.root().url;
     match registry.store(&ledger, SystemClock.now()).await? {
         Imported::New(version) => {
@@ -152,7 +146,7 @@ async fn import(args: ImportArgs, layers: &mut Layers) -> Result<(), Failure> {
 }
 
 async fn explain_entry(args: ExplainArgs, layers: &mut Layers) -> Result<(), Failure> {
-    let session = open(args.ledger.ledger, args.registry.choice()?, layers).await?;
+    let session = open(&args.ledger, args.registry.choice()?, layers).await?;
     let explanation = explain(&session, &args.entry).await?;
     output::line(explanation.to_string().trim_end())
 }

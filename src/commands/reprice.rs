@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use daybook_ledger::price::{Book, Idle, Valuation, Valued};
-use daybook_ledger::{Clock as _, Date, Ledger, SystemClock};
+use daybook_ledger::{Clock as _, Date, SystemClock};
 use daybook_queries::rounded;
 
-use crate::commands::prices::{Dates, parse_day, read_sheet};
+use crate::commands::args::{LedgerArg, parse_day};
+use crate::commands::prices::{Dates, read_sheet};
 use crate::commands::window;
 use crate::config::Layers;
 use crate::failure::Failure;
@@ -29,9 +30,8 @@ pub(crate) struct RepriceArgs {
     /// Price by the sheet alone: what is not in it has no price.
     #[arg(long)]
     alone: bool,
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// The first UTC day to value (YYYY-MM-DD) [default: that of the first entry].
     #[arg(long, value_name = "DAY", value_parser = parse_day)]
     from: Option<Date>,
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: RepriceArgs, layers: &mut Layers) -> Result<ExitCo
     window::check(args.from, args.to)?;
     // A file without dates is asked about all days.
     let sheet = read_sheet(&args.prices, Dates::default(), Date::from_days(0))?.book;
-    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let ledger = args.ledger.open(layers).await?;
     let book = if args.alone { sheet } else { Book::load(&ledger).await?.overlay(&sheet) };
     let valuation = Valuation { name: &args.name, from: args.from, to: args.to, created_at: SystemClock.now() };
     let valued = book.value(&ledger, &valuation).await?;

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use daybook_ledger::Ledger;
 use daybook_ledger::seal::{Request, seal};
 
 use super::keys;
+use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -18,9 +18,8 @@ use crate::output;
 /// to believe you: they show later that the ledger only grew (docs/tamper-evidence.md).
 #[derive(Debug, Args)]
 pub(crate) struct SealArgs {
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// The key that signs, a file of `daybook keys generate`. The last checkpoint it signed is kept beside it.
     #[arg(short, long, value_name = "FILE", env = "DAYBOOK_SEAL_KEY")]
     key: PathBuf,
@@ -33,7 +32,7 @@ pub(crate) async fn run(args: SealArgs, layers: &mut Layers) -> Result<ExitCode,
     let key = keys::load(&args.key)?;
     let earlier_key = args.earlier_key.as_deref().map(keys::verifier).transpose()?;
     let last_signed = keys::load_last_signed(&args.key)?;
-    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let ledger = args.ledger.open(layers).await?;
     let request = Request {
         key: &key,
         earlier_key: earlier_key.as_ref(),

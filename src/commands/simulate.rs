@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use clap::Args;
 use daybook_ledger::price::{Book, PricesOf};
-use daybook_ledger::{Clock as _, Date, Ledger, SystemClock, Usd};
+use daybook_ledger::{Clock as _, Date, SystemClock, Usd};
 use daybook_queries::registry::ModelRef;
 use daybook_queries::report::{Report, Section};
 use daybook_queries::simulate::{
     EXAMPLE, Priced, Project, Range, Scenario, Scenarios, SimulateOptions, Window, replay_sql, sections, simulate,
 };
 
-use super::prices::{Dates, parse_day, read_sheet};
-use super::report::facts::parse_model;
+use super::prices::{Dates, read_sheet};
 use super::report::show::TablesArgs;
 use super::window;
+use crate::commands::args::{parse_day, parse_model, parse_usd};
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -65,11 +65,6 @@ struct WhatArgs {
     example: bool,
 }
 
-pub(crate) fn parse_usd(text: &str) -> Result<Usd, String> {
-    let amount = Usd::parse(text).map_err(|error| error.to_string())?;
-    if amount.is_negative() { Err(format!("`{text}` is less than nothing")) } else { Ok(amount) }
-}
-
 fn parse_prices_of(text: &str) -> Result<PricesOf, String> {
     match text {
         "call" => Ok(PricesOf::TheCall),
@@ -92,7 +87,7 @@ pub(crate) async fn run(args: SimulateArgs, layers: &mut Layers, quiet: bool) ->
         let all = std::iter::once(replay).chain(sections()).collect();
         return args.tables.show(&session, report(all), quiet).await;
     }
-    let ledger = Ledger::open(&layers.ledger(args.tables.show.ledger.clone())).await?;
+    let ledger = args.tables.show.ledger.open(layers).await?;
     let book = Arc::new(Book::load(&ledger).await?);
     let file = args.what.scenario.as_deref().map(read_scenarios).transpose()?.unwrap_or_else(Scenarios::none);
     let today = PricesOf::Day(SystemClock.now().date());

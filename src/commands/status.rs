@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::doctor::{KafkaArgs, Output};
 use super::progress::bytes_text;
+use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -23,9 +24,8 @@ const COVERAGE_DAYS: i32 = 30;
 /// Show how a ledger stands: tables, newest call, what is not known, and how far Kafka is ahead.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     #[command(flatten)]
     kafka: KafkaArgs,
     /// How it is printed.
@@ -76,7 +76,7 @@ struct Lag {
 
 pub(crate) async fn run(args: StatusArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
     let settings = args.kafka.settings(layers)?;
-    let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
+    let ledger = args.ledger.open(layers).await?;
     let progress = match settings.topics.is_empty() {
         true => Vec::new(),
         false => load_progress(&settings, &ledger).await?,

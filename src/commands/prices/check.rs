@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::diff::Output;
 use super::sheet::{Dates, LiteLlmNotes, read_sheet};
-use super::{Contents, LedgerArg, describe, in_force};
+use super::{Contents, describe, in_force};
+use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -33,13 +34,13 @@ pub(crate) struct CheckArgs {
 pub(super) async fn run(args: CheckArgs, layers: &mut Layers) -> Result<(), Failure> {
     let read = |file: &PathBuf| read_sheet(file, Dates::default(), SystemClock.now().date());
     let sheet = args.file.as_ref().map(read).transpose()?;
-    let ledger = match &args.ledger.ledger {
+    let ledger = match args.ledger.named() {
         Some(address) => Some(Ledger::open(address).await?),
         None => None,
     };
     let in_force = match (&ledger, &sheet) {
         (Some(ledger), _) => Some(Book::load(ledger).await?),
-        (None, None) => Some(in_force(args.ledger, layers).await?),
+        (None, None) => Some(in_force(&args.ledger, layers).await?),
         (None, Some(_)) => None,
     };
     let laid_over = match (in_force, &sheet) {

@@ -8,7 +8,8 @@ use daybook_ledger::price::{Book, BookDiff, Change};
 use daybook_ledger::{Clock as _, Date, Kind, SystemClock, Usd};
 
 use super::sheet::{Dates, read_sheet};
-use super::{LedgerArg, in_force, parse_day, plain};
+use super::{in_force, plain};
+use crate::commands::args::{LedgerArg, parse_day};
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -58,7 +59,7 @@ pub(super) async fn run(args: DiffArgs, layers: &mut Layers) -> Result<(), Failu
 async fn book(name: &str, ledger: &LedgerArg, layers: &mut Layers, day: Date) -> Result<Book, Failure> {
     match name {
         "default" => Ok(Book::default_sheet()?),
-        "ledger" => in_force(ledger.clone(), layers).await,
+        "ledger" => in_force(ledger, layers).await,
         file if Path::new(file).exists() => Ok(read_sheet(Path::new(file), Dates::default(), day)?.book),
         other => {
             let hint = Some("give a file, `ledger` or `default`".into());

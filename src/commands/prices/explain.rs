@@ -8,7 +8,8 @@ use daybook_ledger::{EntryId, Kind, Ledger, Usd};
 use daybook_queries::{Session, SessionOptions};
 
 use super::diff::Output;
-use super::{LedgerArg, plain};
+use super::plain;
+use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -31,7 +32,7 @@ fn parse_id(text: &str) -> Result<EntryId, String> {
 }
 
 pub(super) async fn run(args: ExplainArgs, layers: &mut Layers) -> Result<(), Failure> {
-    let ledger = Ledger::open(&layers.ledger(args.ledger.ledger)).await?;
+    let ledger = args.ledger.open(layers).await?;
     let book = Book::load(&ledger).await?;
     let day = day_of(&ledger, args.id).await?;
     let mut found = false;

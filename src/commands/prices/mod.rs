@@ -18,6 +18,7 @@ use daybook_queries::{Session, SessionOptions};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::commands::args::{LedgerArg, parse_day};
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output::{self, counted};
@@ -73,17 +74,6 @@ pub(crate) struct ImportArgs {
     dry_run: bool,
 }
 
-#[derive(Clone, Debug, Args)]
-struct LedgerArg {
-    /// The ledger [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
-}
-
-pub(crate) fn parse_day(text: &str) -> Result<Date, String> {
-    Date::parse(text).ok_or_else(|| format!("`{text}` is not a day like 2026-11-20"))
-}
-
 pub(crate) async fn run(command: PricesCommand, layers: &mut Layers) -> Result<ExitCode, Failure> {
     match command {
         PricesCommand::List(args) => list(args, layers).await?,
@@ -96,17 +86,16 @@ pub(crate) async fn run(command: PricesCommand, layers: &mut Layers) -> Result<E
 }
 
 /// The prices in force: of the ledger, or the default sheet when no ledger is named and none is at the default place.
-async fn in_force(arg: LedgerArg, layers: &mut Layers) -> Result<Book, Failure> {
-    let named = arg.ledger.is_some();
-    match Ledger::open(&layers.ledger(arg.ledger)).await {
+async fn in_force(arg: &LedgerArg, layers: &mut Layers) -> Result<Book, Failure> {
+    match Ledger::open(&arg.address(layers)).await {
         Ok(ledger) => Ok(Book::load(&ledger).await?),
-        Err(error) if !named && error.code() == "LEDGER-003" => Ok(Book::default_sheet()?),
+        Err(error) if arg.named().is_none() && error.code() == "LEDGER-003" => Ok(Book::default_sheet()?),
         Err(error) => Err(error.into()),
     }
 }
 
 async fn list(args: ListArgs, layers: &mut Layers) -> Result<(), Failure> {
-    let book = in_force(args.ledger, layers).await?;
+    let book = in_force(&args.ledger, layers).await?;
     let rows: Vec<_> = book
         .rows()
         .filter(|row| args.provider.as_ref().is_none_or(|provider| row.provider == *provider))
@@ -132,7 +121,7 @@ async fn import(args: &ImportArgs, layers: &mut Layers) -> Result<(), Failure> {
     if args.dry_run {
         return output::line(format_args!("{} would import {}", args.file.display(), describe(&file.book)));
     }
-    let ledger = Ledger::open_or_create(&layers.ledger(args.ledger.ledger.clone())).await?;
+    let ledger = args.ledger.open_or_create(layers).await?;
     if is_known(&ledger, &file).await? {
         return output::line(format_args!("{} is known already: {}", args.file.display(), describe(&file.book)));
     }

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use daybook_ledger::{Date, Ledger, Usd};
+use daybook_ledger::{Date, Usd};
 use daybook_queries::report::{By, Compared, DiffOptions, diff};
 use daybook_queries::{Drawing, Format, Session, SessionOptions, render, rounded};
 
-use crate::commands::prices::parse_day;
+use crate::commands::args::{LedgerArg, formats, parse_day};
 use crate::commands::window;
 use crate::config::Layers;
 use crate::failure::Failure;
@@ -23,9 +23,8 @@ pub(crate) struct DiffArgs {
     /// The valuation to compare it with.
     #[arg(value_name = "B")]
     b: String,
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// One line for each of these
     #[arg(long, value_delimiter = ',', value_parser = dimensions(), default_value = "provider,model")]
     by: Vec<By>,
@@ -44,13 +43,9 @@ pub(super) fn dimensions() -> impl clap::builder::TypedValueParser<Value = By> {
     PossibleValuesParser::new(By::ALL.map(By::as_str)).try_map(|text| text.parse::<By>())
 }
 
-pub(super) fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
-    PossibleValuesParser::new(Format::ALL.map(Format::as_str)).try_map(|text| text.parse::<Format>())
-}
-
 pub(super) async fn run(args: DiffArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     window::check(args.from, args.to)?;
-    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let ledger = args.ledger.open(layers).await?;
     let session = Session::open(&ledger, SessionOptions::default()).await?;
     let options = DiffOptions { a: args.a, b: args.b, by: args.by, from: args.from, to: args.to };
     let (rows, total) = diff(&session, &options).await?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use daybook_ledger::price::Book;
-use daybook_ledger::{Clock as _, Date, Ledger, SystemClock, Usd};
+use daybook_ledger::{Clock as _, Date, SystemClock, Usd};
 use daybook_queries::registry::ModelRef;
 use daybook_queries::report::{
     BriefOptions, Dimension, Grain, Report, Section, SpendOptions, audit, brief, calendar, contracts, exit_readiness,
@@ -17,8 +17,7 @@ use daybook_queries::report::{
 };
 
 use super::show::{OnArgs, ShowArgs, TablesArgs};
-use crate::commands::prices::parse_day;
-use crate::commands::simulate::parse_usd;
+use crate::commands::args::{parse_day, parse_model, parse_usd};
 use crate::commands::window;
 use crate::config::Layers;
 use crate::failure::Failure;
@@ -117,11 +116,6 @@ pub(crate) struct BriefArgs {
     tables: TablesArgs,
 }
 
-pub(crate) fn parse_model(text: &str) -> Result<ModelRef, String> {
-    let (provider, model) = text.split_once('/').ok_or_else(|| format!("`{text}` is not PROVIDER/MODEL"))?;
-    Ok(ModelRef { provider: provider.into(), model: model.into() })
-}
-
 fn dimensions() -> impl clap::builder::TypedValueParser<Value = Dimension> {
     let words = Dimension::ALL.iter().map(|dimension| dimension.as_str());
     PossibleValuesParser::new(words).try_map(|text| text.parse::<Dimension>())
@@ -138,7 +132,7 @@ pub(super) async fn run_lockin(args: LockinArgs, layers: &mut Layers, quiet: boo
         None => ("Lock-in".into(), lockin()),
     };
     if let Some(model) = &args.re_embed {
-        let ledger = Ledger::open(&layers.ledger(args.tables.show.ledger.clone())).await?;
+        let ledger = args.tables.show.ledger.open(layers).await?;
         sections.push(re_embedding(&Book::load(&ledger).await?, model, SystemClock.now())?);
     }
     args.tables.show(&session, Report::of(title, None, sections), quiet).await
@@ -209,7 +203,7 @@ pub(super) async fn run_audit(args: AuditArgs, layers: &mut Layers, quiet: bool)
 
 pub(super) async fn run_brief(args: BriefArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     let session = args.tables.show.open("UTC", layers).await?;
-    let ledger = Ledger::open(&layers.ledger(args.tables.show.ledger.clone())).await?;
+    let ledger = args.tables.show.ledger.open(layers).await?;
     let book = Arc::new(Book::load(&ledger).await?);
     let options = BriefOptions { contract: args.contract, on: args.on.day(), day_rate_usd: args.day_rate };
     let report = Box::pin(brief(&session, &book, &options)).await?;

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use daybook_ledger::price::Book;
-use daybook_ledger::{Date, Kind, Ledger};
+use daybook_ledger::{Date, Kind};
 use daybook_queries::focus::{Dataset, Focus, FocusOptions, FocusVersion, focus};
 use daybook_queries::{Format, Session, SessionOptions};
 
-use crate::commands::prices::parse_day;
+use crate::commands::args::{LedgerArg, parse_day};
 use crate::commands::registry::RegistryArgs;
 use crate::commands::window;
 use crate::config::Layers;
@@ -35,9 +35,8 @@ pub(crate) struct FocusArgs {
     /// The first UTC day of calls not to write any more [default: none].
     #[arg(long, value_name = "DAY", value_parser = parse_day)]
     to: Option<Date>,
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// The state to read: a version of `usage` or an RFC 3339 instant [default: the newest].
     #[arg(long, value_name = "VERSION|TIME")]
     as_of: Option<String>,
@@ -63,7 +62,7 @@ pub(super) async fn run(args: FocusArgs, layers: &mut Layers, quiet: bool) -> Re
         let message = format!("FOCUS {} has no dataset `{}`", args.version.as_str(), args.dataset.as_str());
         return Err(Failure::plain("CLI-030", Kind::Usage, message, Some("use --version 1.4".into())));
     }
-    let ledger = Ledger::open(&layers.ledger(args.ledger.clone())).await?;
+    let ledger = args.ledger.open(layers).await?;
     let session_options = SessionOptions {
         as_of: args.as_of.as_deref().map(str::parse).transpose()?,
         registry: args.registry.choice()?,

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use daybook_ledger::Date;
 use daybook_ledger::price::Book;
-use daybook_ledger::{Date, Ledger};
 use daybook_queries::report::{By, ReconcileOptions, Reconciled, Tolerance, reconcile};
 use daybook_queries::{Drawing, Format, Session, SessionOptions, render, rounded};
 
-use super::diff::{dimensions, formats};
-use crate::commands::prices::parse_day;
+use super::diff::dimensions;
+use crate::commands::args::{LedgerArg, formats, parse_day};
 use crate::commands::window;
 use crate::config::Layers;
 use crate::exit;
@@ -19,9 +19,8 @@ use crate::output;
 /// Flags of `daybook report reconcile`.
 #[derive(Debug, Args)]
 pub(crate) struct ReconcileArgs {
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    ledger: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArg,
     /// The first UTC day (YYYY-MM-DD) [default: that of each provider's first bill].
     #[arg(long, value_name = "DAY", value_parser = parse_day)]
     from: Option<Date>,
@@ -44,7 +43,7 @@ pub(crate) struct ReconcileArgs {
 
 pub(super) async fn run(args: ReconcileArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {
     window::check(args.from, args.to)?;
-    let ledger = Ledger::open(&layers.ledger(args.ledger)).await?;
+    let ledger = args.ledger.open(layers).await?;
     let session = Session::open(&ledger, SessionOptions::default()).await?;
     let book = Book::load(&ledger).await?;
     let options = ReconcileOptions {

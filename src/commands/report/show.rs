@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use daybook_ledger::{Clock as _, Date, Kind, Ledger, SystemClock};
+use daybook_ledger::{Clock as _, Date, Kind, SystemClock};
 use daybook_queries::report::{Report, render_report};
 use daybook_queries::{Format, Session, SessionOptions};
 
-use crate::commands::prices::parse_day;
-use crate::commands::query::formats;
+use crate::commands::args::{LedgerArg, formats, parse_day};
 use crate::commands::registry::RegistryArgs;
 use crate::config::Layers;
 use crate::failure::Failure;
@@ -19,9 +18,8 @@ use crate::output::{self, OutFile};
 /// Flags of every such report.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The ledger, a folder or `s3://bucket/prefix` [default: ./ledger] [env: DAYBOOK_LEDGER].
-    #[arg(short, long, value_name = "URL")]
-    pub(crate) ledger: Option<String>,
+    #[command(flatten)]
+    pub(crate) ledger: LedgerArg,
     /// The state to read: a version of `usage` or an RFC 3339 instant [default: the newest].
     #[arg(long, value_name = "VERSION|TIME")]
     as_of: Option<String>,
@@ -72,7 +70,7 @@ impl ShowArgs {
             registry: self.registry.choice()?,
             ..SessionOptions::default()
         };
-        let ledger = Ledger::open(&layers.ledger(self.ledger.clone())).await?;
+        let ledger = self.ledger.open(layers).await?;
         Ok(Session::open(&ledger, options).await?)
     }
 
