@@ -5,10 +5,29 @@ use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use daybook_queries::Drawing;
 pub(crate) use daybook_queries::counted;
+use serde::Serialize;
 
 use crate::failure::Failure;
+
+/// Text for people, JSON for programs.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Form {
+    /// Lines and tables for people.
+    #[default]
+    #[value(alias = "table")]
+    Text,
+    /// One JSON object; amounts are strings.
+    Json,
+}
+
+/// Writes `value` as JSON, a member a line.
+pub(crate) fn json(value: &impl Serialize, mut out: impl Write) -> std::io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)
+}
 
 /// Where data goes.
 pub(crate) fn data() -> std::io::Stdout {

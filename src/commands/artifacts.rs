@@ -72,13 +72,13 @@ pub(crate) struct AddArgs {
 /// Flags of `daybook artifacts list`.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Lists one kind
+    /// List one kind
     #[arg(long, value_name = "KIND", value_parser = ArtifactKind::parse)]
     kind: Option<ArtifactKind>,
-    /// Lists what was made with this provider.
+    /// List what was made with this provider.
     #[arg(long, value_name = "PROVIDER")]
     vendor: Option<String>,
-    /// Lists what belongs to this contract.
+    /// List what belongs to this contract.
     #[arg(long, value_name = "NAME")]
     contract: Option<String>,
     /// Read each file again and say what is not as it was registered; exit 1 if anything is not

@@ -33,7 +33,7 @@ const COORDINATES: &[&str] = &["topic", "kafka_partition", "kafka_offset", "batc
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArgs {
     /// The events' format; without it each event is recognised by its shape.
-    #[arg(long = "as", value_name = "FORMAT", value_parser = parse_event_format)]
+    #[arg(short, long, value_name = "FORMAT", visible_alias = "as", value_parser = parse_event_format)]
     format: Option<Format>,
     /// A file of one event, or of one event a line; `-` is standard input.
     #[arg(value_name = "FILE")]

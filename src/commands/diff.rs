@@ -5,15 +5,12 @@ use std::process::ExitCode;
 use daybook_ledger::Ledger;
 
 use super::progress::progress;
-use super::verify::{self, Output};
+use super::verify;
 use crate::exit;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Form};
 
-/// Compare two ledgers row by row; exit 1 and name every difference if there is one.
-///
-/// Every row of every table counts, wherever its file lies and in whatever order. Versions, positions in Kafka and seals belong
-/// to the place of a ledger and are not compared.
+/// Flags of `daybook diff`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DiffArgs {
     /// A ledger, a folder or `s3://bucket/prefix`.
@@ -23,8 +20,8 @@ pub(crate) struct DiffArgs {
     #[arg(value_name = "LEDGER_B")]
     second: String,
     /// How the outcome is printed.
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    format: Output,
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Form,
 }
 
 pub(crate) async fn run(args: DiffArgs, quiet: bool) -> Result<ExitCode, Failure> {

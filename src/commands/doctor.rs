@@ -14,7 +14,7 @@ use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::exit;
 use crate::failure::Failure;
-use crate::output::{self, counted};
+use crate::output::{self, Form, counted};
 
 /// Which brokers, topics and group.
 #[derive(Clone, Debug, Default, Args)]
@@ -44,9 +44,7 @@ impl KafkaArgs {
     }
 }
 
-/// Check brokers, topics, group, store, clock and ledger; exit 1 if something fails, 4 if something does not answer.
-///
-/// Writes, reads and deletes small objects of its own beside the ledger's tables, among them races of conditional puts.
+/// Flags of `daybook doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
@@ -54,17 +52,8 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     kafka: KafkaArgs,
     /// How findings are printed.
-    #[arg(long, value_enum, default_value_t = Output::Table)]
-    format: Output,
-}
-
-/// How an answer is printed.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(super) enum Output {
-    /// For people.
-    Table,
-    /// One JSON object.
-    Json,
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Form,
 }
 
 pub(crate) async fn run(args: DoctorArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
@@ -110,10 +99,10 @@ async fn check_ledger(address: &str) -> (Option<Ledger>, Vec<Finding>) {
     }
 }
 
-fn print(format: Output, findings: &[Finding], out: &mut dyn Write) -> std::io::Result<()> {
+fn print(format: Form, findings: &[Finding], out: &mut dyn Write) -> std::io::Result<()> {
     match format {
-        Output::Table => print_table(findings, out),
-        Output::Json => {
+        Form::Text => print_table(findings, out),
+        Form::Json => {
             let finding = |finding: &Finding| {
                 serde_json::json!({
                     "level": finding.level.as_str(), "area": finding.area, "subject": finding.subject,
@@ -121,8 +110,7 @@ fn print(format: Output, findings: &[Finding], out: &mut dyn Write) -> std::io::
                 })
             };
             let findings: Vec<_> = findings.iter().map(finding).collect();
-            serde_json::to_writer_pretty(&mut *out, &serde_json::json!({ "findings": findings }))?;
-            writeln!(out)
+            output::json(&serde_json::json!({ "findings": findings }), out)
         }
     }
 }

@@ -17,12 +17,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::output::{self, OutFile, counted};
 
-/// Removes prompts, answers and everything else that was said from the ledger, from its older versions and from files of
-/// lost batches, and writes a certificate.
-///
-/// Rows stay: counts, costs and owners in `usage` are untouched, and an event that comes again does not bring its text back.
-/// Versions of `content` and `quarantine` from before cannot be read any more. A bucket that keeps versions of its objects
-/// keeps them: delete those there.
+/// Flags of `daybook erase`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EraseArgs {
     #[command(flatten)]

@@ -28,7 +28,7 @@ pub(crate) enum EvidenceCommand {
 /// Flags of `daybook evidence add`.
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
-    /// Reads facts from this file, one JSON object a line; `-` is standard input
+    /// Read facts from this file, one JSON object a line; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "FactArgs")]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -89,13 +89,13 @@ struct FactArgs {
 /// Flags of `daybook evidence list`.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Lists one kind
+    /// List one kind
     #[arg(long, value_name = "KIND", value_parser = EvidenceKind::parse)]
     kind: Option<EvidenceKind>,
-    /// Lists what is about this workload.
+    /// List what is about this workload.
     #[arg(long, value_name = "NAME")]
     workload: Option<String>,
-    /// Lists what names this contract.
+    /// List what names this contract.
     #[arg(long, value_name = "NAME")]
     contract: Option<String>,
     #[command(flatten)]

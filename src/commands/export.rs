@@ -22,9 +22,7 @@ use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output::{self, counted};
 
-/// Write a bundle: every entry of a window with its body, in open formats, checkable without Daybook.
-///
-/// An export that was interrupted goes on when the same command is given again.
+/// Flags of `daybook export`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ExportArgs {
     #[command(flatten)]

@@ -15,7 +15,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::output;
 
-/// Check what must hold before a contract is renewed; exit 1 and name each reason if it does not.
+/// Flags of `daybook gate`.
 #[derive(Debug, Args)]
 pub(crate) struct GateArgs {
     /// The contract, by its name in the registry.

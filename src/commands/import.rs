@@ -43,7 +43,7 @@ pub(crate) struct ImportArgs {
     /// Files read at once.
     #[arg(short, long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
-    /// Names the account of usage and cost reports that name none: without it those of two organisations are one.
+    /// Name the account of usage and cost reports that name none: without it those of two organisations are one.
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
     /// Read every record again, also those imported before: what could not be read then may be now.

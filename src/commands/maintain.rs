@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use daybook_ledger::maintenance::{Maintained, Run, Settings, maintain};
 use daybook_ledger::{Kind, Ledger, Report as _, SystemClock, schema};
 use rand::Rng as _;
@@ -12,13 +12,9 @@ use super::progress::bytes_text;
 use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::failure::Failure;
-use crate::output::{self, counted};
+use crate::output::{self, Form, counted};
 
-/// Makes few large files of many small ones, writes checkpoints, deletes what no version needs, and removes bodies that are
-/// too old.
-///
-/// No count, cost or position changes. Workers may go on, and several maintainers may run at once. The log is never cleaned:
-/// it is the audit trail.
+/// Flags of `daybook maintain`.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct MaintainArgs {
     #[command(flatten)]
@@ -45,18 +41,8 @@ pub(crate) struct MaintainArgs {
     #[arg(long, value_name = "DAYS")]
     pub(crate) quarantine_days: Option<String>,
     /// How the outcome is printed.
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
-/// How the outcome is printed.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(crate) enum Format {
-    /// A line for each table.
-    #[default]
-    Text,
-    /// One JSON object.
-    Json,
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Form,
 }
 
 pub(crate) async fn run(args: &MaintainArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
@@ -115,10 +101,11 @@ fn did_something(done: &Maintained) -> bool {
 
 fn print(args: &MaintainArgs, done: &[Maintained]) -> Result<(), Failure> {
     match args.format {
-        Format::Json => {
-            output::line(format_args!("{:#}", serde_json::json!({"dry_run": args.dry_run, "tables": done})))
+        Form::Json => {
+            let done = serde_json::json!({"dry_run": args.dry_run, "tables": done});
+            output::json(&done, output::data()).map_err(Failure::unprintable)
         }
-        Format::Text => done.iter().try_for_each(|done| output::line(describe(done, args.dry_run))),
+        Form::Text => done.iter().try_for_each(|done| output::line(describe(done, args.dry_run))),
     }
 }
 

@@ -15,10 +15,7 @@ use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
 
-/// Prove that an entry is in a sealed ledger, as it was recorded.
-///
-/// The proof holds the row of `usage`, the salt of its leaf, and the hashes that lead to a signed checkpoint; `daybook verify
-/// --proof` checks it without the ledger. It reveals nothing of other entries.
+/// Flags of `daybook prove`.
 #[derive(Debug, Args)]
 pub(crate) struct ProveArgs {
     /// The entry, 32 hexadecimal digits.

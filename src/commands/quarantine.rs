@@ -129,7 +129,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "WHAT")]
     capture: Option<String>,
     /// Read and count, write nothing.
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 }
 

@@ -15,18 +15,15 @@ use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
 
-/// Asks a ledger questions in SQL.
-///
-/// Without -c and -f: a prompt if standard input is a terminal, else the SQL that standard input holds. Nothing can be
-/// changed; every statement of one run reads the same state of the ledger.
+/// Flags of `daybook query`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct QueryArgs {
     #[command(flatten)]
     ledger: LedgerArg,
-    /// Runs this SQL; may be given several times
+    /// Run this SQL; may be given several times
     #[arg(short, long, value_name = "SQL", conflicts_with = "file")]
     command: Vec<String>,
-    /// Runs the SQL of this file; `-` is standard input
+    /// Run the SQL of this file; `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// How rows are written
@@ -41,7 +38,7 @@ pub(crate) struct QueryArgs {
     /// Memory a query may use before it spills to disk, as `512MB` or `2g` [default: 60 % of what there is]
     #[arg(long, value_name = "BYTES")]
     memory_limit: Option<String>,
-    /// Stops a query after this time [default: none]
+    /// Stop a query after this time [default: none]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
     /// Rows a table shows; the others are counted

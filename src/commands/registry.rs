@@ -30,10 +30,10 @@ pub(crate) enum RegistryCommand {
 /// Which registry a command uses.
 #[derive(Debug, Args)]
 pub(crate) struct RegistryArgs {
-    /// Uses the files of this folder instead of the ledger's registry
+    /// Use the files of this folder instead of the ledger's registry
     #[arg(long, value_name = "DIR", conflicts_with = "registry_version")]
     registry: Option<PathBuf>,
-    /// Uses this version of the ledger's registry [default: the newest].
+    /// Use this version of the ledger's registry [default: the newest].
     #[arg(long, value_name = "N")]
     registry_version: Option<i64>,
 }
@@ -60,7 +60,7 @@ pub(crate) struct CheckArgs {
 /// Flags of `daybook registry show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// Shows one of these.
+    /// Show one of these.
     #[arg(value_name = "WHAT", value_parser = ["workloads", "rules", "contracts", "commitments", "clauses", "features", "models"], default_value = "rules")]
     what: String,
     #[command(flatten)]

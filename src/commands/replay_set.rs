@@ -12,7 +12,7 @@ use crate::output::{self, OutFile};
 /// Flags of a replay set.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ReplaySetArgs {
-    /// Writes prompts of this workload to a file instead of a bundle, in neutral words, to run on another provider
+    /// Write prompts of this workload to a file instead of a bundle, in neutral words, to run on another provider
     /// (docs/evidence.md).
     #[arg(id = "replay_set", long = "replay-set", value_name = "WORKLOAD", conflicts_with_all = [
         "from", "to", "as_of", "formats", "shard_bytes", "dry_run", "contract", "provider", "workload", "team", "subject",
@@ -24,7 +24,7 @@ pub(super) struct ReplaySetArgs {
     #[arg(long, value_name = "N", default_value_t = 200, requires = "replay_set",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     sample: u32,
-    /// Draws the same prompts again
+    /// Draw the same prompts again
     #[arg(long, value_name = "S", default_value_t = 0, requires = "replay_set")]
     seed: u64,
 }

@@ -15,10 +15,7 @@ use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output::{self, counted};
 
-/// Writes a valuation: what every entry costs at other prices. What is recorded stays as it is.
-///
-/// The sheet is laid over the prices in force for the ledger, as `daybook prices import` would. Doing it again adds only
-/// what came since; another sheet needs another name. `daybook report diff recorded NAME` compares.
+/// Flags of `daybook reprice`.
 #[derive(Debug, Args)]
 pub(crate) struct RepriceArgs {
     /// The name of the valuation.

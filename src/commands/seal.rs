@@ -12,10 +12,7 @@ use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
 
-/// Seal a ledger: what is in it by now can no longer be altered, removed or put in unnoticed.
-///
-/// Prints the signed checkpoint. Keep copies of it where nobody who can write the ledger can, and give them to those who are
-/// to believe you: they show later that the ledger only grew (docs/tamper-evidence.md).
+/// Flags of `daybook seal`.
 #[derive(Debug, Args)]
 pub(crate) struct SealArgs {
     #[command(flatten)]

@@ -21,10 +21,7 @@ use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
 
-/// Show what recorded traffic would cost otherwise: at other prices, at other models, on machines of one's own.
-///
-/// Every scenario has a low, a middle and a high case, and names what makes the width. Calls without counterpart are listed
-/// with their dollars and left out. docs/simulation.md has the formulas.
+/// Flags of `daybook simulate`.
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
     #[command(flatten)]
@@ -41,7 +38,7 @@ pub(crate) struct SimulateArgs {
     /// The first UTC day not to replay any more [default: none].
     #[arg(long, value_name = "DAY", value_parser = parse_day)]
     until: Option<Date>,
-    /// Replays the calls of this workload only.
+    /// Replay the calls of this workload only.
     #[arg(long, value_name = "WORKLOAD")]
     workload: Option<String>,
     #[command(flatten)]
@@ -51,16 +48,16 @@ pub(crate) struct SimulateArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 struct WhatArgs {
-    /// Plays the scenarios of a file.
+    /// Play the scenarios of a file.
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
-    /// Moves everything that talks to one model, under default assumptions.
+    /// Move everything that talks to one model, under default assumptions.
     #[arg(long, value_name = "PROVIDER/MODEL", value_parser = parse_model)]
     to: Option<ModelRef>,
-    /// Lays a sheet over the prices of every scenario; alone, shows what it changes.
+    /// Lay a sheet over the prices of every scenario; alone, show what it changes.
     #[arg(long, value_name = "SHEET")]
     prices: Option<PathBuf>,
-    /// Prints a file of scenarios to begin with.
+    /// Print a file of scenarios to begin with.
     #[arg(long, exclusive = true)]
     example: bool,
 }

@@ -11,17 +11,17 @@ use daybook_ledger::{Clock as _, Date, Instant, Ledger, SystemClock};
 use daybook_queries::{Session, SessionOptions};
 use serde::Serialize;
 
-use super::doctor::{KafkaArgs, Output};
+use super::doctor::KafkaArgs;
 use super::progress::bytes_text;
 use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Form};
 
 /// Days of events that coverage looks back on.
 const COVERAGE_DAYS: i32 = 30;
 
-/// Show how a ledger stands: tables, newest call, what is not known, and how far Kafka is ahead.
+/// Flags of `daybook status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
@@ -29,8 +29,8 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     kafka: KafkaArgs,
     /// How it is printed.
-    #[arg(long, value_enum, default_value_t = Output::Table)]
-    format: Output,
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Form,
 }
 
 /// What is shown.
@@ -167,13 +167,10 @@ fn counts(batch: &RecordBatch) -> Vec<(String, i64)> {
     names.iter().zip(counts).filter_map(|(name, count)| Some((name?.to_owned(), count?))).collect()
 }
 
-fn print(format: Output, status: &Status, out: &mut dyn Write) -> std::io::Result<()> {
+fn print(format: Form, status: &Status, out: &mut dyn Write) -> std::io::Result<()> {
     match format {
-        Output::Table => print_table(status, out),
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut *out, status)?;
-            writeln!(out)
-        }
+        Form::Text => print_table(status, out),
+        Form::Json => output::json(status, out),
     }
 }
 

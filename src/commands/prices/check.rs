@@ -8,13 +8,12 @@ use daybook_ledger::price::{Book, Coverage, LeftOut};
 use daybook_ledger::{Clock as _, Ledger, SystemClock};
 use serde_json::{Map, Value, json};
 
-use super::diff::Output;
 use super::sheet::{Dates, LiteLlmNotes, read_sheet};
 use super::{Contents, describe, in_force};
 use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Form};
 
 /// Flags of `daybook prices check`.
 #[derive(Debug, Args)]
@@ -25,8 +24,8 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     ledger: LedgerArg,
     /// How the outcome is written.
-    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
-    format: Output,
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Form,
 }
 
 /// Checks the sheet. If a ledger is named, every call in it is priced, by the prices in force with the sheet laid over them,
@@ -56,12 +55,12 @@ pub(super) async fn run(args: CheckArgs, layers: &mut Layers) -> Result<(), Fail
     let Some(book) = sheet.as_ref().map(|sheet| &sheet.book).or(laid_over.as_ref()) else { return Ok(()) };
     let mut out = output::data().lock();
     match args.format {
-        Output::Text => {
+        Form::Text => {
             output::line(format_args!("{name}: {}", describe(book)))?;
             notes.iter().flat_map(|notes| notes.lines()).try_for_each(output::line)?;
             coverage.map_or(Ok(()), |coverage| text(&coverage, &mut out))
         }
-        Output::Json => json(book, notes, coverage.as_ref(), &mut out),
+        Form::Json => json(book, notes, coverage.as_ref(), &mut out),
     }
     .map_err(Failure::unprintable)
 }
@@ -119,8 +118,7 @@ fn json(
         fields.insert("recorded_unpriced".into(), coverage.recorded_unpriced.into());
         fields.insert("unpriced".into(), lines.collect());
     }
-    serde_json::to_writer_pretty(&mut *out, &fields)?;
-    writeln!(out)
+    output::json(&fields, out)
 }
 
 type Line<'c> =

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use daybook_ledger::price::{Book, BookDiff, Change};
 use daybook_ledger::{Clock as _, Date, Kind, SystemClock, Usd};
 
@@ -12,7 +12,7 @@ use super::{in_force, plain};
 use crate::commands::args::{LedgerArg, parse_day};
 use crate::config::Layers;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Form};
 
 /// Flags of `daybook prices diff`.
 #[derive(Debug, Args)]
@@ -30,17 +30,8 @@ pub(crate) struct DiffArgs {
     #[arg(long, value_name = "DAY", value_parser = parse_day)]
     at: Option<Date>,
     /// How differences are written.
-    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
-    format: Output,
-}
-
-/// Text for people, JSON for programs.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Output {
-    /// Lines for people.
-    Text,
-    /// One JSON object; amounts are strings.
-    Json,
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Form,
 }
 
 pub(super) async fn run(args: DiffArgs, layers: &mut Layers) -> Result<(), Failure> {
@@ -50,8 +41,8 @@ pub(super) async fn run(args: DiffArgs, layers: &mut Layers) -> Result<(), Failu
     let diff = a.diff(&b, day);
     let mut out = output::data().lock();
     match args.format {
-        Output::Text => text(&diff, &args, day, &mut out),
-        Output::Json => json(&diff, day, &mut out),
+        Form::Text => text(&diff, &args, day, &mut out),
+        Form::Json => json(&diff, day, &mut out),
     }
     .map_err(Failure::unprintable)
 }
@@ -111,6 +102,5 @@ fn json(diff: &BookDiff, day: Date, out: &mut impl Write) -> std::io::Result<()>
         "only_b": products(&diff.only_b),
         "same": diff.same,
     });
-    serde_json::to_writer_pretty(&mut *out, &value)?;
-    writeln!(out)
+    output::json(&value, out)
 }

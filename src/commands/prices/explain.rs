@@ -7,12 +7,11 @@ use daybook_ledger::price::{Book, Explanation, PastCall, Recorded};
 use daybook_ledger::{EntryId, Kind, Ledger, Usd};
 use daybook_queries::{Session, SessionOptions};
 
-use super::diff::Output;
 use super::plain;
 use crate::commands::args::LedgerArg;
 use crate::config::Layers;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Form};
 
 /// Flags of `daybook prices explain`.
 #[derive(Debug, Args)]
@@ -23,8 +22,8 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     ledger: LedgerArg,
     /// How the explanation is written.
-    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
-    format: Output,
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Form,
 }
 
 fn parse_id(text: &str) -> Result<EntryId, String> {
@@ -45,8 +44,8 @@ pub(super) async fn run(args: ExplainArgs, layers: &mut Layers) -> Result<(), Fa
                 let explanation = book.explain(&call);
                 let mut out = output::data().lock();
                 match args.format {
-                    Output::Text => text(&past, &explanation, &mut out),
-                    Output::Json => json(&past, &explanation, &mut out),
+                    Form::Text => text(&past, &explanation, &mut out),
+                    Form::Json => json(&past, &explanation, &mut out),
                 }
                 .map_err(Failure::unprintable)?;
             }
@@ -162,8 +161,7 @@ fn json(past: &PastCall<'_>, explanation: &Explanation<'_>, out: &mut impl Write
         "recorded_list_cost": amount(past.list_cost), "recorded_price_id": past.price_id,
         "recorded_price_status": past.price_status, "equals_recorded": rated.list_cost == past.list_cost,
     });
-    serde_json::to_writer_pretty(&mut *out, &value)?;
-    writeln!(out)
+    output::json(&value, out)
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "DAY", value_parser = parse_day)]
     effective_to: Option<Date>,
     /// Only say what would be imported.
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 }
 

@@ -26,10 +26,10 @@ use crate::output::{self, OutFile};
 /// Flags of `daybook report lockin`.
 #[derive(Debug, Args)]
 pub(crate) struct LockinArgs {
-    /// Shows what decides the segment of this workload: rules, counts, dollars, sample entries.
+    /// Show what decides the segment of this workload: rules, counts, dollars, sample entries.
     #[arg(long, value_name = "WORKLOAD")]
     why: Option<String>,
-    /// Also shows what it costs today to embed again, with this model, what was embedded so far.
+    /// Also show what it costs today to embed again, with this model, what was embedded so far.
     #[arg(long, value_name = "PROVIDER/MODEL", value_parser = parse_model, conflicts_with = "why")]
     re_embed: Option<ModelRef>,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(crate) struct LockinArgs {
 pub(crate) struct ContractsArgs {
     #[command(flatten)]
     on: OnArgs,
-    /// Writes all deadlines to this file as a calendar (iCalendar); `-` is standard output
+    /// Write all deadlines to this file as a calendar (iCalendar); `-` is standard output
     #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "format", "out", "sql"])]
     ics: Option<PathBuf>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub(crate) struct ContractsArgs {
 /// Flags of `daybook report exit-readiness`.
 #[derive(Debug, Args)]
 pub(crate) struct ExitReadinessArgs {
-    /// Shows this contract.
+    /// Show this contract.
     #[arg(long, value_name = "NAME")]
     contract: Option<String>,
     #[command(flatten)]
@@ -63,7 +63,7 @@ pub(crate) struct ExitReadinessArgs {
 /// Flags of `daybook report portability`.
 #[derive(Debug, Args)]
 pub(crate) struct PortabilityArgs {
-    /// Shows this workload.
+    /// Show this workload.
     #[arg(long, value_name = "NAME")]
     workload: Option<String>,
     #[command(flatten)]

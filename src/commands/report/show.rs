@@ -29,10 +29,10 @@ pub(crate) struct ShowArgs {
     /// else `table`]
     #[arg(long, value_parser = formats())]
     format: Option<Format>,
-    /// Writes to this file, which has it whole or not at all.
+    /// Write to this file, which has it whole or not at all.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Prints the queries instead of their answers.
+    /// Print the queries instead of their answers.
     #[arg(long)]
     pub(crate) sql: bool,
 }
@@ -40,7 +40,7 @@ pub(crate) struct ShowArgs {
 /// Flags of a report that has several tables.
 #[derive(Debug, Args)]
 pub(crate) struct TablesArgs {
-    /// Shows one table, by its name in JSON.
+    /// Show one table, by its name in JSON.
     #[arg(long, value_name = "TABLE")]
     pub(crate) only: Option<String>,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub(crate) struct TablesArgs {
 /// A day to count from.
 #[derive(Debug, Args)]
 pub(crate) struct OnArgs {
-    /// Counts days from this UTC day (YYYY-MM-DD) [default: today].
+    /// Count days from this UTC day (YYYY-MM-DD) [default: today].
     #[arg(long, value_name = "DAY", value_parser = parse_day)]
     on: Option<Date>,
 }

@@ -16,12 +16,9 @@ use super::progress::{bytes_text, progress};
 use super::{keys, signing};
 use crate::exit;
 use crate::failure::Failure;
-use crate::output::{self, counted};
+use crate::output::{self, Form, counted};
 
-/// Check that a bundle or a ledger is what was written; exit 1 and name every difference if it is not.
-///
-/// Of a sealed ledger also that it is what was sealed; of a bundle, with --key, that it is signed. A proof needs nothing but
-/// the proof and the key.
+/// Flags of `daybook verify`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
     /// A bundle, which is a folder, a file `NAME.tar.zst` or `NAME.tar.zst.age`, or `s3://bucket/prefix`; or a ledger, a folder or `s3://bucket/prefix`.
@@ -40,17 +37,8 @@ pub(crate) struct VerifyArgs {
     #[command(flatten)]
     unlock: UnlockArgs,
     /// How the outcome is printed.
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    format: Output,
-}
-
-/// How the outcome is printed.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(super) enum Output {
-    /// A line for each difference and a last line.
-    Text,
-    /// One JSON object.
-    Json,
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Form,
 }
 
 /// Checks the target; what it is, its content tells.
@@ -96,13 +84,10 @@ async fn check_target(target: &str, args: &VerifyArgs, quiet: bool) -> Result<Ve
     Ok(verify::ledger(&ledger, &trust, progress.as_mut()).await?)
 }
 
-pub(super) fn print(format: Output, verdict: &Verdict, out: &mut dyn Write) -> std::io::Result<()> {
+pub(super) fn print(format: Form, verdict: &Verdict, out: &mut dyn Write) -> std::io::Result<()> {
     match format {
-        Output::Text => print_text(verdict, out),
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut *out, verdict)?;
-            writeln!(out)
-        }
+        Form::Text => print_text(verdict, out),
+        Form::Json => output::json(verdict, out),
     }
 }
 

@@ -7,8 +7,8 @@ use daybook_ledger::Ledger;
 use daybook_ledger::seal::{Checkpoint, Log, Proof, VerifierKey};
 use serde::Serialize;
 
-use super::Output;
 use crate::failure::Failure;
+use crate::output::{self, Form};
 
 /// What came of checking a proof.
 #[derive(Debug, Serialize)]
@@ -31,10 +31,9 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn print(&self, format: Output, out: &mut dyn Write) -> std::io::Result<()> {
-        if matches!(format, Output::Json) {
-            serde_json::to_writer_pretty(&mut *out, self)?;
-            return writeln!(out);
+    pub(super) fn print(&self, format: Form, out: &mut dyn Write) -> std::io::Result<()> {
+        if matches!(format, Form::Json) {
+            return output::json(self, out);
         }
         for difference in &self.differences {
             writeln!(out, "{difference}")?;
