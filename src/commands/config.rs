@@ -45,7 +45,11 @@ pub(crate) fn show(layers: &mut Layers) -> Result<ExitCode, Failure> {
     layers.shown.retain(|shown| seen.insert(shown.key.clone()));
     for name in FOREIGN {
         if let Ok(value) = std::env::var(name) {
-            layers.shown.push(Shown { key: (*name).into(), value: mask(name, &value), origin: Origin::Env(name) });
+            layers.shown.push(Shown {
+                key: (*name).into(),
+                value: mask(name, &value),
+                origin: Origin::Env((*name).into()),
+            });
         }
     }
     let width = |part: fn(&Shown) -> usize| layers.shown.iter().map(part).max().unwrap_or(0);

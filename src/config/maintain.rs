@@ -12,9 +12,8 @@ use crate::failure::Failure;
 
 const DAY_S: u64 = 24 * 60 * 60;
 const DAYS: RangeInclusive<i64> = 1..=36_500;
-const TARGET_BYTES: &str = "134217728";
 /// Maintenance takes some four times its target, on top of what a worker takes: both are to stay below 1 GiB.
-const TARGET_BYTES_BESIDE: &str = "33554432";
+const TARGET_BYTES_BESIDE: u64 = 32 << 20;
 
 /// `[maintain]`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -34,7 +33,7 @@ impl Layers {
     /// # Errors
     /// One failure that names every fault.
     pub(crate) fn maintain(&mut self, args: &MaintainArgs) -> Result<Settings, Failure> {
-        self.maintenance(args, TARGET_BYTES)
+        self.maintenance(args, Settings::default())
     }
 
     /// What maintenance beside a worker aims at: smaller files, in less memory.
@@ -42,60 +41,28 @@ impl Layers {
     /// # Errors
     /// One failure that names every fault.
     pub(crate) fn maintain_beside(&mut self) -> Result<Settings, Failure> {
-        self.maintenance(&MaintainArgs::default(), TARGET_BYTES_BESIDE)
+        let default = Settings { target_bytes: TARGET_BYTES_BESIDE, ..Settings::default() };
+        self.maintenance(&MaintainArgs::default(), default)
     }
 
-    fn maintenance(&mut self, args: &MaintainArgs, target_bytes: &str) -> Result<Settings, Failure> {
+    fn maintenance(&mut self, args: &MaintainArgs, default: Settings) -> Result<Settings, Failure> {
         let file = self.file.maintain.clone();
-        let target = self.pick(
-            "maintain.target_bytes",
-            ("--target-bytes", args.target_bytes.clone()),
-            "DAYBOOK_MAINTAIN_TARGET_BYTES",
-            file.target_bytes.map(|bytes| bytes.to_string()),
-            Some(target_bytes),
-        );
-        let target_bytes = self.number("maintain.target_bytes", target, 1 << 20..=1 << 30);
-        let unnamed = self.days(
-            "maintain.orphan_days",
-            ("--orphan-days", args.orphan_days.clone()),
-            "DAYBOOK_MAINTAIN_ORPHAN_DAYS",
-            file.orphan_days,
-            Some("7"),
-        );
-        let superseded = self.days(
-            "maintain.superseded_days",
-            ("--superseded-days", args.superseded_days.clone()),
-            "DAYBOOK_MAINTAIN_SUPERSEDED_DAYS",
-            file.superseded_days,
-            Some("30"),
-        );
-        let content_days = self.days(
-            "maintain.content_days",
-            ("--content-days", args.content_days.clone()),
-            "DAYBOOK_MAINTAIN_CONTENT_DAYS",
-            file.content_days,
-            None,
-        );
-        let quarantine_days = self.days(
-            "maintain.quarantine_days",
-            ("--quarantine-days", args.quarantine_days.clone()),
-            "DAYBOOK_MAINTAIN_QUARANTINE_DAYS",
-            file.quarantine_days,
-            None,
-        );
+        let Keep { unnamed, superseded } = default.keep;
+        let days = |age: Duration| age.as_secs() / DAY_S;
+        let age = |days: u64| Duration::from_secs(days * DAY_S);
+        let (target, orphan) = (&args.target_bytes, &args.orphan_days);
+        let (content, quarantine) = (&args.content_days, &args.quarantine_days);
+        let target_bytes =
+            self.limit("maintain.target_bytes", target, file.target_bytes, default.target_bytes, 1 << 20..=1 << 30);
+        let unnamed = self.limit("maintain.orphan_days", orphan, file.orphan_days, days(unnamed), DAYS);
+        let superseded =
+            self.limit("maintain.superseded_days", &args.superseded_days, file.superseded_days, days(superseded), DAYS);
+        let content_days = self.limit_if_any("maintain.content_days", content, file.content_days, None, DAYS);
+        let quarantine_days =
+            self.limit_if_any("maintain.quarantine_days", quarantine, file.quarantine_days, None, DAYS);
         self.finish()?;
-        let default = Settings::default();
-        let age =
-            |days: Option<u32>, default| days.map_or(default, |days| Duration::from_secs(u64::from(days) * DAY_S));
-        Ok(Settings {
-            target_bytes: target_bytes.unwrap_or(default.target_bytes),
-            keep: Keep {
-                unnamed: age(unnamed, default.keep.unnamed),
-                superseded: age(superseded, default.keep.superseded),
-            },
-            content_days,
-            quarantine_days,
-        })
+        let keep = Keep { unnamed: age(unnamed), superseded: age(superseded) };
+        Ok(Settings { target_bytes, keep, content_days, quarantine_days })
     }
 
     /// How often `daybook ingest` maintains the ledger it writes to; `None` if it does not.
@@ -114,18 +81,6 @@ impl Layers {
         let seconds: Option<u64> = self.number("maintain.interval_s", picked, 0..=2_592_000);
         self.finish()?;
         Ok(seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs))
-    }
-
-    fn days(
-        &mut self,
-        key: &'static str,
-        flag: (&'static str, Option<String>),
-        env: &'static str,
-        file: Option<i64>,
-        default: Option<&str>,
-    ) -> Option<u32> {
-        let picked = self.pick(key, flag, env, file.map(|days| days.to_string()), default);
-        self.number(key, picked, DAYS)
     }
 }
 

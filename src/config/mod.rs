@@ -6,6 +6,7 @@ mod receive;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use daybook_ingest::decode::Format;
@@ -56,8 +57,8 @@ struct IngestSection {
 pub(crate) enum Origin {
     Default,
     File(PathBuf),
-    Env(&'static str),
-    Flag(&'static str),
+    Env(String),
+    Flag(String),
 }
 
 impl fmt::Display for Origin {
@@ -110,14 +111,14 @@ impl Layers {
     fn pick(
         &mut self,
         key: &str,
-        (flag_name, flag): (&'static str, Option<String>),
-        env_name: &'static str,
+        (flag_name, flag): (&str, Option<String>),
+        env_name: &str,
         file: Option<String>,
         default: Option<&str>,
     ) -> Option<String> {
-        let env = || (self.env)(env_name).map(|value| (value, Origin::Env(env_name)));
+        let env = || (self.env)(env_name).map(|value| (value, Origin::Env(env_name.into())));
         let (value, origin) = flag
-            .map(|value| (value, Origin::Flag(flag_name)))
+            .map(|value| (value, Origin::Flag(flag_name.into())))
             .or_else(env)
             .or_else(|| file.map(|value| (value, Origin::File(self.path.clone()))))
             .or_else(|| default.map(|value| (value.to_owned(), Origin::Default)))?;
@@ -125,13 +126,38 @@ impl Layers {
         Some(value)
     }
 
-    /// A number of `range`, in `unit`.
-    fn number<T: TryFrom<i64>>(
+    /// A whole number of `range`, by the flag and the variable that are named after `key`.
+    fn limit<T: TryFrom<i64> + ToString>(
         &mut self,
         key: &str,
-        picked: Option<String>,
-        range: std::ops::RangeInclusive<i64>,
+        flag: &Option<String>,
+        file: Option<i64>,
+        default: T,
+        range: RangeInclusive<i64>,
+    ) -> T {
+        self.limit_if_any(key, flag, file, Some(default.to_string()), range).unwrap_or(default)
+    }
+
+    /// As [`Layers::limit`]; `None` if no layer has one, or after a fault.
+    fn limit_if_any<T: TryFrom<i64>>(
+        &mut self,
+        key: &str,
+        flag: &Option<String>,
+        file: Option<i64>,
+        default: Option<String>,
+        range: RangeInclusive<i64>,
     ) -> Option<T> {
+        let name = key.rsplit('.').next().unwrap_or(key).replace('_', "-");
+        // Keys of `ingest` have variables from before other commands had settings.
+        let variable = key.strip_prefix("ingest.").unwrap_or(key).replace('.', "_").to_uppercase();
+        let (flag, variable) = ((format!("--{name}"), flag.clone()), format!("DAYBOOK_{variable}"));
+        let file = file.map(|number| number.to_string());
+        let picked = self.pick(key, (&flag.0, flag.1), &variable, file, default.as_deref());
+        self.number(key, picked, range)
+    }
+
+    /// A number of `range`.
+    fn number<T: TryFrom<i64>>(&mut self, key: &str, picked: Option<String>, range: RangeInclusive<i64>) -> Option<T> {
         let text = picked?;
         let value = text.parse::<i64>().ok().filter(|value| range.contains(value));
         let value = value.and_then(|value| T::try_from(value).ok());
@@ -296,49 +322,23 @@ impl Layers {
     fn limits(&mut self, args: &IngestArgs) -> FlushLimits {
         let default = FlushLimits::default();
         let file = self.file.ingest.clone();
-        let mut limit = |key: &'static str,
-                         flag: &'static str,
-                         given: Option<String>,
-                         env,
-                         file: Option<i64>,
-                         default: i64,
-                         range| {
-            let picked = self.pick(key, (flag, given), env, file.map(|n| n.to_string()), Some(&default.to_string()));
-            self.number::<i64>(key, picked, range).unwrap_or(default)
-        };
-        let rows = i64::try_from(default.rows_max).unwrap_or(i64::MAX);
-        let bytes = i64::try_from(default.bytes_max).unwrap_or(i64::MAX);
-        let rows = limit(
-            "ingest.flush_rows_max",
-            "--flush-rows",
-            args.flush_rows.clone(),
-            "DAYBOOK_FLUSH_ROWS_MAX",
-            file.flush_rows_max,
-            rows,
-            1..=10_000_000,
-        );
-        let bytes = limit(
-            "ingest.flush_bytes_max",
-            "--flush-bytes",
-            args.flush_bytes.clone(),
-            "DAYBOOK_FLUSH_BYTES_MAX",
-            file.flush_bytes_max,
-            bytes,
-            1 << 20..=4 << 30,
-        );
-        let interval_ms = limit(
-            "ingest.flush_interval_ms",
-            "--flush-interval-ms",
-            args.flush_interval_ms.clone(),
-            "DAYBOOK_FLUSH_INTERVAL_MS",
-            file.flush_interval_ms,
-            default.interval_ms,
-            100..=3_600_000,
-        );
+        let (rows, bytes) = (file.flush_rows_max, file.flush_bytes_max);
         FlushLimits {
-            rows_max: usize::try_from(rows).unwrap_or(default.rows_max),
-            bytes_max: usize::try_from(bytes).unwrap_or(default.bytes_max),
-            interval_ms,
+            rows_max: self.limit("ingest.flush_rows_max", &args.flush_rows, rows, default.rows_max, 1..=10_000_000),
+            bytes_max: self.limit(
+                "ingest.flush_bytes_max",
+                &args.flush_bytes,
+                bytes,
+                default.bytes_max,
+                1 << 20..=1 << 30,
+            ),
+            interval_ms: self.limit(
+                "ingest.flush_interval_ms",
+                &args.flush_interval_ms,
+                file.flush_interval_ms,
+                default.interval_ms,
+                100..=3_600_000,
+            ),
         }
     }
 
@@ -357,7 +357,7 @@ impl Layers {
                 None => topics.iter().map(|topic| (topic.clone(), given.as_str())).collect(),
             };
             named.extend(
-                pairs.into_iter().map(|(topic, format)| (topic, (format.to_owned(), Origin::Flag("--format")))),
+                pairs.into_iter().map(|(topic, format)| (topic, (format.to_owned(), Origin::Flag("--format".into())))),
             );
         }
         let mut formats = BTreeMap::new();
@@ -380,7 +380,7 @@ impl Layers {
             file.into_iter().map(|(key, value)| (key, (value, Origin::File(self.path.clone())))).collect();
         for given in flags {
             match given.split_once('=') {
-                Some((key, value)) => drop(all.insert(key.into(), (value.into(), Origin::Flag("-X")))),
+                Some((key, value)) => drop(all.insert(key.into(), (value.into(), Origin::Flag("-X".into())))),
                 None => self.faults.push(format!("-X takes `key=value`, not `{given}`")),
             }
         }
@@ -429,6 +429,8 @@ pub(crate) fn mask(key: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::maintain::MaintainArgs;
+    use crate::commands::receive::ReceiveArgs;
 
     pub(super) fn layers(file: &str, env: fn(&str) -> Option<String>) -> Layers {
         let dir = tempfile::tempdir().unwrap();
@@ -452,8 +454,25 @@ mod tests {
         assert_eq!(settings.group, "flag");
         assert_eq!(settings.topics, ["a", "b"]);
         assert_eq!(settings.limits, FlushLimits::default());
-        assert_eq!(value(&layers, "kafka.brokers").1, Origin::Env("KAFKA_BROKERS"));
+        assert_eq!(value(&layers, "kafka.brokers").1, Origin::Env("KAFKA_BROKERS".into()));
         assert_eq!(value(&layers, "kafka.start").1, Origin::Default);
+    }
+
+    #[test]
+    fn every_variable_that_is_asked_for_is_documented() {
+        let asked = |name: &str| {
+            let text = include_str!("../../docs/configuration.md");
+            let is_ours = name.starts_with("DAYBOOK_") || name.starts_with("KAFKA_");
+            assert!(!is_ours || text.contains(&format!("{name}`")), "{name} is not in docs/configuration.md");
+            (name == "DAYBOOK_FLUSH_ROWS_MAX" || name == "DAYBOOK_MAINTAIN_ORPHAN_DAYS").then(|| "3".into())
+        };
+        let mut layers = layers("", asked);
+        layers.ledger(None);
+        assert_eq!(layers.ingest(&IngestArgs::default()).unwrap().limits.rows_max, 3);
+        layers.receive(&ReceiveArgs::default()).unwrap();
+        layers.maintain_every(None).unwrap();
+        let kept = layers.maintain(&MaintainArgs::default()).unwrap().keep.unnamed;
+        assert_eq!(kept.as_secs(), 3 * 24 * 60 * 60);
     }
 
     #[test]

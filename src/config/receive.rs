@@ -65,7 +65,7 @@ impl Layers {
         let busy_status = self.word("receive.busy_status", busy_status, BusyStatus::ALL, BusyStatus::as_str);
         let insecure = args.insecure || file.insecure;
         let origin = match (args.insecure, file.insecure) {
-            (true, _) => Origin::Flag("--insecure"),
+            (true, _) => Origin::Flag("--insecure".into()),
             (_, true) => Origin::File(self.path.clone()),
             _ => Origin::Default,
         };
@@ -141,77 +141,47 @@ impl Layers {
 
     fn receive_limits(&mut self, args: &ReceiveArgs, file: &ReceiveSection) -> Limits {
         let default = Limits::default();
-        let mut limit = |key: &'static str,
-                         flag: &'static str,
-                         given: &Option<String>,
-                         env: &'static str,
-                         file: Option<i64>,
-                         default: usize,
-                         range: std::ops::RangeInclusive<i64>| {
-            let file = file.map(|number| number.to_string());
-            let picked = self.pick(key, (flag, given.clone()), env, file, Some(&default.to_string()));
-            self.number::<usize>(key, picked, range).unwrap_or(default)
-        };
-        let body_bytes_max = limit(
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let body_bytes_max = self.limit(
             "receive.body_bytes_max",
-            "--body-bytes-max",
             &args.body_bytes_max,
-            "DAYBOOK_RECEIVE_BODY_BYTES_MAX",
             file.body_bytes_max,
             default.body_bytes_max,
             1 << 10..=1 << 30,
         );
-        let events_max = limit(
-            "receive.events_max",
-            "--events-max",
-            &args.events_max,
-            "DAYBOOK_RECEIVE_EVENTS_MAX",
-            file.events_max,
-            default.events_max,
-            1..=1_000_000,
-        );
-        let message_bytes_max = limit(
+        let events_max =
+            self.limit("receive.events_max", &args.events_max, file.events_max, default.events_max, 1..=1_000_000);
+        let message_bytes_max = self.limit(
             "receive.message_bytes_max",
-            "--message-bytes-max",
             &args.message_bytes_max,
-            "DAYBOOK_RECEIVE_MESSAGE_BYTES_MAX",
             file.message_bytes_max,
             default.message_bytes_max,
             1 << 10..=900_000_000,
         );
-        let in_flight_bytes_max = limit(
+        let in_flight_bytes_max = self.limit(
             "receive.in_flight_bytes_max",
-            "--in-flight-bytes-max",
             &args.in_flight_bytes_max,
-            "DAYBOOK_RECEIVE_IN_FLIGHT_BYTES_MAX",
             file.in_flight_bytes_max,
             default.in_flight_bytes_max,
             1 << 20..=64 << 30,
         );
-        let connections_max = limit(
+        let connections_max = self.limit(
             "receive.connections_max",
-            "--connections-max",
             &args.connections_max,
-            "DAYBOOK_RECEIVE_CONNECTIONS_MAX",
             file.connections_max,
             default.connections_max,
             1..=100_000,
         );
-        let millis = |duration: Duration| usize::try_from(duration.as_millis()).unwrap_or(usize::MAX);
-        let timeout_ms = limit(
+        let timeout_ms = self.limit(
             "receive.timeout_ms",
-            "--timeout-ms",
             &args.timeout_ms,
-            "DAYBOOK_RECEIVE_TIMEOUT_MS",
             file.timeout_ms,
             millis(default.timeout),
             1_000..=600_000,
         );
-        let slow_after_ms = limit(
+        let slow_after_ms = self.limit(
             "receive.slow_after_ms",
-            "--slow-after-ms",
             &args.slow_after_ms,
-            "DAYBOOK_RECEIVE_SLOW_AFTER_MS",
             file.slow_after_ms,
             millis(default.slow_after),
             100..=600_000,
@@ -222,15 +192,14 @@ impl Layers {
                  ({body_bytes_max}) or more, so that the largest request fits in beside its unpacked form"
             ));
         }
-        let duration = |ms: usize| Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX));
         Limits {
             body_bytes_max,
             events_max,
             message_bytes_max,
             in_flight_bytes_max,
             connections_max,
-            timeout: duration(timeout_ms),
-            slow_after: duration(slow_after_ms),
+            timeout: Duration::from_millis(timeout_ms),
+            slow_after: Duration::from_millis(slow_after_ms),
         }
     }
 }
