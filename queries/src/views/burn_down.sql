@@ -2,7 +2,8 @@
 --
 -- One row per commitment of `contracts.toml`. Used is list cost as in `commitments`; discounts and tiers of the contract are
 -- not applied. The rest of the period goes on as `forecast` has it for the contract: low and high are the drift stopping or
--- going on, less and plus the noise of those weeks. A commitment whose contract has no calls yet is not projected.
+-- going on, less and plus the noise of those weeks. After the contract's last day no call counts, so a commitment that ends
+-- later is projected to that day. A commitment whose contract has no calls yet is not projected.
 --
 -- - `contract`: the contract
 -- - `commitment`: its name within the contract
@@ -11,7 +12,7 @@
 -- - `ends_on`: last day of the period
 -- - `used`: US dollars used by our prices; null if none of the calls is priced, or the contract has none at all
 -- - `unpriced_calls`: calls in the period without a `list_cost`: what is used is at least that much more
--- - `projected_days`: days of the period after the last day of the ledger
+-- - `projected_days`: days of the period after the last day of the ledger, up to the contract's end
 -- - `low`: US dollars used at the end; null if it cannot be projected
 -- - `middle`: US dollars used at the end
 -- - `high`: US dollars used at the end
@@ -25,11 +26,11 @@
 -- - `shortfall`: what becomes of the rest: `billed`, `forfeited`, `rolls_over`
 WITH placed AS (
     SELECT
-        contract,
+        commitments.contract,
         commitment,
         committed,
-        starts_on,
-        ends_on,
+        commitments.starts_on,
+        commitments.ends_on,
         CASE WHEN calls > 0 THEN list_cost WHEN weeks IS NOT NULL THEN 0::decimal(38, 12) END AS used,
         commitments.unpriced_calls,
         shortfall,
@@ -38,17 +39,19 @@ WITH placed AS (
         drift,
         recent,
         noise,
-        greatest(1, starts_on::int - last_day::int) AS first_ahead,
-        greatest(0, ends_on::int - greatest(last_day::int, starts_on::int - 1)) AS projected_days
+        greatest(1, commitments.starts_on::int - last_day::int) AS first_ahead,
+        greatest(0, least(commitments.ends_on::int, registry_contracts.ends_on::int)
+            - greatest(last_day::int, commitments.starts_on::int - 1)) AS projected_days
     FROM commitments
-    LEFT JOIN trends ON dimension = 'contract' AND name = contract
+    JOIN registry_contracts ON registry_contracts.contract = commitments.contract
+    LEFT JOIN trends ON dimension = 'contract' AND name = commitments.contract
 ),
 ways AS (
     SELECT
         *,
         CASE WHEN projected_days = 0 THEN 0::decimal(38, 12) ELSE
             ((weekly * projected_days::decimal(6, 0)
-                + drift * (projected_days * (2 * first_ahead + projected_days + 5) / 2)::decimal(12, 0) / 7::decimal(1, 0))
+                + drift * (projected_days * (2 * first_ahead + projected_days + 7) / 2)::decimal(12, 0) / 7::decimal(1, 0))
                 / 7::decimal(1, 0))::decimal(38, 12)
         END AS drifting,
         CASE WHEN projected_days = 0 THEN 0::decimal(38, 12) ELSE

@@ -2,14 +2,14 @@
 --
 -- One row per dimension, name and month. A month's rest is its days after the last day of the ledger. Low and high are the
 -- two ways the last twelve weeks (`trends`) can go on, that the drift stops (`recent`) and that it goes on (`weekly`, `drift`),
--- less and plus the noise of those weeks, never below 0; middle is the mean of the two ways. A band says what the last
--- weeks have seen. It is no probability, and it knows nothing of what is planned.
+-- less and plus the noise of those weeks, never below 0; middle is the mean of the two ways. A contract goes on to its last day
+-- and no further. A band says what the last weeks have seen. It is no probability, and it knows nothing of what is planned.
 --
 -- - `dimension`: `total`, `provider`, `workload`, `contract`; the parts' middles need not add up to that of the total
 -- - `name`: the provider, workload or contract; null for the total, and where event or registry names none
 -- - `month`: first day of the month
 -- - `actual`: US dollars by our prices so far; null if nothing is priced
--- - `projected_days`: days of the month after the last day of the ledger
+-- - `projected_days`: days of the month after the last day of the ledger, of a contract up to its end
 -- - `low`: US dollars of the whole month; null with fewer than four weeks to go by
 -- - `middle`: US dollars of the whole month
 -- - `high`: US dollars of the whole month
@@ -22,15 +22,30 @@ WITH horizon AS (
     FROM usage
 ),
 numbered AS (
-    SELECT today::int AS last_day, unnest(range(first_day::int, end_day::int)) AS day FROM horizon WHERE today IS NOT NULL
+    SELECT unnest(range(first_day::int, end_day::int)) AS day FROM horizon WHERE today IS NOT NULL
 ),
 months AS (
-    SELECT
-        date_trunc('month', day::int::date)::date AS month,
-        count(*) FILTER (WHERE day > last_day) AS projected_days,
-        coalesce(sum(day - last_day + 3) FILTER (WHERE day > last_day), 0) AS reach
+    SELECT date_trunc('month', day::int::date)::date AS month, min(day) AS first_day, max(day) AS end_day
     FROM numbered
     GROUP BY date_trunc('month', day::int::date)::date
+),
+ahead AS (
+    SELECT
+        trends.*,
+        month,
+        greatest(first_day, last_day::int + 1) AS first_ahead,
+        least(end_day, ends_on::int) AS last_ahead
+    FROM trends
+    CROSS JOIN months
+    LEFT JOIN registry_contracts ON dimension = 'contract' AND contract = name
+),
+reached AS (
+    SELECT
+        *,
+        greatest(0, last_ahead - first_ahead + 1) AS projected_days,
+        -- The line has its level in the middle of the last week, four days before the last day.
+        greatest(0, last_ahead - first_ahead + 1) * (first_ahead + last_ahead - 2 * last_day::int + 8) / 2 AS reach
+    FROM ahead
 ),
 spent AS (
     SELECT provider, workload, contract, date_trunc('month', event_date)::date AS month, sum(list_cost) AS list_cost
@@ -49,9 +64,9 @@ actuals AS (
 ),
 ways AS (
     SELECT
-        trends.dimension,
-        trends.name,
-        months.month,
+        reached.dimension,
+        reached.name,
+        reached.month,
         actual,
         projected_days,
         weeks,
@@ -59,10 +74,9 @@ ways AS (
             ::decimal(38, 12) AS drifting,
         (recent * projected_days::decimal(5, 0) / 7::decimal(1, 0))::decimal(38, 12) AS level,
         (noise * projected_days::decimal(5, 0) / 7::decimal(1, 0))::decimal(38, 12) AS noise
-    FROM trends
-    CROSS JOIN months
-    LEFT JOIN actuals ON actuals.dimension = trends.dimension AND (actuals.name IS NOT DISTINCT FROM trends.name)
-        AND actuals.month = months.month
+    FROM reached
+    LEFT JOIN actuals ON actuals.dimension = reached.dimension AND (actuals.name IS NOT DISTINCT FROM reached.name)
+        AND actuals.month = reached.month
 )
 SELECT
     dimension,

@@ -47,16 +47,21 @@ series AS (
         dimension,
         name,
         max(last_day) AS last_day,
-        least(12, (max(last_day) - min(day)) / 7) AS weeks,
-        coalesce(sum(unpriced_calls) FILTER (WHERE week < 12), 0) AS unpriced_calls
+        least(12, (max(last_day) - min(day)) / 7) AS weeks
     FROM named
     GROUP BY dimension, name
 ),
 weekly AS (
-    SELECT dimension, name, week, true AS seen, sum(list_cost) AS list_cost
+    SELECT dimension, name, week, true AS seen, sum(unpriced_calls) AS unpriced_calls, sum(list_cost) AS list_cost
     FROM named
     WHERE day < last_day AND week < 12
     GROUP BY dimension, name, week
+),
+unpriced AS (
+    SELECT series.dimension, series.name, sum(unpriced_calls) AS unpriced_calls
+    FROM series
+    JOIN weekly ON weekly.dimension = series.dimension AND (weekly.name IS NOT DISTINCT FROM series.name) AND week < weeks
+    GROUP BY series.dimension, series.name
 ),
 grid AS (
     SELECT
@@ -107,7 +112,8 @@ SELECT
     drift,
     recent,
     noise,
-    series.unpriced_calls
+    coalesce(unpriced_calls, 0) AS unpriced_calls
 FROM series
 LEFT JOIN levels ON levels.dimension = series.dimension AND (levels.name IS NOT DISTINCT FROM series.name)
 LEFT JOIN noises ON noises.dimension = series.dimension AND (noises.name IS NOT DISTINCT FROM series.name)
+LEFT JOIN unpriced ON unpriced.dimension = series.dimension AND (unpriced.name IS NOT DISTINCT FROM series.name)

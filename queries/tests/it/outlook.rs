@@ -266,3 +266,104 @@ async fn a_calendar_without_contracts_is_empty_and_valid() {
     let text = calendar(&session, Instant::from_micros(0).date()).await.unwrap();
     assert!(!text.contains("VEVENT") && text.ends_with("END:VCALENDAR\r\n"), "{text}");
 }
+
+/// The rows of a query, cell by cell.
+async fn rows(session: &Session, sql: &str) -> Vec<String> {
+    let mut rows = Vec::new();
+    for batch in session.run(sql).await.unwrap().collect().await.unwrap() {
+        let columns: Vec<_> = batch.columns().iter().map(|column| cast(column, &DataType::Utf8).unwrap()).collect();
+        let cell = |column: &arrow::array::ArrayRef, row: usize| {
+            let column = column.as_string::<i32>();
+            if column.is_valid(row) { column.value(row).to_owned() } else { "-".to_owned() }
+        };
+        let row = |row| columns.iter().map(|column| cell(column, row)).collect::<Vec<_>>().join(" ");
+        rows.extend((0..batch.num_rows()).map(row));
+    }
+    rows
+}
+
+/// A call a day from 2026-08-01 on, the first for a dollar, each for ten cents more than the one before.
+async fn rising(days: i32) -> Ledger {
+    let ledger = fixture::empty().await;
+    let first = Date::parse("2026-08-01").unwrap().days();
+    let days: Vec<_> = (0..days).map(|at| (at, Date::from_days(first + at).to_string())).collect();
+    let calls = days.iter().map(|(at, day)| {
+        let cost = Usd::from_pico(1_000_000_000_000 + 100_000_000_000 * i128::from(*at));
+        (call(day, "acme", "m1", "t", &format!("{day}T12:00:00Z"), (1, 1)), Some(cost))
+    });
+    append(&ledger, "b", &calls.collect::<Vec<_>>()).await;
+    ledger
+}
+
+const RISING: &str = "
+[[contract]]
+name = 'c'
+vendor = 'Acme'
+providers = 'acme'
+starts_on = 2026-01-01
+ends_on = 2026-12-31
+[[contract.commitment]]
+name = 'autumn'
+usd = 1000
+starts_on = 2026-10-01
+ends_on = 2026-12-31
+shortfall = 'billed'
+[[contract.commitment]]
+name = 'beyond'
+usd = 4000
+starts_on = 2026-10-01
+ends_on = 2027-09-30
+shortfall = 'billed'
+[[contract.commitment]]
+name = 'december'
+usd = 400
+starts_on = 2026-12-01
+ends_on = 2026-12-31
+shortfall = 'billed'
+";
+
+#[tokio::test]
+async fn a_line_goes_on_as_the_days_do_and_no_longer_than_the_contract() {
+    // Up to 2026-11-15, which is 11.60: the days after it are 11.70, 11.80 and so on.
+    let session = Session::open(&rising(107).await, of(RISING)).await.unwrap();
+    let forecast = "SELECT month, projected_days, high FROM forecast WHERE dimension = ";
+    let total = rows(&session, &format!("{forecast}'total' ORDER BY month")).await;
+    let months = [
+        "2026-11-01 15 349.500000000000",
+        "2026-12-01 31 455.700000000000",
+        "2027-01-01 31 551.800000000000",
+        "2027-02-01 28 581.000000000000",
+        "2027-03-01 31 734.700000000000",
+    ];
+    assert_eq!(total, months);
+    let contract = rows(&session, &format!("{forecast}'contract' AND month > DATE '2026-11-30' ORDER BY month")).await;
+    assert_eq!(contract[0], months[1]);
+    assert_eq!(
+        contract[1..],
+        ["2027-01-01", "2027-02-01", "2027-03-01"].map(|month| format!("{month} 0 0.000000000000"))
+    );
+    let sql = "SELECT commitment, projected_days, high, shortfall_low FROM burn_down ORDER BY commitment";
+    let ends = [
+        "autumn 46 1071.800000000000 0.000000000000",
+        "beyond 46 1071.800000000000 2928.200000000000",
+        "december 31 455.700000000000 0.000000000000",
+    ];
+    assert_eq!(rows(&session, sql).await, ends);
+    // After the contract's end, what was used is what will have been.
+    let session = Session::open(&rising(199).await, of(RISING)).await.unwrap();
+    let ends = ["autumn 0 1071.800000000000 0.000000000000", "beyond 0 1071.800000000000 2928.200000000000"];
+    assert_eq!(rows(&session, sql).await[..2], ends);
+}
+
+#[tokio::test]
+async fn calls_without_a_price_are_counted_in_the_weeks_that_count() {
+    let ledger = rising(40).await;
+    let unpriced =
+        [("u1", "2026-08-01"), ("u2", "2026-08-04"), ("u3", "2026-08-05"), ("u4", "2026-09-08"), ("u5", "2026-09-09")];
+    let calls = unpriced.map(|(id, day)| (call(id, "acme", "m2", "t", &format!("{day}T13:00:00Z"), (1, 1)), None));
+    append(&ledger, "u", &calls).await;
+    let session = fixture::open(&ledger).await;
+    // Five weeks, up to the day before the last: from the 5th of August to the 8th of September.
+    let found = rows(&session, "SELECT weeks, unpriced_calls FROM trends WHERE dimension = 'total'").await;
+    assert_eq!(found, ["5 2"]);
+}
