@@ -69,8 +69,11 @@ impl Function {
         match self {
             Self::Price => (
                 "provider, model, at, input_tokens, output_tokens) or price(provider, model, at, uncached_input_tokens, \
-                 cache_read_input_tokens, cache_write_input_tokens, output_tokens[, service_tier[, region]]",
-                &[5, 7, 8, 9],
+                 cache_read_input_tokens, cache_write_input_tokens, output_tokens[, service_tier[, region]]) or price(provider, \
+                 model, at, uncached_input_tokens, cache_read_input_tokens, cache_write_5m_input_tokens, \
+                 cache_write_30m_input_tokens, cache_write_1h_input_tokens, cache_write_12h_input_tokens, \
+                 cache_write_unstated_input_tokens, output_tokens[, service_tier[, region]]",
+                &[5, 7, 8, 9, 11, 12, 13],
             ),
             Self::UsdPerMillion => {
                 ("provider, model, unit, at[, service_tier[, region[, input_tokens]]]", &[4, 5, 6, 7])
@@ -84,9 +87,11 @@ impl Function {
         if !numbers.contains(&given.len()) {
             return plan_err!("{}({parameters}) does not take {} arguments", self.name(), given.len());
         }
+        let output_at = Layout::of(given.len()).output_at();
         let wanted = given.iter().enumerate().map(|(at, given)| match (self, at) {
             (Self::Price, 2) | (Self::UsdPerMillion, 3) => instant_type(given),
-            (Self::Price, 3..=6) | (Self::UsdPerMillion, 6) => DataType::Int64,
+            (Self::Price, at) if (3..=output_at).contains(&at) => DataType::Int64,
+            (Self::UsdPerMillion, 6) => DataType::Int64,
             _ => DataType::Utf8View,
         });
         Ok(wanted.collect())
@@ -96,6 +101,36 @@ impl Function {
         match self {
             Self::Price => PRECISION,
             Self::UsdPerMillion => RATE_PRECISION,
+        }
+    }
+}
+
+/// What `price` is told of the input, by how many arguments it has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// All of it.
+    Total,
+    /// What is fresh, read from a cache and written to one.
+    Cached,
+    /// As before, what is written by lifetime.
+    Lifetimes,
+}
+
+impl Layout {
+    const fn of(arguments: usize) -> Self {
+        match arguments {
+            ..=5 => Self::Total,
+            6..=9 => Self::Cached,
+            _ => Self::Lifetimes,
+        }
+    }
+
+    /// Where the output stands, behind all of the input and before the tier.
+    const fn output_at(self) -> usize {
+        match self {
+            Self::Total => 4,
+            Self::Cached => 6,
+            Self::Lifetimes => 10,
         }
     }
 }
@@ -185,22 +220,27 @@ impl<'a> Arguments<'a> {
 
 fn price(book: &Book, arguments: &Arguments<'_>, row: usize) -> Option<Usd> {
     let count = |at| arguments.count(at, row);
-    let is_short = arguments.0.len() == 5;
-    let (read, write, output) =
-        if is_short { (0, 0, count(4)?) } else { (count(4).unwrap_or(0), count(5).unwrap_or(0), count(6)?) };
+    let layout = Layout::of(arguments.0.len());
+    let output_at = layout.output_at();
+    let parts = (4..output_at).map(|at| count(at).unwrap_or(0));
+    let lifetime = |at| count(at).filter(|_| layout == Layout::Lifetimes);
     let tokens = Tokens {
-        input: Some(count(3)?.checked_add(read)?.checked_add(write)?),
-        cache_read: Some(read),
-        cache_write: Some(write),
-        output: Some(output),
+        input: Some(parts.clone().try_fold(count(3)?, i64::checked_add)?),
+        cache_read: Some(parts.clone().take(1).sum()),
+        cache_write: Some(parts.skip(1).try_fold(0_i64, i64::checked_add)?),
+        cache_write_5m: lifetime(5),
+        cache_write_30m: lifetime(6),
+        cache_write_1h: lifetime(7),
+        cache_write_12h: lifetime(8),
+        output: Some(count(output_at)?),
         ..Tokens::default()
     };
     let rated = book.price(&Call {
         provider: arguments.text(0, row),
         response_model: Some(arguments.text(1, row)?),
         request_model: None,
-        service_tier: arguments.text(7, row),
-        region: arguments.text(8, row),
+        service_tier: arguments.text(output_at + 1, row),
+        region: arguments.text(output_at + 2, row),
         at: arguments.instant(2, row)?,
         operation: Operation::Chat,
         tokens: &tokens,

@@ -27,10 +27,12 @@ differing AS (
     SELECT
         *,
         CASE WHEN batched OR ordinary THEN
-            price(provider, model, started_at, uncached_input_tokens, cache_read_input_tokens, cache_write_input_tokens,
-                  coalesce(output_tokens, 0), NULL, region)
-            - price(provider, model, started_at, uncached_input_tokens, cache_read_input_tokens, cache_write_input_tokens,
-                    coalesce(output_tokens, 0), 'batch', region)
+            price(provider, model, started_at, uncached_input_tokens, cache_read_input_tokens, cache_write_5m_input_tokens,
+                  cache_write_30m_input_tokens, cache_write_1h_input_tokens, cache_write_12h_input_tokens,
+                  cache_write_unstated_input_tokens, coalesce(output_tokens, 0), NULL, region)
+            - price(provider, model, started_at, uncached_input_tokens, cache_read_input_tokens, cache_write_5m_input_tokens,
+                    cache_write_30m_input_tokens, cache_write_1h_input_tokens, cache_write_12h_input_tokens,
+                    cache_write_unstated_input_tokens, coalesce(output_tokens, 0), 'batch', region)
         END AS difference
     FROM (SELECT *, coalesce(batched, false) AS in_batch FROM tiered)
 )

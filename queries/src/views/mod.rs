@@ -155,9 +155,14 @@ Generated from `queries/src/views/`; do not edit. `daybook query` offers these v
   'Asia/Tokyo')`.
 - **Prices:** `price(provider, model, at, input_tokens, output_tokens)` is what such a call costs by the ledger's price book at
   the instant or day `at`, exactly as entries are priced; null if it has no price. With cached input it is `price(provider, model,
-  at, uncached_input_tokens, cache_read_input_tokens, cache_write_input_tokens, output_tokens[, service_tier[, region]])`.
+  at, uncached_input_tokens, cache_read_input_tokens, cache_write_input_tokens, output_tokens[, service_tier[, region]])`,
+  where writes are of the shortest lifetime; the five columns from `cache_write_5m_input_tokens` to
+  `cache_write_unstated_input_tokens` in place of their sum tell lifetimes apart.
   `usd_per_million(provider, model, unit, at[, service_tier[, region[, input_tokens]]])` is the rate of one unit of
   [prices.md](prices.md), such as `input` or `batch_output`, discounts and uplifts included.
+- **`IS DISTINCT FROM` needs parentheses** before `AND` or `OR`: `a IS DISTINCT FROM b AND c` is read as `a IS DISTINCT FROM
+  (b AND c)`, without an error where `b` can be taken for a truth. Write `(a IS DISTINCT FROM b) AND c`; the same of `IS NOT
+  DISTINCT FROM`.
 - **Numbers in a query** such as `0.1` are decimals, never floats.
 - **Ids** are bytes and print as hexadecimal: `WHERE entry_id = '..'` takes the digits as they were printed, and
   `encode(entry_id, 'hex')` gives them as text.

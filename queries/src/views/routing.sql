@@ -3,8 +3,9 @@
 -- One row per workload, provider and model. A call could have gone lower if the workload itself shows it: if at least 20 of its
 -- calls of the same kind, that is with the same operation, tier and features and an input of the same size (up to 1,000
 -- tokens, 4,000, 16,000, 64,000, 256,000, more), succeeded on a model that takes less for these calls. Of several such models
--- the cheapest counts. Both costs are of text tokens at the rates of the ledger's last day, so that a change of price is no
--- saving. Whether the answers were as good, no ledger knows: test it, and record the test (`daybook evidence add`).
+-- the cheapest counts. Both costs are of text tokens, each call's in the band of its own length and in its own region, at the
+-- rates of the ledger's last day, so that a change of price is no saving. Whether the answers were as good, no ledger knows:
+-- test it, and record the test (`daybook evidence add`).
 --
 -- - `workload`: by the registry; null for calls of none, which go nowhere by this rule
 -- - `provider`: who serves and bills; null if the event does not say
@@ -39,6 +40,9 @@ kinds AS (
             ELSE 'more'
         END, array_to_string(features, ' ')) AS kind,
         CASE WHEN array_has(features, 'batch') THEN 'batch' ELSE service_tier END AS tier,
+        region,
+        -- Bands of price begin at whole thousands of tokens, above or with them: each side of each is a group of its own.
+        input_tokens / 1000 + (input_tokens + 999) / 1000 AS band,
         count(*) AS calls,
         count(*) - count(list_cost) AS unpriced_calls,
         sum(list_cost) AS list_cost,
@@ -46,63 +50,75 @@ kinds AS (
         count(*) FILTER (WHERE status = 'success' AND price_status = 'priced') AS priced,
         max(input_tokens) AS longest,
         sum(uncached_input_tokens) FILTER (WHERE status = 'success' AND price_status = 'priced') AS fresh,
-        sum(coalesce(cache_read_input_tokens, 0)) FILTER (WHERE status = 'success' AND price_status = 'priced') AS reads,
-        sum(coalesce(cache_write_input_tokens, 0)) FILTER (WHERE status = 'success' AND price_status = 'priced') AS writes,
-        sum(coalesce(output_tokens, 0)) FILTER (WHERE status = 'success' AND price_status = 'priced') AS outputs
+        sum(cache_read_input_tokens) FILTER (WHERE status = 'success' AND price_status = 'priced') AS reads,
+        sum(cache_write_5m_input_tokens) FILTER (WHERE status = 'success' AND price_status = 'priced') AS writes_5m,
+        sum(cache_write_30m_input_tokens) FILTER (WHERE status = 'success' AND price_status = 'priced') AS writes_30m,
+        sum(cache_write_1h_input_tokens) FILTER (WHERE status = 'success' AND price_status = 'priced') AS writes_1h,
+        sum(cache_write_12h_input_tokens) FILTER (WHERE status = 'success' AND price_status = 'priced') AS writes_12h,
+        sum(cache_write_unstated_input_tokens) FILTER (WHERE status = 'success' AND price_status = 'priced') AS writes,
+        sum(output_tokens) FILTER (WHERE status = 'success' AND price_status = 'priced') AS outputs
     FROM calls
-    GROUP BY 1, 2, 3, 4, 5, 6
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ),
-choices AS (
-    SELECT
-        here.workload,
-        here.provider,
-        here.model,
-        here.kind,
-        here.tier,
-        here.priced,
-        there.provider AS lower_provider,
-        there.model AS lower_model,
-        last_day,
-        here.longest,
-        fresh,
-        reads,
-        writes,
-        outputs
-    FROM kinds AS here
-    JOIN (SELECT workload, kind, provider, model FROM kinds WHERE successes >= 20 AND workload IS NOT NULL) AS there
-        ON there.workload = here.workload AND there.kind = here.kind
-        AND (there.provider <> here.provider OR there.model <> here.model)
-    CROSS JOIN today
-    WHERE here.priced > 0
-),
-costed AS (
+used AS (
     SELECT
         *,
-        (fresh::decimal(16, 0) * usd_per_million(provider, model, 'input', last_day, tier, NULL, longest)
-            + reads::decimal(16, 0) * usd_per_million(provider, model, 'cache_read', last_day, tier, NULL, longest)
-            + CASE WHEN writes > 0 THEN
-                writes::decimal(16, 0) * usd_per_million(provider, model, 'cache_write', last_day, tier, NULL, longest)
-                ELSE 0 END
-            + CASE WHEN outputs > 0 THEN
-                outputs::decimal(16, 0) * usd_per_million(provider, model, 'output', last_day, tier, NULL, longest)
-                ELSE 0 END)::decimal(38, 12) AS here,
-        (fresh::decimal(16, 0) * usd_per_million(lower_provider, lower_model, 'input', last_day, tier, NULL, longest)
-            + reads::decimal(16, 0) * usd_per_million(lower_provider, lower_model, 'cache_read', last_day, tier, NULL, longest)
-            + CASE WHEN writes > 0 THEN
-                writes::decimal(16, 0)
-                    * usd_per_million(lower_provider, lower_model, 'cache_write', last_day, tier, NULL, longest)
-                ELSE 0 END
-            + CASE WHEN outputs > 0 THEN
-                outputs::decimal(16, 0) * usd_per_million(lower_provider, lower_model, 'output', last_day, tier, NULL, longest)
-                ELSE 0 END)::decimal(38, 12) AS there
-    FROM choices
+        CASE unit
+            WHEN 'input' THEN fresh
+            WHEN 'cache_read' THEN reads
+            WHEN 'cache_write_5m' THEN writes_5m
+            WHEN 'cache_write_30m' THEN writes_30m
+            WHEN 'cache_write_1h' THEN writes_1h
+            WHEN 'cache_write_12h' THEN writes_12h
+            WHEN 'cache_write' THEN writes
+            WHEN 'output' THEN outputs
+        END AS tokens
+    FROM kinds
+    CROSS JOIN (VALUES ('input'), ('cache_read'), ('cache_write_5m'), ('cache_write_30m'), ('cache_write_1h'), ('cache_write_12h'),
+                ('cache_write'), ('output')) AS units(unit)
+    CROSS JOIN today
+),
+offers AS (
+    SELECT workload, kind, provider, model, sum(successes) AS successes, sum(priced) AS priced
+    FROM kinds
+    WHERE workload IS NOT NULL
+    GROUP BY workload, kind, provider, model
+),
+rated AS (
+    SELECT
+        here.workload,
+        here.kind,
+        here.provider,
+        here.model,
+        there.provider AS lower_provider,
+        there.model AS lower_model,
+        (tokens::decimal(16, 0) * usd_per_million(here.provider, here.model, unit, last_day, tier, region, longest))
+            ::decimal(38, 12) AS here,
+        (tokens::decimal(16, 0) * usd_per_million(there.provider, there.model, unit, last_day, tier, region, longest))
+            ::decimal(38, 12) AS there
+    FROM used AS here
+    JOIN offers AS there ON there.workload = here.workload AND there.kind = here.kind
+        AND (there.provider <> here.provider OR there.model <> here.model)
+    WHERE tokens > 0 AND there.successes >= 20
+),
+costed AS (
+    SELECT workload, kind, provider, model, lower_provider, lower_model, sum(here) AS cost_here, sum(there) AS cost_there
+    FROM rated
+    GROUP BY workload, kind, provider, model, lower_provider, lower_model
+    -- A part that has no rate is not free.
+    HAVING count(here) = count(*) AND count(there) = count(*)
 ),
 lowest AS (
     SELECT
-        *,
-        row_number() OVER (PARTITION BY workload, provider, model, kind, tier ORDER BY there, lower_provider, lower_model) AS place
+        costed.*,
+        priced,
+        row_number() OVER (
+            PARTITION BY costed.workload, costed.provider, costed.model, costed.kind ORDER BY cost_there, lower_provider, lower_model
+        ) AS place
     FROM costed
-    WHERE there < here
+    JOIN offers ON offers.workload = costed.workload AND offers.kind = costed.kind
+        AND offers.provider = costed.provider AND offers.model = costed.model
+    WHERE cost_there < cost_here
 ),
 moved AS (
     SELECT
@@ -112,8 +128,8 @@ moved AS (
         sum(priced) AS lower_calls,
         first_value(lower_provider ORDER BY priced DESC, lower_provider, lower_model) AS lower_provider,
         first_value(lower_model ORDER BY priced DESC, lower_provider, lower_model) AS lower_model,
-        (sum(here) * 0.000001)::decimal(38, 12) AS cost_here,
-        (sum(there) * 0.000001)::decimal(38, 12) AS cost_there
+        (sum(cost_here) * 0.000001)::decimal(38, 12) AS cost_here,
+        (sum(cost_there) * 0.000001)::decimal(38, 12) AS cost_there
     FROM lowest
     WHERE place = 1
     GROUP BY workload, provider, model

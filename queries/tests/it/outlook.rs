@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow::array::{Array as _, AsArray as _};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use daybook_ledger::testing::{append, call};
+use daybook_ledger::price::{Book, Sheet};
+use daybook_ledger::testing::{append, append_priced, call};
 use daybook_ledger::{Body, Date, Entry, Feature, Instant, Ledger, Usd};
 use daybook_queries::registry::{File, Registry};
 use daybook_queries::report::{GateOptions, calendar, gate, portability};
@@ -366,4 +367,54 @@ async fn calls_without_a_price_are_counted_in_the_weeks_that_count() {
     // Five weeks, up to the day before the last: from the 5th of August to the 8th of September.
     let found = rows(&session, "SELECT weeks, unpriced_calls FROM trends WHERE dimension = 'total'").await;
     assert_eq!(found, ["5 2"]);
+}
+
+#[tokio::test]
+async fn routing_prices_each_call_by_its_own_length_and_lifetimes() {
+    const SHEET: &str = "provider,model,effective_from,effective_to,unit,usd_per_million,source\n\
+        acme,big,2026-01-01,,input,1,x\n\
+        acme,big,2026-01-01,,output,2,x\n\
+        acme,big,2026-01-01,,input_above_100k,2,x\n\
+        acme,big,2026-01-01,,cache_write_5m,1,x\n\
+        acme,big,2026-01-01,,cache_write_1h,4,x\n\
+        acme,small,2026-01-01,,input,1.5,x\n\
+        acme,small,2026-01-01,,output,2,x\n\
+        acme,small,2026-01-01,,cache_write_5m,1,x\n\
+        acme,small,2026-01-01,,cache_write_1h,1.5,x\n";
+    let ledger = fixture::empty().await;
+    let sheet = Sheet { name: "test", bytes: SHEET.as_bytes(), imported_at: Instant::from_micros(1) };
+    Book::read_csv(SHEET.as_bytes(), "test").unwrap().store(&ledger, sheet).await.unwrap();
+    let book = Book::load(&ledger).await.unwrap();
+    let ids: Vec<_> = (0..100).map(|at| format!("r{at}")).collect();
+    let of = |at: usize, model: &'static str, team: &'static str, input: i64| {
+        call(&ids[at], "acme", model, team, "2026-11-10T10:00:00Z", (input, 0))
+    };
+    // Thirty of 70,000 tokens and one of 120,000 are cheaper where they are. One that writes for an hour is not.
+    let mut entries: Vec<_> =
+        (0..31).map(|at| of(at, "big", "steady", if at < 30 { 70_000 } else { 120_000 })).collect();
+    entries.extend((31..51).map(|at| of(at, "small", "steady", 70_000)));
+    entries.push(of(51, "big", "growing", 70_000));
+    entries.extend((52..72).map(|at| of(at, "small", "growing", 70_000)));
+    for entry in &mut entries[51..72] {
+        entry.tokens.cache_write = entry.tokens.input;
+        entry.tokens.cache_write_1h = entry.tokens.input;
+    }
+    append_priced(&ledger, "b", &book, &entries).await;
+    let session = Session::open(&ledger, options()).await.unwrap();
+    let sql = "SELECT workload, list_cost, lower_calls, cost_here, cost_there FROM routing WHERE model = 'big' ORDER BY workload";
+    let expected = ["growing 0.280000000000 1 0.280000000000 0.105000000000", "steady 2.340000000000 0 - -"];
+    assert_eq!(rows(&session, sql).await, expected);
+}
+
+#[tokio::test]
+async fn a_batch_saves_on_cache_writes_by_their_lifetime() {
+    let ledger = fixture::empty().await;
+    let mut entry = call("a", "anthropic", "claude-opus-5", "t", "2026-11-10T10:00:00Z", (100_000, 1_000));
+    entry.tokens.cache_write = Some(100_000);
+    entry.tokens.cache_write_1h = Some(100_000);
+    entry.streamed = Some(false);
+    append(&ledger, "b", &[(entry, fixture::usd("1.025"))]).await;
+    let session = fixture::open(&ledger).await;
+    let found = rows(&session, "SELECT eligible_list_cost, missed_max FROM batch_savings").await;
+    assert_eq!(found, ["1.025000000000 0.512500000000"]);
 }
