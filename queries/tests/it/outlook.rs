@@ -10,7 +10,7 @@ use daybook_ledger::price::{Book, Sheet};
 use daybook_ledger::testing::{append, append_priced, call};
 use daybook_ledger::{Body, Date, Entry, Feature, Instant, Ledger, Usd};
 use daybook_queries::registry::{File, Registry};
-use daybook_queries::report::{GateOptions, calendar, gate, portability};
+use daybook_queries::report::{GateOptions, audit, calendar, gate, portability};
 use daybook_queries::{RegistryChoice, ReplayOptions, Session, SessionOptions, replay_set};
 use serde_json::Value;
 
@@ -367,6 +367,23 @@ async fn calls_without_a_price_are_counted_in_the_weeks_that_count() {
     // Five weeks, up to the day before the last: from the 5th of August to the 8th of September.
     let found = rows(&session, "SELECT weeks, unpriced_calls FROM trends WHERE dimension = 'total'").await;
     assert_eq!(found, ["5 2"]);
+}
+
+#[tokio::test]
+async fn the_months_of_an_audit_end_on_its_day() {
+    let session = Session::open(&rising(107).await, of(RISING)).await.unwrap();
+    let months = async |on: &str| {
+        let report = audit(session.registry(), Date::parse(on).unwrap());
+        let months = report.sections().find(|section| section.name == "months").unwrap();
+        rows(&session, &format!("SELECT month, calls, spent, whole_month, low FROM ({})", months.sql)).await
+    };
+    let august = "2026-08-01 31 77.500000000000 77.500000000000";
+    assert_eq!(
+        months("2026-09-20").await,
+        [format!("{august} 77.500000000000"), "2026-09-01 20 101.000000000000 - -".to_owned()],
+        "nothing of after that day, and no hindsight"
+    );
+    assert_eq!(months("2026-11-15").await.len(), 8);
 }
 
 #[tokio::test]

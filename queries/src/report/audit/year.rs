@@ -37,9 +37,11 @@ impl Year {
         let months = format!(
             "WITH spent AS (SELECT date_trunc('month', event_date)::date AS month, count(*) AS calls, \
              count(*) - count(list_cost) AS unpriced_calls, sum(list_cost) AS list_cost FROM usage \
-             WHERE event_date >= {first} GROUP BY 1), \
-             ahead AS (SELECT month, low, middle, high FROM forecast WHERE dimension = 'total'), \
-             placed AS (SELECT coalesce(spent.month, ahead.month) AS month, calls, unpriced_calls, list_cost, ahead.month IS NULL AS is_over, \
+             WHERE event_date >= {first} AND event_date <= DATE '{on}' GROUP BY 1), \
+             ahead AS (SELECT month, low, middle, high FROM forecast WHERE dimension = 'total' \
+             AND (SELECT max(event_date) FROM usage) <= DATE '{on}'), \
+             placed AS (SELECT coalesce(spent.month, ahead.month) AS month, calls, unpriced_calls, list_cost, \
+             ahead.month IS NULL AND (spent.month + INTERVAL '1 month')::date::int <= DATE '{on}'::int + 1 AS is_over, \
              low, middle, high FROM spent FULL JOIN ahead ON ahead.month = spent.month) \
              SELECT month, calls, unpriced_calls, list_cost AS spent, CASE WHEN is_over THEN list_cost ELSE middle END AS whole_month, \
              CASE WHEN month = last_over THEN list_cost ELSE low END AS low, \
@@ -65,7 +67,8 @@ impl Year {
                     "Spend by month, and the forecast",
                     "`whole month` is what was spent, and from the ledger's last month on what it comes to if the last twelve weeks go \
                      on; `low` and `high` are the drift stopping or going on, less and plus the noise of those weeks. No \
-                     probability, and no knowledge of plans. Without four weeks to go by there is no forecast.",
+                     probability, and no knowledge of plans. Without four weeks to go by there is no forecast, and for a day before \
+                     the ledger's last there is none either.",
                     months,
                 )
                 .drawn(Chart::Lines { by: &[], day: "month", lines: &["whole_month"], band: Some(("low", "high")) }),
