@@ -108,8 +108,12 @@ pub fn spend(options: &SpendOptions) -> Section {
         let cut = if grain == Grain::Hour { cut } else { format!("{cut}::date") };
         format!("{cut} AS \"{name}\"")
     });
-    let mut dimensions: Vec<&str> = options.by.iter().map(|dimension| dimension.as_str()).collect();
-    dimensions.dedup();
+    let mut dimensions: Vec<&str> = Vec::new();
+    for dimension in options.by.iter().map(|dimension| dimension.as_str()) {
+        if !dimensions.contains(&dimension) {
+            dimensions.push(dimension);
+        }
+    }
     let keys: Vec<String> = grain.into_iter().chain(dimensions.into_iter().map(String::from)).collect();
     let positions: Vec<String> = (1..=keys.len()).map(|at| at.to_string()).collect();
     let (select, group) = match keys.is_empty() {
@@ -133,13 +137,14 @@ pub fn spend(options: &SpendOptions) -> Section {
     Section::new("spend", "Spend", "US dollars. Unpriced calls are in no list cost.", sql)
 }
 
-/// Days of a zone reach at most one UTC day to each side: `event_date` leaves out files, `started_at` decides.
+/// Days of a zone reach at most one UTC day to each side: `event_date` leaves out files, the day in the zone decides. A midnight
+/// would not do: where clocks change at midnight it is missing, or there are two.
 fn window(options: &SpendOptions) -> String {
     let conditions = [
         options.from.map(|day| format!("event_date >= DATE '{}'", Date::from_days(day.days().saturating_sub(1)))),
-        options.from.map(|day| format!("started_at >= '{day} 00:00:00'")),
+        options.from.map(|day| format!("started_at::date >= DATE '{day}'")),
         options.to.map(|day| format!("event_date <= DATE '{}'", Date::from_days(day.days().saturating_add(1)))),
-        options.to.map(|day| format!("started_at < '{day} 00:00:00'")),
+        options.to.map(|day| format!("started_at::date < DATE '{day}'")),
     ];
     let conditions: Vec<_> = conditions.into_iter().flatten().collect();
     if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) }

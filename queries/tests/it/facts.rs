@@ -232,6 +232,40 @@ async fn spend_follows_the_zone_and_its_window_is_half_open() {
 }
 
 #[tokio::test]
+async fn a_day_of_a_zone_begins_where_its_clocks_have_no_midnight_or_two() {
+    let ledger = fixture::empty().await;
+    // In Santiago the 6th of September begins at 01:00, which is 04:00 in UTC; in the Azores the 25th of October has two
+    // hours from midnight to one.
+    let at = [
+        "2026-09-06T03:59:59Z",
+        "2026-09-06T04:00:00Z",
+        "2026-09-07T02:59:59Z",
+        "2026-09-07T03:00:00Z",
+        "2026-10-24T23:59:59Z",
+        "2026-10-25T00:30:00Z",
+        "2026-10-25T01:30:00Z",
+        "2026-10-26T00:59:59Z",
+        "2026-10-26T01:00:00Z",
+    ];
+    let calls = at.map(|at| (call(at, "openai", "gpt-5", "search", at, (1, 1)), fixture::usd("0.01")));
+    append(&ledger, "b", &calls).await;
+    for (zone, from, to, expected) in
+        [("America/Santiago", "2026-09-06", "2026-09-07", 2), ("Atlantic/Azores", "2026-10-25", "2026-10-26", 3)]
+    {
+        let options = SessionOptions { time_zone: zone.into(), ..fixture::options() };
+        let session = Session::open(&ledger, options).await.unwrap();
+        let options = SpendOptions { from: Date::parse(from), to: Date::parse(to), ..SpendOptions::default() };
+        let report = json(&session, &[spend(&options)]).await;
+        assert_eq!(report["spend"][0]["calls"], expected, "{zone}");
+    }
+    let session = fixture::open(&ledger).await;
+    let by = vec![Dimension::Team, Dimension::Model, Dimension::Team];
+    let report = json(&session, &[spend(&SpendOptions { by, ..SpendOptions::default() })]).await;
+    let row = &report["spend"][0];
+    assert_eq!((&row["team"], &row["model"], &row["calls"]), (&"search".into(), &"gpt-5".into(), &9.into()));
+}
+
+#[tokio::test]
 async fn several_tables_are_text_or_json_and_nothing_else() {
     let session = open(portfolio::registry()).await;
     let sections = contracts(Date::parse("2026-11-21").unwrap());
