@@ -6,6 +6,7 @@ use daybook_ledger::Date;
 use daybook_ledger::price::Book;
 
 use super::cells::{Cell, Timeline};
+use super::listed::Volume;
 use super::semantics::identity;
 use super::vector::{Bucket, Vector, to_pico};
 use super::{Cause, Finding, boundary, prices};
@@ -16,11 +17,13 @@ pub(super) struct Subject<'a> {
     pub(super) provider: &'a str,
     pub(super) model: &'a str,
     pub(super) book: &'a Book,
+    /// How many hours after UTC's the days of the provider's bills begin, if not with them.
+    pub(super) zone: Option<i64>,
 }
 
 /// The causes of each day's difference. They sum to it exactly: what has no cause is a finding too.
 pub(super) fn explain(subject: Subject<'_>, timeline: &Timeline) -> BTreeMap<Date, Vec<Finding>> {
-    let moved = boundary::find(timeline);
+    let moved = boundary::find(timeline, subject.zone);
     let findings = timeline.days.iter().map(|(day, cell)| {
         let mut found = cell.bill.charges.clone();
         let rest = cell.bill.cost - cell.list_cost;
@@ -56,8 +59,7 @@ fn explain_usage(subject: Subject<'_>, day: Date, cell: &Cell, rest: i128, moved
     if bill.is_remainder {
         return finding(Cause::Price, rest, "the bill names no model: all it bills against its usage at list rates");
     }
-    let counted = bill.counted.or((bill.lines == 0).then(Vector::default));
-    let Some(counted) = counted else {
+    let (Some(counted), Some(volume)) = (cell.billed_counts(), cell.volume) else {
         // Dollars alone tell little: whole days that are missing, or days that cancel.
         return match (cell.calls, moved) {
             (_, Some(detail)) => finding(Cause::Boundary, rest, detail),
@@ -68,17 +70,16 @@ fn explain_usage(subject: Subject<'_>, day: Date, cell: &Cell, rest: i128, moved
     if cell.rates.is_empty() {
         return without_rates(cell, counted, rest);
     }
-    let rates = cell.rates.plain();
     let mut found = Vec::new();
-    let unpriced = cell.unpriced.times(&rates);
     if cell.unpriced_calls > 0 {
         let detail = format!("{} calls without a price, at the rates of the others", cell.unpriced_calls);
-        found.push(Finding { cause: Cause::Unpriced, amount: to_pico(unpriced.sum()), detail });
+        found.push(Finding { cause: Cause::Unpriced, amount: to_pico(volume.unpriced.sum()), detail });
     }
-    let volume = Volume::of(subject, day, cell, counted, moved);
-    let expected = cell.listed + unpriced + volume.dollars;
-    found.extend(volume.finding);
+    if let Some((cause, detail)) = volume_cause(cell, &volume, moved) {
+        found.push(Finding { cause, amount: to_pico(volume.over.sum()), detail });
+    }
     if !bill.is_valued {
+        let expected = cell.used.listed + volume.unpriced + volume.over;
         found.extend(prices::explain(subject, day, cell, counted, expected));
     }
     found
@@ -90,7 +91,7 @@ fn without_rates(cell: &Cell, counted: Vector, rest: i128) -> Vec<Finding> {
         let detail = "the ledger has no call of it that day".to_owned();
         return vec![Finding { cause: Cause::MissingCalls, amount: rest, detail }];
     }
-    let delta = counted - cell.counted;
+    let delta = counted - cell.used.counted;
     let implied = |bucket: Bucket| match counted.get(bucket) {
         0 => 0,
         count => cell.bill.dollars.get(bucket) * delta.get(bucket) / count,
@@ -108,69 +109,25 @@ fn without_rates(cell: &Cell, counted: Vector, rest: i128) -> Vec<Finding> {
     found
 }
 
-/// The dollars of counts that differ.
-struct Volume {
-    /// At the ledger's rates, 10⁻¹⁸.
-    dollars: Vector,
-    finding: Option<Finding>,
-}
-
-impl Volume {
-    fn of(subject: Subject<'_>, day: Date, cell: &Cell, counted: Vector, moved: Option<&String>) -> Self {
-        let (called, billed) = comparable(cell.counted, counted);
-        let delta = billed - called;
-        if let Some(by_tier) = by_tier(subject, day, cell, delta) {
-            return by_tier;
-        }
-        if delta.is_zero() {
-            return Self { dollars: Vector::default(), finding: None };
-        }
-        let dollars = delta.times(&cell.rates.plain());
-        let (cause, detail) = match moved {
-            Some(detail) => (Cause::Boundary, detail.clone()),
-            None => match identity(called, billed, cell.reasoning) {
-                Some(detail) => (Cause::TokenSemantics, detail),
-                None => missing(cell, delta),
-            },
-        };
-        Self { dollars, finding: Some(Finding { cause, amount: to_pico(dollars.sum()), detail }) }
-    }
-}
-
-/// Counts that agree in sum and differ by tier, on a bill that tells tiers.
-fn by_tier(subject: Subject<'_>, day: Date, cell: &Cell, delta: Vector) -> Option<Volume> {
-    let told = cell.bill.tiers.keys().any(|tier| tier != "standard");
-    if !told || !delta.is_zero() || cell.bill.tiers == cell.tiers {
+/// Why counts differ.
+fn volume_cause(cell: &Cell, volume: &Volume, moved: Option<&String>) -> Option<(Cause, String)> {
+    let delta = volume.billed - volume.called;
+    if !volume.differs {
         return None;
     }
-    let mut dollars = Vector::default();
-    let mut names: Vec<&String> = cell.bill.tiers.keys().chain(cell.tiers.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let of = |tiers: &BTreeMap<String, Vector>, name: &String| tiers.get(name).copied().unwrap_or_default();
-    for name in &names {
-        let moved = of(&cell.bill.tiers, name) - of(&cell.tiers, name);
-        let tier = (Some(name.as_str()), name.as_str() == "batch");
-        let rates = cell.context.rates_in(subject.book, subject.provider, subject.model, day, tier);
-        dollars += moved.times(&rates.plain());
+    if delta.is_zero() {
+        let billed: Vec<&str> = cell.bill.tiers.keys().map(String::as_str).collect();
+        let called: Vec<&str> = cell.tiers.keys().map(String::as_str).collect();
+        let (billed, called) = (billed.join(", "), called.join(", "));
+        return Some((Cause::Tier, format!("tiers on the bill: {billed}; in the ledger: {called}")));
     }
-    let list = |tiers: &BTreeMap<String, Vector>| tiers.keys().cloned().collect::<Vec<_>>().join(", ");
-    let detail = format!("tiers on the bill: {}; in the ledger: {}", list(&cell.bill.tiers), list(&cell.tiers));
-    let finding = Finding { cause: Cause::Tier, amount: to_pico(dollars.sum()), detail };
-    Some(Volume { dollars, finding: Some(finding) })
-}
-
-/// Both sides with cache writes in one bucket, where one of them does not tell lifetimes.
-fn comparable(called: Vector, billed: Vector) -> (Vector, Vector) {
-    let untold = |side: Vector| side.get(Bucket::Write) != 0;
-    if !untold(called) && !untold(billed) {
-        return (called, billed);
+    if let Some(detail) = moved {
+        return Some((Cause::Boundary, detail.clone()));
     }
-    // The bucket whose rate was paid: that of the side which tells.
-    let known = [called, billed].into_iter().flat_map(|side| Bucket::WRITES.map(|bucket| (side.get(bucket), bucket)));
-    let told = known.filter(|(count, bucket)| *count != 0 && *bucket != Bucket::Write).max().map(|(_, bucket)| bucket);
-    let bucket = told.unwrap_or(Bucket::Write);
-    (called.with_writes_in(bucket), billed.with_writes_in(bucket))
+    match identity(volume.called, volume.billed, cell.reasoning) {
+        Some(detail) => Some((Cause::TokenSemantics, detail)),
+        None => Some(missing(cell, delta)),
+    }
 }
 
 /// Counts differ and nothing better is known: calls are missing on one side, or the same calls count other tokens.

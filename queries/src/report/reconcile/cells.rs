@@ -1,37 +1,37 @@
-//! What a ledger and a bill say of one model on one UTC day, side by side.
+//! What a ledger and a bill say of one model on one UTC day, or in a period that the bill has one line for, side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daybook_ledger::Date;
 use daybook_ledger::price::Book;
+use daybook_ledger::{Date, Instant};
 
+use super::listed::{Used, Volume};
 use super::load::{Billed, Calls};
 use super::models::Matching;
 use super::rates::{FINE, Priced, Rates};
 use super::vector::{Bucket, Vector, to_pico};
 use super::{Cause, Finding, Note};
 
-/// One model on one day.
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+/// One model on one day, or on the days of one period.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cell {
     pub(super) calls: i64,
     pub(super) unpriced_calls: i64,
-    /// All calls' counts.
-    pub(super) counted: Vector,
-    /// Counts of the calls without a price.
-    pub(super) unpriced: Vector,
+    pub(super) used: Used,
+    /// The same by tier.
+    pub(super) tiers: BTreeMap<String, Used>,
     /// Reasoning inside the output.
     pub(super) reasoning: i128,
-    /// What the priced calls come to at the list rates, by bucket, 10⁻¹⁸ dollars.
-    pub(super) listed: Vector,
     /// Costs on the entries, 10⁻¹² dollars.
     pub(super) list_cost: i128,
-    /// Counts by tier.
-    pub(super) tiers: BTreeMap<String, Vector>,
     /// The rates of the group with most calls, and what they depend on.
     pub(super) rates: Rates,
     pub(super) context: Context,
     pub(super) bill: Bill,
+    /// The counts beside each other; `None` if the bill counts nothing.
+    pub(super) volume: Option<Volume>,
 }
 
 /// What rates depend on beside provider, model and day.
@@ -63,7 +63,9 @@ impl Context {
         let model = self.model.as_deref().unwrap_or(model);
         let (tier, batch) = tier;
         let region = self.region.as_deref();
-        Rates::of(book, &Priced { provider, model, day, tier, batch, region, input_max: self.input_max.max(1) })
+        // Nobody says when: off-peak hours are those of the night.
+        let at = Instant::from_micros(day.start().micros() + 12 * HOUR_MICROS);
+        Rates::of(book, &Priced { provider, model, at, tier, batch, region, input_max: self.input_max.max(1) })
     }
 }
 
@@ -92,9 +94,42 @@ pub(super) struct Bill {
 /// The days of one model of one provider.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Timeline {
+    /// By day; the days of a period together, by its first.
     pub(super) days: BTreeMap<Date, Cell>,
+    /// The first day of each period that the bill has one line for, and the day after it.
+    periods: BTreeMap<Date, Date>,
     /// The ledger's counts by hour since 1970, a day more on both sides.
     pub(super) hours: BTreeMap<i64, Vector>,
+}
+
+impl Timeline {
+    /// Makes days one period, with those of periods it overlaps.
+    fn join(&mut self, mut from: Date, mut to: Date) {
+        while let Some((first, end)) = self.periods.range(..to).next_back().map(|(first, end)| (*first, *end)) {
+            if end <= from {
+                break;
+            }
+            self.periods.remove(&first);
+            (from, to) = (from.min(first), to.max(end));
+        }
+        self.periods.insert(from, to);
+    }
+
+    /// The day under which `day` is compared.
+    fn place(&self, day: Date) -> Date {
+        let period = self.periods.range(..=day).next_back().filter(|(_, end)| day < **end);
+        period.map_or(day, |(first, _)| *first)
+    }
+
+    /// The day after those compared under `day`.
+    pub(super) fn end(&self, day: Date) -> Date {
+        self.periods.get(&day).copied().unwrap_or(Date::from_days(day.days() + 1))
+    }
+
+    fn cell(&mut self, day: Date) -> &mut Cell {
+        let day = self.place(day);
+        self.days.entry(day).or_default()
+    }
 }
 
 /// Timelines by provider and model.
@@ -126,9 +161,12 @@ pub(super) fn build(
     let matching = Matching::new(&calls, &billed);
     let split = Split::of(&billed);
     let mut timelines = Timelines::new();
+    let key = |line: &Billed| (provider_of(&line.provider), split.name_of(line, &matching));
+    for line in billed.iter().filter(|line| line.is_usage() && line.days > 1) {
+        timelines.entry(key(line)).or_default().join(line.day, line.end());
+    }
     for line in &billed {
-        let key = (provider_of(&line.provider), split.name_of(line, &matching));
-        add_line(timelines.entry(key).or_default().days.entry(line.day).or_default(), line, &split);
+        add_line(timelines.entry(key(line)).or_default().cell(line.day), line, &split);
     }
     let mut left_out: BTreeMap<String, (i64, i128)> = BTreeMap::new();
     for group in &calls {
@@ -138,7 +176,7 @@ pub(super) fn build(
             (sums.0, sums.1) = (sums.0 + group.calls, sums.1 + group.list_cost);
             continue;
         };
-        let day = Date::from_days(i32::try_from(group.hour.div_euclid(24)).unwrap_or(0));
+        let day = group.at.date();
         let is_compared = *first <= day && day <= *last;
         if !is_compared && (day.days() < first.days() - 1 || day.days() > last.days() + 1) {
             continue;
@@ -149,6 +187,7 @@ pub(super) fn build(
         notes.push(Note::NoBill { provider, calls, list_cost: cost });
     }
     give_rates(&mut timelines, book);
+    give_volumes(&mut timelines, book);
     value_usage(&mut timelines, &split);
     Compared { timelines, windows, notes }
 }
@@ -157,22 +196,26 @@ fn provider_of(provider: &Option<String>) -> String {
     provider.clone().unwrap_or_else(|| "(unknown)".into())
 }
 
-/// Lines in dollars of one source per provider and day: two bills for the same usage are not added up.
+/// Lines in US dollars of one source per provider and day: two bills for the same usage are not added up.
 fn comparable(billed: Vec<Billed>, notes: &mut Vec<Note>) -> Vec<Billed> {
     let rank = |source: &str| u8::from(source == "focus");
+    let is_dollars = |line: &Billed| line.currency.as_deref().unwrap_or("USD") == "USD";
     let mut best: BTreeMap<(String, Date), String> = BTreeMap::new();
-    for line in billed.iter().filter(|line| line.is_cost) {
-        let chosen = best.entry((provider_of(&line.provider), line.day)).or_insert_with(|| line.source.clone());
-        if (rank(&line.source), &line.source) < (rank(chosen), &*chosen) {
-            chosen.clone_from(&line.source);
+    for line in billed.iter().filter(|line| line.is_cost && is_dollars(line)) {
+        for day in days(line) {
+            let chosen = best.entry((provider_of(&line.provider), day)).or_insert_with(|| line.source.clone());
+            if (rank(&line.source), &line.source) < (rank(chosen), &*chosen) {
+                chosen.clone_from(&line.source);
+            }
         }
     }
     let mut left_out: BTreeMap<(String, String, String, bool), i128> = BTreeMap::new();
     let kept = billed.into_iter().filter(|line| {
         let provider = provider_of(&line.provider);
         let currency = line.currency.clone().unwrap_or_else(|| "USD".into());
-        let other_source = best.get(&(provider.clone(), line.day)).is_some_and(|chosen| *chosen != line.source);
-        let keep = !line.is_cost || (currency == "USD" && !other_source);
+        let chosen = best.get(&(provider.clone(), line.day)).filter(|_| is_dollars(line));
+        let other_source = chosen.is_some_and(|chosen| *chosen != line.source);
+        let keep = !line.is_cost || (is_dollars(line) && !other_source);
         if !keep {
             *left_out.entry((provider, line.source.clone(), currency, other_source)).or_default() += line.cost;
         }
@@ -188,12 +231,21 @@ fn comparable(billed: Vec<Billed>, notes: &mut Vec<Note>) -> Vec<Billed> {
     kept
 }
 
+/// The days a line is about: of what is not usage, the first.
+fn days(line: &Billed) -> impl Iterator<Item = Date> + use<> {
+    let end = if line.is_usage() { line.end().days() } else { line.day.days() + 1 };
+    (line.day.days()..end).map(Date::from_days)
+}
+
 /// First and last day that is compared, by provider.
 fn windows(billed: &[Billed], asked: (Option<Date>, Option<Date>)) -> BTreeMap<String, (Date, Date)> {
     let mut windows: BTreeMap<String, (Date, Date)> = BTreeMap::new();
     for line in billed {
         let window = windows.entry(provider_of(&line.provider)).or_insert((line.day, line.day));
-        *window = (window.0.min(line.day), window.1.max(line.day));
+        // What is billed beside models, such as storage by the month, does not say how far calls are billed.
+        let is_of_calls = line.model.is_some() || line.line_item.is_none();
+        let last = days(line).last().filter(|_| is_of_calls).unwrap_or(line.day);
+        *window = (window.0.min(line.day), window.1.max(last));
     }
     for window in windows.values_mut() {
         let last = asked.1.map(|to| Date::from_days(to.days() - 1));
@@ -216,7 +268,11 @@ struct Split {
 impl Split {
     fn of(billed: &[Billed]) -> Self {
         let days = |fits: &dyn Fn(&&Billed) -> bool| -> BTreeSet<_> {
-            billed.iter().filter(fits).map(|line| (provider_of(&line.provider), line.day)).collect()
+            let of_line = |line: &Billed| {
+                let provider = provider_of(&line.provider);
+                days(line).map(move |day| (provider.clone(), day))
+            };
+            billed.iter().filter(fits).flat_map(of_line).collect()
         };
         let is_usage = |line: &Billed| line.category == "usage" && !line.correction;
         let costs = days(&|line| line.is_cost && is_usage(line));
@@ -298,6 +354,13 @@ fn add_line(cell: &mut Cell, line: &Billed, split: &Split) {
     }
 }
 
+impl Cell {
+    /// What the bill counts; nothing where it has no line; `None` where it has lines that count nothing.
+    pub(super) fn billed_counts(&self) -> Option<Vector> {
+        self.bill.counted.or((self.bill.lines == 0).then(Vector::default))
+    }
+}
+
 impl Bill {
     fn count(&mut self, counted: Vector, tier: String) {
         *self.counted.get_or_insert_default() += counted;
@@ -323,7 +386,7 @@ fn add_calls(
     let priced = Priced {
         provider: &provider,
         model: stated,
-        day,
+        at: group.at,
         tier: group.tier.as_deref(),
         batch: group.batch,
         region: group.region.as_deref(),
@@ -335,27 +398,32 @@ fn add_calls(
         counted += Vector::one(*bucket, count);
         listed += Vector::one(*bucket, count * rates.fine(word).unwrap_or(0));
     }
+    let hour = group.at.micros().div_euclid(HOUR_MICROS);
     if split.searches.contains(&provider_day) && counted.get(Bucket::Search) > 0 && group.priced {
-        let searches = (counted.get(Bucket::Search), listed.get(Bucket::Search));
+        let used = Used {
+            counted: Vector::one(Bucket::Search, counted.get(Bucket::Search)),
+            listed: Vector::one(Bucket::Search, listed.get(Bucket::Search)),
+            ..Used::default()
+        };
         counted.put(Bucket::Search, 0);
         listed.put(Bucket::Search, 0);
+        let searches = timelines.entry((provider.clone(), SEARCHES.into())).or_default();
+        *searches.hours.entry(hour).or_default() += used.counted;
         if is_compared {
-            let cell = timelines.entry((provider.clone(), SEARCHES.into())).or_default().days.entry(day).or_default();
-            cell.counted += Vector::one(Bucket::Search, searches.0);
-            cell.listed += Vector::one(Bucket::Search, searches.1);
-            cell.list_cost += to_pico(searches.1);
-            let own = timelines.entry((provider.clone(), name.clone())).or_default().days.entry(day).or_default();
-            own.list_cost -= to_pico(searches.1);
+            let cost = to_pico(used.listed.sum());
+            let cell = searches.cell(day);
+            cell.used.add(used);
+            cell.list_cost += cost;
+            timelines.entry((provider.clone(), name.clone())).or_default().cell(day).list_cost -= cost;
         }
     }
     let timeline = timelines.entry((provider, name)).or_default();
-    *timeline.hours.entry(group.hour).or_default() += counted;
+    *timeline.hours.entry(hour).or_default() += counted;
     if !is_compared {
         return;
     }
-    let cell = timeline.days.entry(day).or_default();
+    let cell = timeline.cell(day);
     cell.calls += group.calls;
-    cell.counted += counted;
     cell.list_cost += group.list_cost;
     cell.reasoning += FINE
         .iter()
@@ -363,13 +431,13 @@ fn add_calls(
         .filter(|((word, _), _)| *word == "output_reasoning")
         .map(|(_, count)| count)
         .sum::<i128>();
-    *cell.tiers.entry(tier_of(group.tier.as_deref(), group.batch)).or_default() += counted;
-    if group.priced {
-        cell.listed += listed;
-    } else {
-        cell.unpriced += counted;
-        cell.unpriced_calls += group.calls;
-    }
+    let used = match group.priced {
+        true => Used { counted, listed, ..Used::default() },
+        false => Used { counted, unpriced: counted, ..Used::default() },
+    };
+    cell.used.add(used);
+    cell.tiers.entry(tier_of(group.tier.as_deref(), group.batch)).or_default().add(used);
+    cell.unpriced_calls += if group.priced { 0 } else { group.calls };
     if group.calls > cell.context.calls && !rates.is_empty() {
         cell.rates = rates;
         cell.context = Context {
@@ -394,25 +462,38 @@ fn give_rates(timelines: &mut Timelines, book: &Book) {
     }
 }
 
+/// Puts the counts of both sides beside each other.
+fn give_volumes(timelines: &mut Timelines, book: &Book) {
+    for ((provider, model), timeline) in timelines {
+        for (day, cell) in &mut timeline.days {
+            let plain =
+                |tier: &str| cell.context.rates_in(book, provider, model, *day, (Some(tier), tier == "batch")).plain();
+            cell.volume = cell.billed_counts().map(|billed| Volume::of(cell, billed, plain));
+        }
+    }
+}
+
 /// What only a usage report counts is valued at list rates; a bill that names no model is compared with the sum of that.
 fn value_usage(timelines: &mut Timelines, split: &Split) {
     let mut valued: BTreeMap<(String, Date), i128> = BTreeMap::new();
     for ((provider, _), timeline) in timelines.iter_mut() {
         for (day, cell) in &mut timeline.days {
             let provider_day = (provider.clone(), *day);
-            let Some(counted) = cell.bill.counted else { continue };
+            let Some(volume) = cell.volume.filter(|_| cell.bill.counted.is_some()) else { continue };
             if cell.bill.lines == 0 && (!split.costs.contains(&provider_day) || split.unsplit.contains(&provider_day)) {
                 cell.bill.is_valued = true;
-                cell.bill.dollars = counted.times(&cell.rates.plain());
-                cell.bill.cost = to_pico(cell.bill.dollars.sum());
+                // What no bucket counts, no usage report speaks of either. Counts that differ have no value without rates.
+                let is_known = !volume.differs || !cell.rates.is_empty();
+                let same = if is_known { cell.list_cost } else { 0 };
+                cell.bill.cost = same + to_pico((volume.unpriced + volume.over).sum());
                 *valued.entry(provider_day).or_default() += cell.bill.cost;
             }
         }
     }
     for provider_day in split.unsplit.iter().filter(|day| split.usage.contains(*day)) {
         let key = (provider_day.0.clone(), ALL_MODELS.to_owned());
-        let cell = timelines.get_mut(&key).and_then(|timeline| timeline.days.get_mut(&provider_day.1));
-        if let Some(cell) = cell {
+        if let Some(timeline) = timelines.get_mut(&key) {
+            let cell = timeline.cell(provider_day.1);
             cell.bill.cost -= valued.get(provider_day).copied().unwrap_or(0);
             cell.bill.is_remainder = true;
         }

@@ -1,27 +1,30 @@
-//! What is compared: sums of the ledger's calls by hour, and of bills by day.
+//! What is compared: sums of the ledger's calls by half hour, and of bills by period.
 
 use std::collections::BTreeSet;
 
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type};
-use daybook_ledger::Date;
 use daybook_ledger::price::Book;
+use daybook_ledger::{Date, Instant};
 
-use super::ReconcileOptions;
 use super::rates::FINE;
+use super::{Cause, ReconcileOptions};
 use crate::{Error, Session};
+
+/// Rates can change with the hour, and some do at half past.
+const HALF_HOUR_MICROS: i64 = 1_800_000_000;
 
 /// One, as the quantities of meters count.
 const ONE: i128 = 1_000_000_000_000;
 
-/// Calls of one hour that share everything a rate depends on.
+/// Calls of one half hour that share everything a rate depends on.
 #[derive(Clone, Debug)]
 pub(super) struct Calls {
     pub(super) provider: Option<String>,
     pub(super) model: Option<String>,
-    /// Hours since 1970, UTC.
-    pub(super) hour: i64,
+    /// The first instant of the half hour.
+    pub(super) at: Instant,
     pub(super) tier: Option<String>,
     pub(super) batch: bool,
     pub(super) region: Option<String>,
@@ -41,6 +44,8 @@ pub(super) struct Billed {
     pub(super) source: String,
     pub(super) is_cost: bool,
     pub(super) day: Date,
+    /// How many days it is about, from `day` on.
+    pub(super) days: i32,
     pub(super) model: Option<String>,
     pub(super) line_item: Option<String>,
     pub(super) meter: Option<String>,
@@ -58,7 +63,19 @@ pub(super) struct Billed {
     pub(super) cost: i128,
 }
 
-/// The calls a provider could bill, by hour; a day more on both sides, for bills whose days begin elsewhere.
+impl Billed {
+    /// Whether it is about usage, which calls can account for.
+    pub(super) fn is_usage(&self) -> bool {
+        !self.is_cost || Cause::of_charge(&self.category, self.correction, self.meter.as_deref()).is_none()
+    }
+
+    /// The day after the last it is about.
+    pub(super) fn end(&self) -> Date {
+        Date::from_days(self.day.days().saturating_add(self.days.max(1)))
+    }
+}
+
+/// The calls a provider could bill, by half hour; a day more on both sides, for bills whose days begin elsewhere.
 pub(super) async fn calls(session: &Session, options: &ReconcileOptions, book: &Book) -> Result<Vec<Calls>, Error> {
     let mut found = Vec::new();
     for batch in session.run(&calls_sql(options, book)).await?.collect().await? {
@@ -74,7 +91,7 @@ pub(super) async fn calls(session: &Session, options: &ReconcileOptions, book: &
             found.push(Calls {
                 provider: table.text(0, row),
                 model: table.text(1, row),
-                hour: table.long(2, row),
+                at: Instant::from_micros(table.long(2, row).saturating_mul(HALF_HOUR_MICROS)),
                 tier: table.text(3, row),
                 batch: table.long(4, row) == 1,
                 region: table.text(5, row),
@@ -113,7 +130,7 @@ fn calls_sql(options: &ReconcileOptions, book: &Book) -> String {
     let window = window(options, "event_date", 1);
     format!(
         "SELECT provider, coalesce(response_model, request_model), \
-         started_at::bigint / 3600000000, lower(service_tier), \
+         started_at::bigint / {HALF_HOUR_MICROS}, lower(service_tier), \
          coalesce(array_has(features, 'batch'), false)::bigint, region, coalesce({band}, 0), \
          (list_cost IS NOT NULL)::bigint, count(*), coalesce(max(input_tokens), 0), sum(list_cost), {sums}, \
          sum(meters['web_search_requests']) \
@@ -124,14 +141,17 @@ fn calls_sql(options: &ReconcileOptions, book: &Book) -> String {
 /// The lines of bills that hold now.
 pub(super) async fn billed(session: &Session, options: &ReconcileOptions) -> Result<Vec<Billed>, Error> {
     let window = window(options, "day", 0);
+    // To the nearest, because days on which clocks change have 23 or 25 hours.
+    let days = "(period_end::bigint - period_start::bigint + 43200000000) / 86400000000";
     let sql = format!(
         "SELECT provider, source, report, day::integer::bigint, model, line_item, meter, lower(service_tier), \
          batch::bigint, charge_category, correction::bigint, currency, count(*), sum(requests), \
          sum(input_tokens::decimal(38, 0)), sum(cache_read_input_tokens::decimal(38, 0)), \
          sum(cache_write_5m_input_tokens::decimal(38, 0)), sum(cache_write_1h_input_tokens::decimal(38, 0)), \
          sum(cache_write_input_tokens::decimal(38, 0)), sum(output_tokens::decimal(38, 0)), \
-         sum(meters['web_search_requests']), sum(metered_tokens::decimal(38, 0)), sum(billed_cost) \
-         FROM billing_current WHERE true{window} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+         sum(meters['web_search_requests']), sum(metered_tokens::decimal(38, 0)), sum(billed_cost), \
+         {days} \
+         FROM billing_current WHERE true{window} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 24"
     );
     let mut found = Vec::new();
     for batch in session.run(&sql).await?.collect().await? {
@@ -149,6 +169,7 @@ pub(super) async fn billed(session: &Session, options: &ReconcileOptions) -> Res
                 source: table.text(1, row).unwrap_or_default(),
                 is_cost: table.text(2, row).as_deref() == Some("cost_report"),
                 day: Date::from_days(i32::try_from(table.long(3, row)).unwrap_or(0)),
+                days: i32::try_from(table.long(23, row)).unwrap_or(1),
                 model: table.text(4, row),
                 line_item: table.text(5, row),
                 meter: table.text(6, row),

@@ -1,12 +1,13 @@
 //! A ledger against its providers' bills: where they differ, by how much, and why as far as that can be known.
 //!
-//! `load` sums both sides, `cells` and `models` put them side by side, `causes` explains each model's days with the help
-//! of `boundary` (other days), `semantics` (misread counts) and `prices` (other rates). All amounts are exact; the causes of
-//! a difference sum to it.
+//! `load` sums both sides, `cells` and `models` put them side by side, `listed` values counts, `causes` explains each model's
+//! days with the help of `boundary` (other days), `semantics` (misread counts) and `prices` (other rates). All amounts are
+//! exact; the causes of a difference sum to it.
 
 mod boundary;
 mod causes;
 mod cells;
+mod listed;
 mod load;
 mod models;
 mod prices;
@@ -218,7 +219,7 @@ impl Tolerance {
 pub struct ReconcileOptions {
     /// The first day; that of the first bill of each provider if `None`.
     pub from: Option<Date>,
-    /// The first day not to compare any more; the day after the last bill if `None`.
+    /// The first day not to compare any more; the day after what the last bill is about if `None`.
     pub to: Option<Date>,
     /// Only this provider.
     pub provider: Option<String>,
@@ -307,8 +308,10 @@ fn what_is_billed(options: &ReconcileOptions) -> String {
 
 fn lines(timelines: &cells::Timelines, book: &Book, by: &[By]) -> BTreeMap<Key, Line> {
     let mut lines: BTreeMap<Key, Line> = BTreeMap::new();
+    let zones = boundary::zones(timelines);
     for ((provider, model), timeline) in timelines {
-        let mut explained = causes::explain(causes::Subject { provider, model, book }, timeline);
+        let zone = zones.get(provider.as_str()).copied();
+        let mut explained = causes::explain(causes::Subject { provider, model, book, zone }, timeline);
         for (day, cell) in &timeline.days {
             let key = (
                 by.contains(&By::Provider).then(|| provider.clone()),

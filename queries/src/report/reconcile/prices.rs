@@ -12,7 +12,7 @@ use super::{Cause, Finding};
 pub(super) fn explain(subject: Subject<'_>, day: Date, cell: &Cell, counted: Vector, expected: Vector) -> Vec<Finding> {
     let bill = &cell.bill;
     // Costs of the entries for what no bucket counts, such as pictures by the piece.
-    let ledger_other = cell.list_cost - to_pico(cell.listed.sum());
+    let ledger_other = cell.list_cost - to_pico(cell.used.listed.sum());
     let bill_other = bill.cost - to_pico(bill.dollars.sum());
     let is_bucketed = !bill.dollars.is_zero() || bill.cost == 0;
     let over = bill.cost - to_pico(expected.sum()) - ledger_other;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use daybook_ledger::price::{Book, Call};
-use daybook_ledger::{Buckets, Date, Entry, Feature, Operation, Tokens, Usd};
+use daybook_ledger::{Buckets, Date, Entry, Feature, Instant, Operation, Tokens, Usd};
 
 use super::vector::{Bucket, Vector};
 
@@ -12,7 +12,7 @@ use super::vector::{Bucket, Vector};
 pub(super) struct Priced<'a> {
     pub(super) provider: &'a str,
     pub(super) model: &'a str,
-    pub(super) day: Date,
+    pub(super) at: Instant,
     pub(super) tier: Option<&'a str>,
     pub(super) batch: bool,
     pub(super) region: Option<&'a str>,
@@ -78,7 +78,7 @@ impl Rates {
         // One of everything: no call, but each rate is asked for once.
         let buckets =
             Buckets { uncached_input: some, cache_write_unstated: some, output_text: some, ..Buckets::default() };
-        let explanation = book.explain(&Call::of(&entry, &buckets, priced.day.start()));
+        let explanation = book.explain(&Call::of(&entry, &buckets, priced.at));
         let in_force = explanation.in_force;
         let rates =
             explanation.lines.iter().filter_map(|line| Some((line.counted.to_string(), line.usd_per_million?.pico())));

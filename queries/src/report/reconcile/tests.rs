@@ -3,6 +3,7 @@
 use arrow::array::{Array as _, AsArray as _};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type};
+use daybook_ledger::price::Call;
 use daybook_ledger::testing::{append, bill, call};
 use daybook_ledger::{BillingLine, BillingReport, ChargeCategory, Entry, Feature, Instant, Ledger, Root};
 use proptest::prelude::*;
@@ -258,6 +259,51 @@ async fn a_bill_in_another_time_zone_is_a_boundary() {
 }
 
 #[tokio::test]
+async fn a_zone_is_shown_by_what_is_billed_and_is_that_of_every_model() {
+    let made = made();
+    let noon = &made[1..2];
+    let of = |id: &'static str, at: &str, millions: i64| {
+        let cost = Usd::from_pico(5_000_000_000_000 * i128::from(millions));
+        (call(id, PROVIDER, "claude-opus-5", "team", at, (1_000_000 * millions, 0)), Some(cost))
+    };
+    // Nobody billed the model: days that begin at 11:00 would have none of its calls.
+    let entries = [noon[0].recorded(), of("x", "2026-11-18T10:00:00Z", 1)];
+    let outcome = run(&entries, &plain_bill(noon), |_| {}).await;
+    let detail = "the bill has no line for 1 calls of that day";
+    assert_eq!(outcome.found, [found("2026-11-18", Cause::MissingOnBill, -5_000_000_000_000, detail)]);
+    // One call of it is billed: days that begin at 23:00 would have that one, but none of the other model's last.
+    let day = &made[1..3];
+    let mut entries = vec![of("x", "2026-11-18T10:00:00Z", 1), of("y", "2026-11-18T23:30:00Z", 2)];
+    entries.extend(day.iter().map(Made::recorded));
+    let mut lines = plain_bill(day);
+    lines.push(BillingLine {
+        model: Some("claude-opus-5".into()),
+        ..line("2026-11-18", "input", 1_000_000, 5_000_000_000_000)
+    });
+    let outcome = run(&entries, &lines, |_| {}).await;
+    let detail = "the ledger counts more tokens than the bill";
+    assert_eq!(outcome.found, [found("2026-11-18", Cause::MissingOnBill, -10_000_000_000_000, detail)]);
+}
+
+#[tokio::test]
+async fn a_line_for_several_days_is_compared_with_the_calls_of_all_of_them() {
+    let made = made();
+    let period = |made: &[Made]| -> Vec<BillingLine> {
+        let (start, end) = (instant("2026-11-18T00:00:00Z"), instant("2026-11-21T00:00:00Z"));
+        let lines = billed(made, |_| "2026-11-18".to_owned(), |_| 1_000).into_iter();
+        lines.map(|line| BillingLine { period_start: start, period_end: end, ..line }).collect()
+    };
+    let outcome = compare(&made, &period(&made)).await;
+    assert_eq!((outcome.found, outcome.differences), (vec![], vec![0]));
+    let days = ["2026-11-18", "2026-11-20"].map(|day| Date::parse(day).unwrap());
+    assert_eq!(outcome.reconciled.windows[PROVIDER], days.into());
+    let kept: Vec<_> = made.iter().filter(|one| one.id != "call-4").cloned().collect();
+    let outcome = compare(&kept, &period(&made)).await;
+    let detail = "the bill counts more tokens than the ledger";
+    assert_eq!(outcome.found, [found("2026-11-18", Cause::MissingCalls, made[4].cost(), detail)]);
+}
+
+#[tokio::test]
 async fn a_rate_that_changed_is_a_price_with_both_rates() {
     let made = made();
     let dearer = |meter: &str| if meter == "cache_read" { 1_500 } else { 1_000 };
@@ -465,6 +511,67 @@ async fn a_usage_report_without_a_bill_is_valued_at_list_rates() {
     assert_eq!(outcome.found, [found("2026-11-19", Cause::MissingCalls, made[4].cost(), detail)]);
 }
 
+/// Ten ordinary calls and eleven in a batch, and one far longer, which costs more per token.
+fn of_many_rates() -> Vec<(Entry<'static>, Option<Usd>)> {
+    const IDS: [&str; 22] =
+        ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v"];
+    let priced = IDS.into_iter().enumerate().map(|(at, id)| {
+        let input = if at == 21 { 300_000 } else { 100_000 };
+        let mut entry = call(id, "openai", "gpt-5.4", "team", "2026-11-18T10:00:00Z", (input, 10_000));
+        entry.features.insert_if((10..21).contains(&at), Feature::Batch);
+        let (buckets, at) = (entry.tokens.buckets(), entry.started_at.unwrap());
+        let cost = BOOK.price(&Call::of(&entry, &buckets, at)).list_cost;
+        (entry, cost)
+    });
+    priced.collect()
+}
+
+fn usage_line(batch: bool, requests: i64, (input, output): (i64, i64)) -> BillingLine {
+    let period = (instant("2026-11-18T00:00:00Z"), instant("2026-11-19T00:00:00Z"));
+    let mut line = BillingLine::new("openai-admin", BillingReport::Usage, "openai", period);
+    (line.model, line.batch, line.service) = (Some("gpt-5.4".into()), Some(batch), Some("completions".into()));
+    (line.requests, line.tokens.input, line.tokens.output) = (Some(requests), Some(input), Some(output));
+    line
+}
+
+#[tokio::test]
+async fn counts_that_agree_come_to_the_ledgers_cost_whatever_rates_it_is_made_of() {
+    let entries = of_many_rates();
+    let total: i128 = entries.iter().map(|(_, cost)| cost.unwrap().pico()).sum();
+    // 0.25 + 0.15 a call, half of it in a batch; 1.5 + 0.225 for the long one.
+    assert_eq!(total, 7_925_000_000_000);
+    let told = [usage_line(false, 11, (1_300_000, 110_000)), usage_line(true, 11, (1_100_000, 110_000))];
+    let lumped = [usage_line(false, 22, (2_400_000, 220_000))];
+    for lines in [told.as_slice(), lumped.as_slice()] {
+        let outcome = run(&entries, lines, |_| {}).await;
+        assert_eq!((outcome.found, outcome.differences), (vec![], vec![0]));
+        assert_eq!(outcome.reconciled.billed_cost, Usd::from_pico(total));
+    }
+}
+
+#[tokio::test]
+async fn what_differs_in_a_tier_is_valued_at_what_its_calls_cost() {
+    let mut entries = of_many_rates();
+    // Without the long call there is one rate a tier. One batched call is missing.
+    entries.truncate(20);
+    let lines = [usage_line(false, 10, (1_000_000, 100_000)), usage_line(true, 11, (1_100_000, 110_000))];
+    let outcome = run(&entries, &lines, |_| {}).await;
+    let detail = "21 requests on the bill, 20 calls in the ledger";
+    assert_eq!(outcome.found, [found("2026-11-18", Cause::MissingCalls, 200_000_000_000, detail)]);
+}
+
+#[tokio::test]
+async fn a_bill_in_another_currency_does_not_drive_out_one_in_dollars() {
+    let mut made = made();
+    made.truncate(2);
+    let dollars = plain_bill(&made).into_iter().map(|line| BillingLine { source: "focus", ..line });
+    let euros = plain_bill(&made).into_iter().map(|line| BillingLine { currency: Some("EUR".into()), ..line });
+    let outcome = compare(&made, &dollars.chain(euros).collect::<Vec<_>>()).await;
+    assert_eq!((outcome.found, outcome.differences), (vec![], vec![0]));
+    let note = "anthropic-admin bills 0.027 EUR for anthropic: other currencies are not compared";
+    assert_eq!(outcome.reconciled.notes, [note]);
+}
+
 #[tokio::test]
 async fn other_currencies_second_bills_and_providers_without_one_are_noted_not_added() {
     let mut made = made();
@@ -515,7 +622,7 @@ fn calls_of(seed: &(u8, u8, u16, u16, bool)) -> Calls {
     Calls {
         provider: Some(PROVIDER.into()),
         model: Some([MODEL, "claude-haiku-4-5-20251001", "nobody-knows"][usize::from(model % 3)].into()),
-        hour: (20_776 + i64::from(day % 4)) * 24 + i64::from(day % 24),
+        at: Instant::from_micros(((20_776 + i64::from(day % 4)) * 24 + i64::from(day % 24)) * 3_600_000_000),
         tier: (day % 5 == 0).then(|| "batch".into()),
         batch: day % 5 == 0,
         region: None,
@@ -534,6 +641,7 @@ fn billed_of(seed: &(u8, u8, u16, i32, u8)) -> Billed {
         source: ["anthropic-admin", "focus"][usize::from(kind % 9 == 0)].into(),
         is_cost: kind % 4 != 0,
         day: Date::from_days(20_776 + i32::from(day % 4)),
+        days: if kind % 10 == 3 { 3 } else { 1 },
         model: [Some(MODEL), Some("claude-haiku-4-5"), None, Some("nobody-knows")][usize::from(model % 4)]
             .map(String::from),
         line_item: (kind % 3 != 0).then(|| "item".into()),
