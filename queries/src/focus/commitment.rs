@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::{Date32Type, TimestampMicrosecondType};
-use daybook_ledger::{Date, Instant, Usd};
+use daybook_ledger::{Date, Instant};
 use serde_json::{Value, json};
 
 use super::atto;
 use super::column::{Column, Fill, NEW, may, must, record_batch};
-use super::drawdown::{self, spent};
+use super::drawdown::{self, Drawdown};
 use super::vendor::Vendor;
 use super::{Focus, FocusVersion};
 use crate::registry::{Commitment, Contract, Shortfall};
@@ -145,29 +145,24 @@ pub(super) async fn write(session: &Session, writer: &mut Writer<'_>) -> Result<
     let registry = session.registry();
     let today = last_day(session).await?;
     let stored_at = stored_at(session).await?;
-    let mut promises = Vec::new();
-    for contract in &registry.contracts {
-        for commitment in &contract.commitments {
-            let days = (commitment.starts_on, Date::from_days(commitment.ends_on.days() + 1));
-            let (spent, _) = spent(session, contract, days).await?;
-            promises.push(Promise {
-                status: status(commitment, spent, today),
-                stored_at: stored_at.unwrap_or(contract.starts_on.start()),
-                vendors: contract.providers.iter().map(|provider| Vendor::of(provider.as_str())).collect(),
-                commitment: commitment.clone(),
-                contract: contract.clone(),
-            });
-        }
-    }
+    let drawdown = Drawdown::load(session, registry, None).await?;
+    let promises = drawdown.open.iter().map(|open| Promise {
+        status: status(open.commitment, open.left == 0, today),
+        stored_at: stored_at.unwrap_or(open.contract.starts_on.start()),
+        vendors: open.contract.providers.iter().map(|provider| Vendor::of(provider.as_str())).collect(),
+        commitment: open.commitment.clone(),
+        contract: open.contract.clone(),
+    });
+    let promises: Vec<_> = promises.collect();
     writer.push(&record_batch(COLUMNS, FocusVersion::V1_4, &promises)?)?;
     Ok(Focus::default())
 }
 
 /// Where it stands on the last day of the ledger.
-fn status(commitment: &Commitment, spent: Usd, today: Option<Date>) -> &'static str {
+fn status(commitment: &Commitment, is_met: bool, today: Option<Date>) -> &'static str {
     match today {
         Some(today) if today > commitment.ends_on => "Expired",
-        Some(today) if today >= commitment.starts_on && spent >= commitment.usd => "Exhausted",
+        Some(today) if today >= commitment.starts_on && is_met => "Exhausted",
         Some(today) if today >= commitment.starts_on => "Active",
         _ => "Pending",
     }

@@ -1,5 +1,8 @@
 //! How far commitments are used while charges go by.
 
+use arrow::array::AsArray as _;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int64Type};
 use daybook_ledger::{Date, Usd};
 
 use super::atto;
@@ -10,11 +13,19 @@ use crate::{Error, Session};
 const ATTO_A_MICRO: i128 = 1_000_000_000_000;
 
 /// A commitment and what is left of it.
-struct Open<'r> {
-    contract: &'r Contract,
-    commitment: &'r Commitment,
+pub(super) struct Open<'r> {
+    pub(super) contract: &'r Contract,
+    pub(super) commitment: &'r Commitment,
     /// In 10⁻¹⁸ dollars; none once it is met.
-    left: i128,
+    pub(super) left: i128,
+    /// Calls on its days without a price, which would lessen the rest.
+    pub(super) unpriced_calls: i64,
+}
+
+impl Open<'_> {
+    fn runs(&self, contract: &str, day: Date) -> bool {
+        self.contract.name == contract && self.commitment.starts_on <= day && day <= self.commitment.ends_on
+    }
 }
 
 /// What a charge takes from a commitment.
@@ -44,102 +55,113 @@ pub(super) fn id(contract: &str, commitment: &str) -> String {
     format!("{contract}/{commitment}")
 }
 
-/// A commitment that ended with a rest.
-pub(super) struct Unused<'r> {
-    pub(super) contract: &'r Contract,
-    pub(super) commitment: &'r Commitment,
-    /// In 10⁻¹⁸ dollars.
-    pub(super) cost: i128,
-    /// Calls under it without a price, which would lessen the rest.
-    pub(super) unpriced_calls: i64,
-}
-
-/// Every commitment of the registry, drawn down in the order of charges.
+/// Every commitment of the registry, drawn down in the order of charges: of those of a contract that run at once, the first
+/// until it is met, then the next.
 pub(super) struct Drawdown<'r> {
-    open: Vec<Open<'r>>,
+    pub(super) open: Vec<Open<'r>>,
 }
 
 impl<'r> Drawdown<'r> {
-    /// As it stands at the beginning of `from`.
+    fn new(registry: &'r Registry) -> Self {
+        let open = registry.contracts.iter().flat_map(|contract| {
+            let open = |commitment: &'r Commitment| Open {
+                contract,
+                commitment,
+                left: atto(commitment.usd).max(0),
+                unpriced_calls: 0,
+            };
+            contract.commitments.iter().map(open)
+        });
+        Self { open: open.collect() }
+    }
+
+    /// As it stands at the beginning of `from`, by the list cost of the calls before; of all its calls if `None`.
     pub(super) async fn load(session: &Session, registry: &'r Registry, from: Option<Date>) -> Result<Self, Error> {
-        let mut open = Vec::new();
-        for contract in &registry.contracts {
-            for commitment in &contract.commitments {
-                let before = match from.filter(|from| commitment.starts_on < *from) {
-                    Some(from) => spent(session, contract, (commitment.starts_on, from)).await?.0,
-                    None => Usd::ZERO,
-                };
-                let left = atto(commitment.usd - before).max(0);
-                open.push(Open { contract, commitment, left });
+        let mut drawdown = Self::new(registry);
+        if drawdown.open.is_empty() {
+            return Ok(drawdown);
+        }
+        for spent in spent(session, from).await? {
+            drawdown.apply(Some(&spent.contract), spent.day, spent.cost);
+            for open in drawdown.open.iter_mut().filter(|open| open.runs(&spent.contract, spent.day)) {
+                open.unpriced_calls += spent.unpriced_calls;
             }
         }
-        Ok(Self { open })
+        Ok(drawdown)
     }
 
-    /// Takes `cost` of `day` from the first commitment of `contract` that runs then and has something left.
-    pub(super) fn apply(&mut self, contract: Option<&str>, day: Date, cost: i128) -> Option<Applied> {
-        let contract = contract?;
-        let runs = |open: &&mut Open<'_>| {
-            open.contract.name == contract && open.commitment.starts_on <= day && day <= open.commitment.ends_on
-        };
-        let open = self.open.iter_mut().filter(runs).find(|open| open.left > 0)?;
-        let taken = cost.min(open.left);
-        open.left -= taken;
-        (taken > 0).then(|| Applied {
-            contract: open.contract.name.clone(),
-            commitment: open.commitment.name.clone(),
-            cost: taken,
-            unit_hours: None,
-        })
+    /// As it stands before the first charge of `from`; of the first one if `None`.
+    pub(super) async fn before(session: &Session, registry: &'r Registry, from: Option<Date>) -> Result<Self, Error> {
+        match from {
+            Some(_) => Self::load(session, registry, from).await,
+            None => Ok(Self::new(registry)),
+        }
     }
-}
 
-/// Commitments that ended in the period, by `last_day` of the ledger, and were not met; in the order of their ends.
-pub(super) async fn unused<'r>(
-    session: &Session,
-    registry: &'r Registry,
-    (from, to): (Option<Date>, Option<Date>),
-    last_day: Date,
-) -> Result<Vec<Unused<'r>>, Error> {
-    let mut unused = Vec::new();
-    for contract in &registry.contracts {
-        for commitment in &contract.commitments {
-            let end = commitment.ends_on;
+    /// Takes `cost` of `day` from the commitments of `contract` that run then and have something left.
+    pub(super) fn apply(&mut self, contract: Option<&str>, day: Date, cost: i128) -> Vec<Applied> {
+        let Some(contract) = contract else { return Vec::new() };
+        let mut rest = cost.max(0);
+        let mut applied = Vec::new();
+        for open in self.open.iter_mut().filter(|open| open.runs(contract, day)) {
+            let taken = rest.min(open.left);
+            open.left -= taken;
+            rest -= taken;
+            if taken > 0 {
+                let (contract, commitment) = (open.contract.name.clone(), open.commitment.name.clone());
+                applied.push(Applied { contract, commitment, cost: taken, unit_hours: None });
+            }
+        }
+        applied
+    }
+
+    /// The commitments that ended in the period, by `last_day` of the ledger, and were not met; in the order of their ends.
+    pub(super) fn unused(&self, (from, to): (Option<Date>, Option<Date>), last_day: Date) -> Vec<&Open<'r>> {
+        let is_unused = |open: &&Open<'_>| {
+            let end = open.commitment.ends_on;
             let is_in = end <= last_day && from.is_none_or(|from| from <= end) && to.is_none_or(|to| end < to);
-            if !is_in || commitment.shortfall == Shortfall::RollsOver {
-                continue;
-            }
-            let days = (commitment.starts_on, Date::from_days(end.days() + 1));
-            let (spent, unpriced_calls) = spent(session, contract, days).await?;
-            let cost = atto(commitment.usd - spent);
-            if cost > 0 {
-                unused.push(Unused { contract, commitment, cost, unpriced_calls });
-            }
-        }
+            is_in && open.commitment.shortfall != Shortfall::RollsOver && open.left > 0
+        };
+        let mut unused: Vec<_> = self.open.iter().filter(is_unused).collect();
+        unused.sort_by_key(|open| open.commitment.ends_on);
+        unused
     }
-    unused.sort_by_key(|unused| unused.commitment.ends_on);
-    Ok(unused)
 }
 
-/// List cost of priced calls under `contract` on the days, the last excluded, and how many calls have no price.
-pub(super) async fn spent(session: &Session, contract: &Contract, days: (Date, Date)) -> Result<(Usd, i64), Error> {
-    use arrow::array::AsArray as _;
-    use arrow::datatypes::{Decimal128Type, Int64Type};
+/// A day's calls under a contract.
+struct Spent {
+    contract: String,
+    day: Date,
+    /// In 10⁻¹⁸ dollars.
+    cost: i128,
+    unpriced_calls: i64,
+}
+
+/// What each contract's calls cost, by day, in order; those before `until` only.
+async fn spent(session: &Session, until: Option<Date>) -> Result<Vec<Spent>, Error> {
+    let until = until.map(|until| format!(" AND event_date < DATE '{until}'")).unwrap_or_default();
     let sql = format!(
-        "SELECT coalesce(sum(list_cost), 0::decimal(38, 12)), count(*) - count(list_cost) FROM calls \
-         WHERE contract = '{}' AND event_date >= DATE '{}' AND event_date < DATE '{}'",
-        contract.name.replace('\'', "''"),
-        days.0,
-        days.1
+        "SELECT contract, event_date, coalesce(sum(list_cost), 0::decimal(38, 12)), count(*) - count(list_cost) FROM calls \
+         WHERE contract IS NOT NULL{until} GROUP BY 1, 2 ORDER BY 2, 1"
     );
-    let batches = session.run(&sql).await?.collect().await?;
-    let found = batches.first().and_then(|batch| match batch.columns() {
-        [cost, calls] => Some((
-            cost.as_primitive_opt::<Decimal128Type>()?.iter().next()??,
-            calls.as_primitive_opt::<Int64Type>()?.iter().next()??,
-        )),
-        _ => None,
-    });
-    let (cost, calls) = found.ok_or(Error::Internal { invariant: "a sum is one row", found: sql })?;
-    Ok((Usd::from_pico(cost), calls))
+    let mut spent = Vec::new();
+    for batch in session.run(&sql).await?.collect().await? {
+        let broken = || Error::Internal { invariant: "a sum has the columns it names", found: sql.clone() };
+        let [contracts, days, costs, calls] = batch.columns() else { return Err(broken()) };
+        let contracts = cast(contracts, &DataType::Utf8).map_err(|_| broken())?;
+        let columns = (
+            contracts.as_string_opt::<i32>(),
+            days.as_primitive_opt::<Date32Type>(),
+            costs.as_primitive_opt::<Decimal128Type>(),
+            calls.as_primitive_opt::<Int64Type>(),
+        );
+        let (Some(contracts), Some(days), Some(costs), Some(calls)) = columns else { return Err(broken()) };
+        spent.extend((0..batch.num_rows()).map(|row| Spent {
+            contract: contracts.value(row).to_owned(),
+            day: Date::from_days(days.value(row)),
+            cost: atto(Usd::from_pico(costs.value(row))),
+            unpriced_calls: calls.value(row),
+        }));
+    }
+    Ok(spent)
 }

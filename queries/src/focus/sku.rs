@@ -65,6 +65,8 @@ pub(super) struct Priced {
     /// Twelve places.
     pub(super) list_unit_price: i128,
     pub(super) contracted_unit_price: i128,
+    /// What one of the last place of `quantity` is in 10⁻¹² of what was used.
+    grain: i128,
 }
 
 impl Priced {
@@ -84,7 +86,24 @@ impl Priced {
             pricing_unit: if by_million { format!("1000000 {unit}") } else { unit.into() },
             list_unit_price: list / divisor,
             contracted_unit_price: contracted / divisor,
+            grain: if by_million { PICO_A_MICRO * MILLION } else { PICO_A_MICRO },
         }
+    }
+
+    /// In 10⁻¹⁸ dollars.
+    pub(super) fn list_cost(&self) -> i128 {
+        self.list_unit_price * self.quantity
+    }
+
+    /// In 10⁻¹⁸ dollars.
+    pub(super) fn contracted_cost(&self) -> i128 {
+        self.contracted_unit_price * self.quantity
+    }
+
+    /// The least quantity in 10⁻¹², of as many places as are priced, that costs `cost` 10⁻¹⁸ dollars.
+    pub(super) fn quantity_for(&self, cost: i128) -> i128 {
+        let price = self.contracted_unit_price.max(1);
+        (cost + price - 1) / price * self.grain
     }
 }
 

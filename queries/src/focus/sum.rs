@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::capacity;
 use super::charge::{self, Charge, Sku};
 use super::column;
-use super::drawdown::{self, Applied, Drawdown};
+use super::drawdown::{self, Applied, Drawdown, Open};
 use super::read::{FACTS, Months};
 use super::sku::{self, Priced, Rate};
 use super::vendor::Vendor;
@@ -116,7 +116,7 @@ pub(super) async fn write(
 ) -> Result<Focus, Error> {
     let registry = session.registry();
     let months = Months::load(session, options).await?;
-    let drawdown = Drawdown::load(session, registry, options.from).await?;
+    let drawdown = Drawdown::before(session, registry, options.from).await?;
     let mut sum = Sum { books, registry, options, drawdown, groups: HashMap::new(), held: 0, focus: Focus::default() };
     for month in &months.months {
         let mut rows = Box::pin(months.calls(session, *month)).await?;
@@ -129,8 +129,9 @@ pub(super) async fn write(
         sum.flush(writer)?;
     }
     if let Some(last) = months.last {
-        let unused = drawdown::unused(session, registry, (options.from, options.to), last).await?;
-        let charges: Vec<_> = unused.iter().map(rest).collect();
+        let drawdown = Drawdown::load(session, registry, None).await?;
+        let unused = drawdown.unused((options.from, options.to), last);
+        let charges: Vec<_> = unused.into_iter().map(rest).collect();
         sum.write(&charges, writer)?;
         sum.write(&capacity::charges(session, options, last).await?, writer)?;
     }
@@ -232,9 +233,10 @@ impl Sum<'_> {
         let (mut rest, mut has_discount) = (atto(recorded), false);
         for ((card, rate), (quantity, calls)) in used {
             has_discount |= rate.list != rate.contracted;
-            let charge = self.usage(&place, card, &rate, (quantity, calls));
-            rest -= charge.contracted_cost;
-            charges.extend((quantity != 0).then_some(charge));
+            for charge in self.usage(&place, &card, &rate, (quantity, calls)) {
+                rest -= charge.contracted_cost;
+                charges.extend((quantity != 0).then_some(charge));
+            }
         }
         let adjust = |description: &str, cost: i128, calls: Option<i64>| {
             let list_cost = if has_discount { 0 } else { cost };
@@ -247,44 +249,66 @@ impl Sum<'_> {
         charges
     }
 
-    fn usage(&mut self, place: &Place, card: String, rate: &Rate, (quantity, calls): (i128, i64)) -> Charge {
-        let priced = Priced::new(rate, quantity);
-        let (list_cost, cost) =
-            (priced.list_unit_price * priced.quantity, priced.contracted_unit_price * priced.quantity);
+    /// One charge, or one for each commitment that it draws down.
+    fn usage(&mut self, place: &Place, card: &str, rate: &Rate, (quantity, calls): (i128, i64)) -> Vec<Charge> {
         let contract = place.contract.as_deref().filter(|_| !place.is_correction);
-        let Model { provider, id, .. } = &place.model;
-        let unit = rate.unit;
-        // Processing in some regions costs more: another price of the same thing.
-        let uplift = card.split_once('*').map(|(_, factor)| factor.split('-').next().unwrap_or(factor));
-        let uplift = uplift.map(|factor| format!("*{factor}")).unwrap_or_default();
-        let uplifted_region = place.region.as_deref().filter(|_| !uplift.is_empty());
-        Charge {
-            vendor: Vendor::of(provider),
-            category: "Usage",
-            frequency: "Usage-Based",
-            description: format!("{} of {id}, {}: {unit}", priced.sku_meter, sku::tier(unit.tier)),
-            list_cost,
-            contracted_cost: cost,
-            billed_cost: cost,
-            effective_cost: cost,
-            applied: self.drawdown.apply(contract, place.day, cost),
-            is_unused: false,
-            sku: Some(Sku {
-                id: format!("{provider}/{id}/{}", unit.meter.as_str()),
-                price_id: format!("{provider}/{id}/{unit}{uplift}"),
-                meter: priced.sku_meter,
-                details: sku::details(unit, &place.model, uplifted_region),
-                pricing_category: sku::pricing_category(unit.tier),
-                consumed: Some((priced.consumed, priced.consumed_unit)),
-                quantity: priced.quantity,
-                unit: priced.pricing_unit,
-                list_unit_price: priced.list_unit_price,
-                contracted_unit_price: priced.contracted_unit_price,
-            }),
-            price_id: Some(card),
-            calls: Some(calls),
-            place: place.clone(),
+        let whole = Priced::new(rate, quantity);
+        let mut applied = self.drawdown.apply(contract, place.day, whole.contracted_cost());
+        let last = applied.pop();
+        let mut charges = Vec::new();
+        let mut rest = quantity;
+        for applied in applied {
+            // What lies on the border is in the first of two.
+            let part = whole.quantity_for(applied.cost).min(rest);
+            charges.push(usage_charge(place, card, rate, (part, None), Some(applied)));
+            rest -= part;
         }
+        charges.push(usage_charge(place, card, rate, (rest, Some(calls)), last));
+        charges
+    }
+}
+
+fn usage_charge(
+    place: &Place,
+    card: &str,
+    rate: &Rate,
+    (quantity, calls): (i128, Option<i64>),
+    applied: Option<Applied>,
+) -> Charge {
+    let priced = Priced::new(rate, quantity);
+    let (list_cost, cost) = (priced.list_cost(), priced.contracted_cost());
+    let Model { provider, id, .. } = &place.model;
+    let unit = rate.unit;
+    // Processing in some regions costs more: another price of the same thing.
+    let uplift = card.split_once('*').map(|(_, factor)| factor.split('-').next().unwrap_or(factor));
+    let uplift = uplift.map(|factor| format!("*{factor}")).unwrap_or_default();
+    let uplifted_region = place.region.as_deref().filter(|_| !uplift.is_empty());
+    Charge {
+        vendor: Vendor::of(provider),
+        category: "Usage",
+        frequency: "Usage-Based",
+        description: format!("{} of {id}, {}: {unit}", priced.sku_meter, sku::tier(unit.tier)),
+        list_cost,
+        contracted_cost: cost,
+        billed_cost: cost,
+        effective_cost: cost,
+        applied,
+        is_unused: false,
+        sku: Some(Sku {
+            id: format!("{provider}/{id}/{}", unit.meter.as_str()),
+            price_id: format!("{provider}/{id}/{unit}{uplift}"),
+            meter: priced.sku_meter,
+            details: sku::details(unit, &place.model, uplifted_region),
+            pricing_category: sku::pricing_category(unit.tier),
+            consumed: Some((priced.consumed, priced.consumed_unit)),
+            quantity: priced.quantity,
+            unit: priced.pricing_unit,
+            list_unit_price: priced.list_unit_price,
+            contracted_unit_price: priced.contracted_unit_price,
+        }),
+        price_id: Some(card.to_owned()),
+        calls,
+        place: place.clone(),
     }
 }
 
@@ -308,7 +332,7 @@ fn adjustment(place: &Place, description: &str, (list_cost, cost): (i128, i128),
 }
 
 /// The rest of a commitment that ended: nothing was used for it, and it is paid all the same.
-fn rest(unused: &drawdown::Unused<'_>) -> Charge {
+fn rest(unused: &Open<'_>) -> Charge {
     let (contract, commitment) = (unused.contract, unused.commitment);
     let provider = contract.providers.first().map(|provider| provider.as_str()).unwrap_or_default();
     let day = commitment.ends_on;
@@ -326,8 +350,8 @@ fn rest(unused: &drawdown::Unused<'_>) -> Charge {
         list_cost: 0,
         contracted_cost: 0,
         // What is forfeited was paid before.
-        billed_cost: if commitment.shortfall == Shortfall::Billed { unused.cost } else { 0 },
-        effective_cost: unused.cost,
+        billed_cost: if commitment.shortfall == Shortfall::Billed { unused.left } else { 0 },
+        effective_cost: unused.left,
         sku: Some(Sku {
             id: id.clone(),
             price_id: id,
@@ -344,7 +368,7 @@ fn rest(unused: &drawdown::Unused<'_>) -> Charge {
         applied: Some(Applied {
             contract: contract.name.clone(),
             commitment: commitment.name.clone(),
-            cost: unused.cost,
+            cost: unused.left,
             unit_hours: None,
         }),
         is_unused: true,

@@ -346,6 +346,54 @@ async fn a_commitment_is_drawn_down_and_its_rest_is_unused() {
     assert_eq!(whole(&rows[0]["CommitmentDiscountQuantity"]), 1_500_000_000_000_000_000);
 }
 
+#[tokio::test]
+async fn commitments_that_run_at_once_are_drawn_down_one_after_the_other() {
+    let overlapping = registry(
+        r#"
+        [[contract]]
+        name = "c"
+        vendor = "OpenAI"
+        providers = "openai"
+        starts_on = 2026-01-01
+        ends_on = 2026-12-31
+        [[contract.commitment]]
+        name = "A"
+        usd = 10
+        starts_on = 2026-10-01
+        ends_on = 2026-10-31
+        shortfall = "billed"
+        [[contract.commitment]]
+        name = "B"
+        usd = 20
+        starts_on = 2026-10-01
+        ends_on = 2026-10-31
+        shortfall = "billed"
+    "#,
+    );
+    let ledger = empty().await;
+    let book = book(&ledger, SHEET, 1).await;
+    let of = |id: &'static str, day: &str, tokens: i64| {
+        call(id, "openai", "gpt-5.4", "t", &format!("{day}T08:00:00Z"), (tokens, 0))
+    };
+    // 6, 8 and 1 dollars, at 2.5 per million.
+    let calls = [of("a", "2026-10-01", 2_400_000), of("b", "2026-10-10", 3_200_000), of("c", "2026-10-31", 400_000)];
+    let november = of("d", "2026-11-01", 1);
+    append_priced(&ledger, "b1", &book, &[calls.as_slice(), &[november]].concat()).await;
+    let shown = async |from: Option<Date>| {
+        let options = FocusOptions { from, to: Date::parse("2026-11-01"), ..OPTIONS };
+        let (rows, _) = Box::pin(written(&ledger, options, overlapping.clone())).await;
+        let columns = ["CommitmentDiscountId", "CommitmentDiscountStatus", "CommitmentDiscountQuantity", "BilledCost"];
+        let row = |row: &Value| {
+            let cells = columns.map(|column| text(row, column).replace(".000000000000000000", "")).join(" ");
+            format!("{cells} {}", row["x_Calls"])
+        };
+        rows.iter().map(row).collect::<Vec<_>>()
+    };
+    let expected = ["c/A Used 6 6 1", "c/A Used 4 4 null", "c/B Used 4 4 1", "c/B Used 1 1 1", "c/B Unused 15 15 null"];
+    assert_eq!(shown(None).await, expected);
+    assert_eq!(shown(Date::parse("2026-10-31")).await, expected[3..], "what came before is drawn down all the same");
+}
+
 fn capacity() -> RegistryChoice {
     registry(
         r#"
