@@ -532,7 +532,7 @@ impl Status {
         Self::ALL.iter().copied().find(|status| status.as_str() == word)
     }
 
-    /// How much an event of this status tells, by whether it has counts; 0 to [`Status::COMPLETENESS_MAX`].
+    /// How much an event of this status tells, by whether it has counts; 0 to 5.
     pub const fn completeness(self, counted: bool) -> u8 {
         let finality = match self {
             Self::Pending => 0,
@@ -541,9 +541,6 @@ impl Status {
         };
         finality * 2 + counted as u8
     }
-
-    /// Nothing tells more.
-    pub const COMPLETENESS_MAX: u8 = 5;
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl Usd {
         Some(Self(divide_half_even(self.0.checked_mul(numerator)?, denominator)))
     }
 
-    /// The negative amount is less than nothing.
+    /// Whether it is below zero.
     pub const fn is_negative(self) -> bool {
         self.0 < 0
     }

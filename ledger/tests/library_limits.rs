@@ -85,8 +85,8 @@ async fn optimize_drops_the_transaction_and_the_retry_limit() {
 ///
 /// Any lost reply does it: a timeout, a connection cut after the bucket applied the put.
 ///
-/// Guard: `Table::try_commit` takes every error as "unknown" and looks for its batch id in the log (`settle`,
-/// `ledger/src/table/commit.rs`). If this test fails, `settle` may have become simpler, not unnecessary.
+/// Guard: `Table::try_commit` takes every error as "unknown" and looks for its batch id in the log (`resolve_outcome`,
+/// `ledger/src/table/commit.rs`). If this test fails, `resolve_outcome` may have become simpler, not unnecessary.
 #[tokio::test]
 async fn a_commit_that_landed_can_report_an_error_and_a_retry_doubles_its_rows() {
     let store = FaultyStore::memory();
@@ -105,7 +105,7 @@ async fn a_commit_that_landed_can_report_an_error_and_a_retry_doubles_its_rows()
 /// `object_store` retries a put that got a 5xx or no reply even if it is conditional. Readers see the files once, because
 /// they have one path; change feeds, history and everything that counts rows per commit see them twice.
 ///
-/// Guard: `quiet` sets `max_retries(0)` and `settle` finds the batch id (`ledger/src/table/commit.rs`). If this test
+/// Guard: `quiet` sets `max_retries(0)` and `resolve_outcome` finds the batch id (`ledger/src/table/commit.rs`). If this test
 /// fails, the library recognises its own commit: keep the guard, other writers of the table may not.
 #[tokio::test]
 async fn a_retry_inside_the_store_makes_delta_rs_commit_the_same_files_twice() {

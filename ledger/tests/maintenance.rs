@@ -377,6 +377,30 @@ async fn an_erasure_killed_at_any_call_and_asked_for_again_leaves_no_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_in_the_midst_of_a_compaction_leaves_no_trace() {
+    let (base, ledger) = in_memory().await;
+    append(&ledger, 0..4).await;
+    for calls in 0.. {
+        let base = Arc::new(base.fork());
+        let store = FaultyStore::over(Arc::clone(&base) as Arc<dyn ObjectStore>);
+        let slow = Ledger::create_at(store.root()).await.unwrap();
+        let root = Root { store: Arc::clone(&base) as Arc<dyn ObjectStore>, ..Root::memory() };
+        let (clock, quick) = (clock(), Ledger::create_at(root).await.unwrap());
+        let (settings, run) = (Settings::default(), Run::new("a", &clock, false));
+        let mut running = Box::pin(maintain(&slow, &["content"], &settings, &run));
+        let ended = store.advance(&mut running, calls).await;
+        erase_bob(&quick, "e", false).await.unwrap();
+        if ended.is_none() {
+            store.advance(&mut running, u64::MAX).await.unwrap().unwrap();
+        }
+        assert_eq!(traces(&*base).await, 0, "after {calls} calls of the compaction");
+        if ended.is_some() {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_that_is_not_there_is_named_and_nothing_is_erased() {
     let (_, ledger) = in_memory().await;
     append(&ledger, 0..4).await;

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 use serde_json::json;
 
 use super::work::{Order, Work};
@@ -179,7 +181,10 @@ pub(super) async fn write(
     let mut stored = Vec::new();
     for file in files {
         let bytes = match table.load_whole(file).await {
-            Err(Error::FileGone { .. }) => return Ok(None),
+            Err(Error::FileGone { .. }) => {
+                discard(table, &stored).await;
+                return Ok(None);
+            }
             loaded => loaded?,
         };
         let owned = file.clone();
@@ -204,13 +209,30 @@ pub(super) async fn write(
     Ok(Some(Written { files: stored, rows: digest.rows(), digest: digest.to_string(), duplicates, erased }))
 }
 
+/// Deletes files that no commit will name: an erasure that was faster may have listed what to delete before they were there, and
+/// they may hold what it took out. What fails here is collected later.
+async fn discard(table: &Table, files: &[StoredFile]) {
+    for file in files {
+        if let Err(error) = table.store().delete(&Path::from(file.path())).await {
+            tracing::warn!(%error, file = file.path(), "a file that no commit names stays until it is collected");
+        }
+    }
+}
+
 /// Commits `change`; false if another maintainer was faster.
 pub(super) async fn commit(table: &Table, snapshot: &mut Snapshot, change: &Maintenance<'_>) -> Result<bool, Error> {
     for attempt in 0.. {
         match table.try_maintain(snapshot, change).await {
             Ok(MaintenanceOutcome::Committed) => return Ok(true),
+            // Every version that was tried is another's now, unless it was this commit that took the inputs from view.
+            Ok(MaintenanceOutcome::Stale) => {
+                let mut files = change.adds.clone();
+                files.retain(|file| !snapshot.came_to_name(file.path()));
+                discard(table, &files).await;
+                return Ok(false);
+            }
             // Its new files may have been collected if they waited for days.
-            Ok(MaintenanceOutcome::Stale) | Err(Error::FileGone { .. }) => return Ok(false),
+            Err(Error::FileGone { .. }) => return Ok(false),
             // Writers come first: each of their commits takes seconds to prepare, this one is ready.
             Ok(MaintenanceOutcome::Lost) if attempt < ATTEMPTS_MAX => {}
             Ok(MaintenanceOutcome::Lost) => {

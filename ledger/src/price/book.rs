@@ -63,9 +63,7 @@ impl Row {
         .into_iter()
         .flatten()
     }
-}
 
-impl Row {
     /// What is wrong with the number, which for a term is not dollars per million.
     fn rate_problem(&self) -> Option<Problem> {
         let (number, given) = (self.usd_per_million.pico(), || plain(self.usd_per_million));

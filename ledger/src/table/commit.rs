@@ -27,16 +27,21 @@ impl StoredFile {
         self.0.size.try_into().unwrap_or(0)
     }
 
+    /// Below the table.
+    pub(crate) fn path(&self) -> &str {
+        &self.0.path
+    }
+
     /// Notes for the commit that no row in it has a body any more.
     pub(crate) fn mark_bodyless(&mut self) {
         self.0.tags.get_or_insert_default().insert(BODYLESS_TAG.into(), Some("true".into()));
     }
 }
 
-/// What a batch moves from where to where: one partition of one topic.
+/// What a batch moves from where to where: the position in a partition, what is remembered of a file, or the count of maintenance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PositionChange {
-    /// `ledger/<cluster>/<topic>/<partition>`.
+    /// `ledger/<cluster>/<topic>/<partition>`, with `/digest` or `/read_at` after it, or `maintenance`.
     pub app_id: String,
     /// The position the batch starts from; `None` if the table has none.
     pub from: Option<NextOffset>,
@@ -101,7 +106,7 @@ impl Table {
         let stored = match self.store.head(&path).await {
             // Its writer slept for so long that it was collected.
             Err(object_store::Error::NotFound { .. }) => {
-                return Err(Error::FileGone { path: format!("{}{name}", self.url()) });
+                return Err(Error::FileGone { path: self.file_url(&name) });
             }
             found => found.map_err(failed)?.size,
         };
@@ -183,12 +188,12 @@ impl Table {
                 self.checkpoint_if_due(snapshot).await;
                 Ok(CommitOutcome::Committed { version })
             }
-            Err(source) => self.settle(snapshot, batch_id, positions, added.first(), source).await,
+            Err(source) => self.resolve_outcome(snapshot, batch_id, positions, added.first(), source).await,
         }
     }
 
     /// Reads what became of a commit that reported an error.
-    async fn settle(
+    async fn resolve_outcome(
         &self,
         snapshot: &mut Snapshot,
         batch_id: &str,
@@ -203,7 +208,7 @@ impl Table {
         }
         // Its files were stored before that commit, which may be about to delete them as files no commit names.
         if let (true, Some(file)) = (caught_up.collects, file) {
-            return Err(Error::FileGone { path: format!("{}{file}", self.url()) });
+            return Err(Error::FileGone { path: self.file_url(file) });
         }
         if let Some(fenced) = fenced(snapshot, positions) {
             return Ok(fenced);

@@ -135,7 +135,7 @@ impl Table {
             found: error.to_string(),
         };
         let protocol = serde_json::json!({"minReaderVersion": 1, "minWriterVersion": 2});
-        let pruning = [PARTITION].into_iter().chain(self.spec.pruning_columns().filter(|name| *name != PARTITION));
+        let pruning = self.spec.pruning_columns().filter(|name| *name != PARTITION);
         let metadata = serde_json::json!({
             "id": uuid_of(&self.place, self.spec.name),
             "name": self.spec.name,
@@ -147,7 +147,7 @@ impl Table {
                 "delta.enableExpiredLogCleanup": "false",
                 "delta.logRetentionDuration": "interval 3650 days",
                 "delta.deletedFileRetentionDuration": "interval 30 days",
-                "delta.dataSkippingStatsColumns": pruning.filter(|name| *name != PARTITION).collect::<Vec<_>>().join(","),
+                "delta.dataSkippingStatsColumns": pruning.collect::<Vec<_>>().join(","),
             },
         });
         Ok((serde_json::from_value(protocol).map_err(internal)?, serde_json::from_value(metadata).map_err(internal)?))
@@ -235,6 +235,11 @@ impl Table {
         };
         entries.into_iter().for_each(|entry| snapshot.take_in(entry));
         Ok(caught_up)
+    }
+
+    /// Where a file of the table is, as a person reads it.
+    fn file_url(&self, path: &str) -> String {
+        format!("{}{path}", self.url())
     }
 
     fn store_error(&self, action: &'static str, source: object_store::Error) -> Error {

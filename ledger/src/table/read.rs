@@ -48,7 +48,7 @@ impl Table {
                 column("input_tokens"),
                 column("output_tokens"),
             ) else {
-                let path = format!("{}{}", self.url(), file.path);
+                let path = self.file_url(&file.path);
                 return Err(Error::DamagedFile { path, reason: "its columns are not those of `usage`".into() });
             };
             let rows = ids.iter().zip(statuses).enumerate();
@@ -90,7 +90,7 @@ impl Table {
     }
 
     fn damaged_file(&self, file: &DataFile) -> impl Fn(ParquetError) -> Error + use<> {
-        let (path, place) = (format!("{}{}", self.url(), file.path), self.place.clone());
+        let (path, place) = (self.file_url(&file.path), self.place.clone());
         move |error| match store_cause(&error) {
             Some(object_store::Error::NotFound { .. }) => Error::FileGone { path: path.clone() },
             Some(_) => Error::of_store(place.clone(), "read a data file", false, error.into()),
@@ -105,7 +105,7 @@ impl Table {
     /// # Errors
     /// [`Error::FileGone`], [`Error::DamagedFile`], the store's errors.
     pub async fn load_whole(&self, file: &DataFile) -> Result<Bytes, Error> {
-        let path = format!("{}{}", self.url(), file.path);
+        let path = self.file_url(&file.path);
         let damaged = |reason: String| Error::DamagedFile { path: path.clone(), reason };
         let found = match self.store.get(&Path::from(file.path.as_str())).await {
             Err(object_store::Error::NotFound { .. }) => return Err(Error::FileGone { path }),

@@ -196,8 +196,9 @@ async fn blank_live(
     let mut snapshot = table.load(None).await?;
     let version_before = snapshot.version().0;
     let mut done = ErasedTable { table: table.spec().name, version_before, ..ErasedTable::default() };
+    let mut all_done = false;
     for _ in 0..ATTEMPTS_MAX {
-        let all_done = rewrite_live(table, &mut snapshot, selection, target_bytes, run, &mut done).await?;
+        all_done = rewrite_live(table, &mut snapshot, selection, target_bytes, run, &mut done).await?;
         if run.dry_run {
             break;
         }
@@ -207,6 +208,10 @@ async fn blank_live(
             break;
         }
         snapshot = table.load(None).await?;
+    }
+    // What writers add without an end is left to the next erasure; what was there and is not done is an error.
+    if !all_done {
+        return Err(Error::RaceLost { table: table.spec().name, version: snapshot.version(), attempts: ATTEMPTS_MAX });
     }
     let dead = find_dead(table, &snapshot, selection).await?;
     done.objects_found = dead.len() as u64;

@@ -28,7 +28,7 @@ type Message = (String, i32, i64);
 pub(in crate::maintenance) struct Found {
     pub(super) ids: HashMap<Date, HashSet<EntryId>>,
     messages: HashSet<Message>,
-    /// Messages that never became entries are this person's if they name him.
+    /// Messages that never became entries are this person's if they name them.
     subject: Option<Subject>,
 }
 
