@@ -11,7 +11,8 @@ use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use serde_json::json;
 
-use super::work::{Order, Work};
+use super::digest::RowsDigest;
+use super::work::{Order, Tally, Work};
 use super::{ATTEMPTS_MAX, Run, pause};
 use crate::table::{Maintenance, MaintenanceOutcome, off_the_runtime};
 use crate::{DataFile, Date, Error, Snapshot, StoredFile, Table};
@@ -169,25 +170,41 @@ pub(super) struct Written {
     pub(super) erased: u64,
 }
 
-/// Writes the rows of `files` into new ones; `None` if one of them is gone, as another maintainer was faster.
+/// Writes the rows of `files` into new ones; `None` if one of these is gone, as another maintainer was faster.
 pub(super) async fn write(
     table: &Table,
     files: &[DataFile],
     order: Order,
     batch_id: &str,
 ) -> Result<Option<Written>, Error> {
+    let mut stored = Vec::new();
+    match write_into(table, files, order, batch_id, &mut stored).await {
+        Err(Error::FileGone { .. }) => {
+            discard(table, &stored).await;
+            Ok(None)
+        }
+        done => {
+            let (digest, tally) = done?;
+            if tally.bodies == Some(0) {
+                stored.iter_mut().for_each(StoredFile::mark_bodyless);
+            }
+            let (duplicates, erased) = (tally.duplicates, tally.erased);
+            Ok(Some(Written { files: stored, rows: digest.rows(), digest: digest.to_string(), duplicates, erased }))
+        }
+    }
+}
+
+async fn write_into(
+    table: &Table,
+    files: &[DataFile],
+    order: Order,
+    batch_id: &str,
+    stored: &mut Vec<StoredFile>,
+) -> Result<(RowsDigest, Tally), Error> {
     let mut work = Work::new(order, files);
     let mut encoded = Vec::new();
-    let mut stored = Vec::new();
     for file in files {
-        let bytes = match table.load_whole(file).await {
-            Err(Error::FileGone { .. }) => {
-                discard(table, &stored).await;
-                return Ok(None);
-            }
-            loaded => loaded?,
-        };
-        let owned = file.clone();
+        let (bytes, owned) = (table.load_whole(file).await?, file.clone());
         (work, encoded) = off_the_runtime(move || {
             let done = work.add(&owned, bytes)?;
             Ok((work, done))
@@ -202,19 +219,18 @@ pub(super) async fn write(
     for file in &encoded {
         stored.push(table.store_file(file, batch_id, stored.len()).await?);
     }
-    if tally.bodies == Some(0) {
-        stored.iter_mut().for_each(StoredFile::mark_bodyless);
-    }
-    let (duplicates, erased) = (tally.duplicates, tally.erased);
-    Ok(Some(Written { files: stored, rows: digest.rows(), digest: digest.to_string(), duplicates, erased }))
+    Ok((digest, tally))
 }
 
 /// Deletes files that no commit will name: an erasure that was faster may have listed what to delete before they were there, and
 /// they may hold what it took out. What fails here is collected later.
 async fn discard(table: &Table, files: &[StoredFile]) {
     for file in files {
-        if let Err(error) = table.store().delete(&Path::from(file.path())).await {
-            tracing::warn!(%error, file = file.path(), "a file that no commit names stays until it is collected");
+        match table.store().delete(&Path::from(file.path())).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => {
+                tracing::warn!(%error, file = file.path(), "a file that no commit names stays until it is collected");
+            }
         }
     }
 }
@@ -224,15 +240,14 @@ pub(super) async fn commit(table: &Table, snapshot: &mut Snapshot, change: &Main
     for attempt in 0.. {
         match table.try_maintain(snapshot, change).await {
             Ok(MaintenanceOutcome::Committed) => return Ok(true),
-            // Every version that was tried is another's now, unless it was this commit that took the inputs from view.
-            Ok(MaintenanceOutcome::Stale) => {
+            // Its inputs were taken from view, or its files may have been collected. Every version that was tried is another's
+            // now, unless it was this commit that took one.
+            Ok(MaintenanceOutcome::Stale) | Err(Error::FileGone { .. }) => {
                 let mut files = change.adds.clone();
                 files.retain(|file| !snapshot.came_to_name(file.path()));
                 discard(table, &files).await;
                 return Ok(false);
             }
-            // Its new files may have been collected if they waited for days.
-            Err(Error::FileGone { .. }) => return Ok(false),
             // Writers come first: each of their commits takes seconds to prepare, this one is ready.
             Ok(MaintenanceOutcome::Lost) if attempt < ATTEMPTS_MAX => {}
             Ok(MaintenanceOutcome::Lost) => {
