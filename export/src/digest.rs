@@ -1,10 +1,12 @@
 //! Files whose digests are taken while they are written.
 
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
 use daybook_ledger::file::hex;
 use sha2::{Digest, Sha256, Sha512};
 
@@ -12,7 +14,7 @@ use crate::Error;
 use crate::pace::Pace;
 use crate::writer::BundleWriter;
 
-/// Bytes handed to the digest thread at a time; it is at most two such chunks behind.
+/// Bytes handed to the digest threads at a time; each is at most a few such chunks behind.
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 
 /// A file of the bundle as its manifests name it.
@@ -31,28 +33,79 @@ pub(crate) struct Written {
 #[derive(Debug, Default)]
 pub(crate) struct Digests {
     sha256: Sha256,
-    sha512: Sha512,
+    sha512: Sha512Beside,
     bytes: u64,
 }
 
 impl Digests {
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.sha256.update(bytes);
-        self.sha512.update(bytes);
-        self.bytes += bytes.len() as u64;
+    pub(crate) fn update(&mut self, chunk: &Bytes) {
+        if self.bytes > 0 {
+            self.sha512.start_thread();
+        }
+        self.sha512.update(chunk);
+        self.sha256.update(chunk);
+        self.bytes += chunk.len() as u64;
     }
 
     pub(crate) fn finish(self, path: String) -> Written {
-        Written { path, bytes: self.bytes, sha256: hex(&self.sha256.finalize()), sha512: hex(&self.sha512.finalize()) }
+        Written { path, bytes: self.bytes, sha256: hex(&self.sha256.finalize()), sha512: self.sha512.finish() }
     }
 }
 
-/// A new file of a bundle; its digests are taken on a thread of its own, from the bytes on their way.
+/// SHA-512 takes several times as long as SHA-256, for which processors have instructions: a file of more than one chunk gets a
+/// thread for it.
+#[derive(Debug)]
+enum Sha512Beside {
+    Here(Sha512),
+    Thread(SyncSender<Bytes>, JoinHandle<Sha512>),
+}
+
+impl Default for Sha512Beside {
+    fn default() -> Self {
+        Self::Here(Sha512::default())
+    }
+}
+
+impl Sha512Beside {
+    fn start_thread(&mut self) {
+        if let Self::Here(digest) = self {
+            let mut digest = std::mem::take(digest);
+            let (chunks, received) = sync_channel::<Bytes>(2);
+            let thread = std::thread::spawn(move || {
+                received.into_iter().for_each(|chunk| digest.update(&chunk));
+                digest
+            });
+            *self = Self::Thread(chunks, thread);
+        }
+    }
+
+    fn update(&mut self, chunk: &Bytes) {
+        match self {
+            Self::Here(digest) => digest.update(chunk),
+            // A thread that is gone has panicked: the end tells.
+            Self::Thread(chunks, _) => drop(chunks.send(chunk.clone())),
+        }
+    }
+
+    /// Hexadecimal.
+    fn finish(self) -> String {
+        let digest = match self {
+            Self::Here(digest) => digest,
+            Self::Thread(chunks, thread) => {
+                drop(chunks);
+                thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+            }
+        };
+        hex(&digest.finalize())
+    }
+}
+
+/// A new file of a bundle; its digests are taken on threads of its own, from the bytes on their way.
 #[derive(Debug)]
 pub(crate) struct DigestWriter {
     path: PathBuf,
     chunk: Vec<u8>,
-    chunks: Option<SyncSender<Vec<u8>>>,
+    chunks: Option<SyncSender<Bytes>>,
     thread: Option<JoinHandle<io::Result<Written>>>,
     pace: Pace,
 }
@@ -67,7 +120,7 @@ impl DigestWriter {
     pub(crate) fn create_of(bundle: &dyn BundleWriter, name: &str, length: Option<u64>) -> Result<Self, Error> {
         let mut sink = bundle.create(name, length)?;
         let path = bundle.place().join(name);
-        let (chunks, received) = sync_channel::<Vec<u8>>(1);
+        let (chunks, received) = sync_channel::<Bytes>(1);
         let name = name.to_owned();
         let thread = std::thread::spawn(move || {
             let mut digests = Digests::default();
@@ -100,7 +153,7 @@ impl DigestWriter {
     fn hand_over(&mut self) -> io::Result<()> {
         self.pace.block(self.chunk.len() as u64);
         let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK_BYTES));
-        match self.chunks.as_ref().map(|chunks| chunks.send(chunk)) {
+        match self.chunks.as_ref().map(|chunks| chunks.send(chunk.into())) {
             Some(Ok(())) => Ok(()),
             // The thread ended early: its error is the one to report.
             _ => self.join().and_then(|_| Err(io::Error::other("the file is already finished"))),
