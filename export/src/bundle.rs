@@ -183,7 +183,7 @@ pub async fn preview(ledger: &Ledger, request: &Request, progress: &mut dyn Prog
     order.run(ledger, Arc::new(List), Finished::default(), Pace::default(), progress).await
 }
 
-/// A request with everything that settles its bytes.
+/// A request with everything that decides its bytes.
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) request: Request,
@@ -239,7 +239,7 @@ impl Order {
         progress: &mut dyn Progress,
     ) -> Result<Summary, Error> {
         progress.start(self.plan.bytes());
-        let copy = Copy::start(&bundle, &self, finished, &written);
+        let copy = RowCopy::start(&bundle, &self, finished, &written);
         let pace = Pace::new(self.request.rate_limit);
         let copy = copy_rows(ledger, copy, &self.plan.steps, &pace, progress).await?;
         let finish = move || finish(bundle.as_ref(), &self, copy, &written);
@@ -250,11 +250,11 @@ impl Order {
 /// Reads the next file while the rows of the last one are written.
 async fn copy_rows(
     ledger: &Ledger,
-    mut copy: Copy,
+    mut copy: RowCopy,
     steps: &[Step],
     pace: &Pace,
     progress: &mut dyn Progress,
-) -> Result<Copy, Error> {
+) -> Result<RowCopy, Error> {
     let load = async |step: &Step| {
         pace.wait(step.file.size).await;
         step.part.table(ledger).load_whole(&step.file).await
@@ -284,7 +284,7 @@ async fn copy_rows(
 
 /// The rows on their way from the ledger's files to the bundle's.
 #[derive(Debug)]
-struct Copy {
+struct RowCopy {
     window: Window,
     scope: Scope,
     tables: Vec<PartCopy>,
@@ -307,7 +307,7 @@ struct PartCopy {
     lanes: Vec<(Format, Lane)>,
 }
 
-impl Copy {
+impl RowCopy {
     fn start(bundle: &Arc<dyn BundleWriter>, order: &Order, mut finished: Finished, pace: &Pace) -> Self {
         let mut target = |series: Series| {
             let (bundle, shard_bytes) = (Arc::clone(bundle), order.request.shard_bytes);
@@ -353,7 +353,7 @@ impl Copy {
         let mut rows = Rows::open(step, bytes)?;
         while let Some(batch) = rows.next()? {
             if is_look_ahead {
-                self.entries.add_corrected(&batch, &self.scope.holds(&batch)?)?;
+                self.entries.add_corrected(&batch, &self.scope)?;
                 continue;
             }
             let batch = self.select(part, day, &batch)?;
@@ -383,7 +383,7 @@ impl Copy {
             Part::Usage => {
                 let mut batch = self.window.select(batch, day, &["started_at"])?;
                 if is_scoped {
-                    batch = self.entries.with_corrected(&batch, &self.scope.holds(&batch)?)?;
+                    batch = self.entries.in_scope(&batch, &self.scope)?;
                     self.providers.add(&batch)?;
                 }
                 self.entries.add(&batch)?;
@@ -412,21 +412,21 @@ impl Copy {
     }
 }
 
-/// Ends every file, describes them, seals the bag and gives it its name.
-fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy, pace: &Pace) -> Result<Summary, Error> {
+/// Ends every file, describes them, writes the manifests and gives it its name.
+fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: RowCopy, pace: &Pace) -> Result<Summary, Error> {
     let Order { request, formats, window, plan, books } = order;
     copy.end_day();
     let index = Index::new(std::mem::take(&mut copy.registered).into_artifacts(), request.with_artifacts);
-    let carried = index.carried().len();
+    let has_carried = !index.carried().is_empty();
     let mut shards: Vec<(Part, Format, Shard)> = Vec::new();
     for table in &mut copy.tables {
         for (format, lane) in &mut table.lanes {
-            shards.extend(lane.finish(carried > 0)?.0.into_iter().map(|shard| (table.part, *format, shard)));
+            shards.extend(lane.finish(has_carried)?.0.into_iter().map(|shard| (table.part, *format, shard)));
         }
     }
     let mut migrated = Vec::new();
     for (migration, lane) in &mut copy.migrations {
-        let (shards, losses) = lane.finish(carried > 0)?;
+        let (shards, losses) = lane.finish(has_carried)?;
         migrated.push((migration.clone(), Migrated { shards, losses }));
     }
     // Right after the rows: all that comes before them in one file is noted, and what is written after them is short.
@@ -473,7 +473,7 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy, pace: &Pace)
     if !index.artifacts.is_empty() {
         payload.push(DigestWriter::write_whole(bundle, artifact::INDEX, index.text()?.as_bytes())?);
     }
-    let carried = index.artifacts.iter().filter(|indexed| indexed.path.is_some()).count();
+    let artifacts_carried = index.artifacts.iter().filter(|indexed| indexed.path.is_some()).count();
     for (name, text) in [
         (describe::SUMMARY, describe::pretty(&summary.into())),
         (describe::SCHEMA, describe::schema()),
@@ -487,7 +487,7 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy, pace: &Pace)
     if formats.contains(&Format::Parquet) {
         tags.push(DigestWriter::write_whole(bundle, describe::READER, describe::READER_TEXT.as_bytes())?);
     }
-    let tags = seal(bundle, tags, &description.bag_info(&payload), &payload, &request.signed_by)?;
+    let tags = write_manifests(bundle, tags, &description.bag_info(&payload), &payload, &request.signed_by)?;
     bundle.publish()?;
     let sha256 = tags.iter().find(|tag| tag.path == SIGNED);
     let sha256 = sha256.map(|tag| tag.sha256.clone()).unwrap_or_default();
@@ -499,7 +499,7 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: Copy, pace: &Pace)
         migrations: migrated.into_iter().map(|(migration, migrated)| migrated.summary(migration)).collect(),
         versions: plan.pins.iter().map(|pin| (pin.part, pin.version)).collect(),
         sha256,
-        artifacts: (carried, index.artifacts.len() - carried),
+        artifacts: (artifacts_carried, index.artifacts.len() - artifacts_carried),
     })
 }
 
@@ -518,7 +518,7 @@ fn account_for(bundle: &dyn BundleWriter, migration: &Migration, migrated: &Migr
 }
 
 /// Writes `bag-info.txt`, the manifests and what signs them, last of all; answers all tag files, those before it first.
-fn seal(
+fn write_manifests(
     bundle: &dyn BundleWriter,
     mut tags: Vec<Written>,
     info: &str,

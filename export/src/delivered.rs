@@ -1,7 +1,7 @@
 //! A bundle that stands already: is it what a request asks for?
 
-use daybook_ledger::Ledger;
 use daybook_ledger::file::hex;
+use daybook_ledger::{Instant, Ledger};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -9,7 +9,7 @@ use crate::bundle::Order;
 use crate::describe::SUMMARY;
 use crate::reader::Bundle;
 use crate::sign::SIGNED;
-use crate::{Encryption, Error, Identity, Progress, Request, Summary, verify};
+use crate::{Encryption, Error, Identity, Part, Progress, Request, Summary, verify};
 
 /// What was handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +29,15 @@ impl From<&Summary> for Delivered {
     }
 }
 
-/// What stands at the place of `request`, if it is a whole bundle of this ledger, its scope and its window, of whatever version. One
-/// that is encrypted is opened with its passphrase, or with one of `identities`.
+/// What stands at the place of `request`, if it is a whole bundle of this ledger, its scope, window and formats, and has every call
+/// that was in the ledger at `since`. One that is encrypted is opened with its passphrase, or with one of `identities`.
 ///
 /// # Errors
 /// As [`crate::preview()`]; [`Error::Locked`] if none of these opens it; [`Error::Differs`] if it is such a bundle and does not verify.
 pub async fn delivered(
     ledger: &Ledger,
     request: &Request,
+    since: Instant,
     identities: &[Identity],
     progress: &mut dyn Progress,
 ) -> Result<Option<Delivered>, Error> {
@@ -50,10 +51,14 @@ pub async fn delivered(
     };
     let found = bundle.load(SUMMARY).await.ok();
     let Some(found) = found.and_then(|text| serde_json::from_slice::<Value>(&text).ok()) else { return Ok(None) };
-    let same = ["ledger_id", "scope", "window", "rehearsal", "migrations", "artifacts"]
+    let same = ["ledger_id", "scope", "window", "formats", "rehearsal", "migrations", "artifacts"]
         .iter()
         .all(|key| asked.get(*key) == found.get(key));
-    if !same {
+    let usage = |of: Option<&Value>| of.and_then(|tables| tables.get(Part::Usage.name())).cloned().unwrap_or_default();
+    let (newest, own) = (usage(asked.get("tables")), usage(found.get("tables")));
+    let committed_at = own.get("committed_at").and_then(Value::as_str).and_then(Instant::parse);
+    let is_complete = own == newest || committed_at.is_some_and(|at| at >= since);
+    if !same || !is_complete {
         return Ok(None);
     }
     let verdict = verify::opened(&bundle, &[], progress).await?;

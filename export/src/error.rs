@@ -205,7 +205,8 @@ impl Report for Error {
             Self::Unreadable { .. } => "check the permissions and the disk; nothing was changed".into(),
             Self::NotABundle { .. } => "name what `daybook export` wrote, or a ledger; check the path".into(),
             Self::Differs { .. } => {
-                "nothing was read into a ledger: `daybook verify` lists every difference; get the bundle again".into()
+                "`daybook verify` lists what it finds; a bundle that it finds nothing in and that cannot be read was not made by Daybook. \
+                 Get it again; a ledger that was begun from it lacks its calls, so remove that one".into()
             }
             Self::WithoutParquet { .. } => "export with `--formats parquet`, alone or among others".into(),
             Self::LedgerTaken { .. } => "name a ledger that does not exist yet; a bundle is never mixed with other rows".into(),

@@ -95,10 +95,12 @@ impl Part {
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
             Self::Usage => "one AI call: who, which model, tokens, cost, outcome; never a word of what was said",
-            Self::Content => "what was said in one call of `usage`, by `entry_id`, whole",
+            Self::Content => {
+                "what was said in one call of `usage`, by `entry_id`, whole, as the first event that had a body told it"
+            }
             Self::Quarantine => "one message that could not become an entry, whole, with the reason",
             Self::Corrections => {
-                "what a later event of a call tells, whole: it holds in place of the row of `usage` with its `entry_id`"
+                "what a later, fuller event of a call tells of it, but for what was said: it holds in place of the row of `usage` with its `entry_id`"
             }
             Self::Resolutions => "one message of `quarantine` that was read after all",
             Self::Valuations => "what a call of `usage` costs at other prices, by `entry_id`",

@@ -132,6 +132,13 @@ impl Scope {
         Ok(all)
     }
 
+    /// Which rows of `usage` or `corrections` name another person than the one that is asked for.
+    pub(crate) fn names_another(&self, usage: &RecordBatch) -> Result<BooleanArray, Error> {
+        let subject = self.terms.iter().find(|term| term.axis == Axis::Subject);
+        let is_another = |word: Option<&str>| subject.is_some_and(|term| word.is_some_and(|word| word != term.value));
+        Ok(words(usage, Axis::Subject.usage_column())?.iter().map(|word| Some(is_another(word))).collect())
+    }
+
     /// The rows of a table that has a column for every term.
     pub(crate) fn rows_by_name(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
         let mut batch = batch.clone();

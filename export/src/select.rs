@@ -8,9 +8,9 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use daybook_ledger::{Date, EntryId, Instant, Operation};
 
-use crate::Error;
 use crate::migrate::Dropped;
 use crate::totals::words;
+use crate::{Error, Scope};
 
 const DAY_MICROS: i64 = 86_400_000_000;
 /// Operations that are turns of a conversation.
@@ -76,6 +76,8 @@ pub(crate) struct DayEntries {
     with_digest: u64,
     /// Entries that are in because a correction of theirs is.
     corrected: HashSet<[u8; 16]>,
+    /// Entries of which a correction names another person than the one that is asked for.
+    of_another: HashSet<[u8; 16]>,
     /// Entries that are no turns of a conversation.
     other_operations: HashSet<[u8; 16]>,
     /// Whether the entry at the same place was offered to migrations.
@@ -118,18 +120,27 @@ impl DayEntries {
     }
 
     /// Notes the entries of corrections that are in; rows of `usage` come after them.
-    pub(crate) fn add_corrected(&mut self, corrections: &RecordBatch, is_in: &BooleanArray) -> Result<(), Error> {
-        let chosen = ids(corrections)?.zip(is_in).filter(|(_, is_in)| *is_in == Some(true));
-        self.corrected.extend(chosen.filter_map(|(id, _)| id));
+    pub(crate) fn add_corrected(&mut self, corrections: &RecordBatch, scope: &Scope) -> Result<(), Error> {
+        let named = |mask: BooleanArray| {
+            let named = ids(corrections)?.zip(&mask).filter(|(_, is_named)| *is_named == Some(true));
+            Ok::<_, Error>(named.filter_map(|(id, _)| id).collect::<Vec<_>>())
+        };
+        self.corrected.extend(named(scope.holds(corrections)?)?);
+        self.of_another.extend(named(scope.names_another(corrections)?)?);
         Ok(())
     }
 
-    /// The rows of `usage` that `is_in` names, and those a correction brings in.
-    pub(crate) fn with_corrected(&self, usage: &RecordBatch, is_in: &BooleanArray) -> Result<RecordBatch, Error> {
-        let is_corrected = |id: Option<[u8; 16]>| id.is_some_and(|id| self.corrected.contains(&id));
-        let mask: BooleanArray =
-            ids(usage)?.zip(is_in).map(|(id, is_in)| Some(is_in == Some(true) || is_corrected(id))).collect();
-        filter_record_batch(usage, &mask).map_err(Error::arrow)
+    /// The rows of `usage` that are in `scope`, and those a correction brings in. A call that events give to two persons is in
+    /// neither's: whose words its body has, nobody can tell.
+    pub(crate) fn in_scope(&self, usage: &RecordBatch, scope: &Scope) -> Result<RecordBatch, Error> {
+        let (holds, names_another) = (scope.holds(usage)?, scope.names_another(usage)?);
+        let mut mask = Vec::with_capacity(usage.num_rows());
+        for ((id, holds), names_another) in ids(usage)?.zip(&holds).zip(&names_another) {
+            let among = |entries: &HashSet<[u8; 16]>| id.is_some_and(|id| entries.contains(&id));
+            let is_asked_for = holds == Some(true) || among(&self.corrected);
+            mask.push(is_asked_for && names_another != Some(true) && !among(&self.of_another));
+        }
+        filter_record_batch(usage, &BooleanArray::from(mask)).map_err(Error::arrow)
     }
 
     fn sort(&mut self) {

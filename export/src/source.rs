@@ -1,6 +1,6 @@
 //! What is read: pinned versions of the tables, their data files in order, each checked against its commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch};
@@ -73,7 +73,8 @@ impl Plan {
     /// `as_of`, tables that other commands write at their newest.
     ///
     /// `content` commits before `usage`, so every visible entry has its body; and all depend on the log alone, so the
-    /// same `as_of` gives the same plan whenever it is asked for.
+    /// same `as_of` gives the same plan whenever it is asked for, until files of it are deleted: what an erasure leaves is read
+    /// then.
     pub(crate) async fn load(
         ledger: &Ledger,
         as_of: Option<TableVersion>,
@@ -157,21 +158,36 @@ impl Plan {
     }
 }
 
-/// The last version of `table` committed at `millis` or before; its first if none was.
+/// The last version of `table` committed at `millis` or before, its first if none was; the newest if that cannot be read any
+/// more.
 async fn load_as_of(table: &Table, millis: i64) -> Result<(Snapshot, i64), Error> {
-    let newest = table.load(None).await?.version().0;
+    let newest = table.load(None).await?;
     let mut chunk = LOG_READS as u64;
-    let mut last = newest;
+    let mut last = newest.version().0;
     loop {
         let first = last.saturating_sub(chunk - 1);
         let commits = committed_at(table, first..=last).await?;
         let found = commits.iter().rev().find(|(version, at)| *at <= millis || *version == 0);
         if let Some((version, at)) = found {
-            return Ok((table.load(Some(TableVersion(*version))).await?, *at));
+            let snapshot = table.load(Some(TableVersion(*version))).await?;
+            if snapshot.version() == newest.version() || has_all_files(table, &snapshot).await? {
+                return Ok((snapshot, *at));
+            }
+            let version = newest.version().0;
+            let at = committed_at(table, version..=version).await?.last().map_or(*at, |(_, at)| *at);
+            return Ok((newest, at));
         }
         last = first.saturating_sub(1);
         chunk = 512;
     }
+}
+
+/// Whether every data file is still there: an erasure deletes those of older versions, maintenance in time too.
+async fn has_all_files(table: &Table, snapshot: &Snapshot) -> Result<bool, Error> {
+    let objects = table.store().list(None).map_ok(|object| object.location.to_string());
+    let objects: HashSet<String> =
+        objects.try_collect().await.map_err(|source| store_error(table, "list data files", source))?;
+    Ok(snapshot.files().iter().all(|file| objects.contains(&file.path)))
 }
 
 /// When each version was committed, by the clock of its writer: milliseconds since 1970.

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 
 use daybook_export::verify::{self, Verdict};
 use daybook_export::{Bundle, Destination, Error, Format, Migration, Part, Progress, Request, Silent, Summary};
+use daybook_ledger::maintenance::{Run, Wanted, erase};
 use daybook_ledger::testing::{append, call, correct, quarantine};
-use daybook_ledger::{Body, Entry, Feature, Instant, Ledger, Operation, Report as _, TableVersion, Usd};
+use daybook_ledger::{
+    Body, Date, Entry, Feature, Instant, Ledger, Operation, Report as _, SystemClock, TableVersion, Usd,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use common::{files, reseal};
+use common::{files, rewrite_manifests};
 
 fn usd(text: &str) -> Option<Usd> {
     Some(Usd::parse(text).unwrap())
@@ -103,6 +106,23 @@ fn lines(bundle: &Path, part: &str) -> Vec<Value> {
 
 fn ids(bundle: &Path) -> Vec<String> {
     lines(bundle, "usage").iter().map(|row| row["event_id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn after_an_erasure_the_rest_is_exported_though_no_call_came_since() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let before = ledger.usage().load(None).await.unwrap().version();
+    let wanted = Wanted::Before(Date::parse("2026-11-21").unwrap());
+    erase(&ledger, &wanted, 128 << 20, &Run::new("e", &SystemClock, false)).await.unwrap();
+    for (name, as_of) in [("newest", None), ("as-of", Some(before))] {
+        let out = place.path(name);
+        write(&ledger, &Request { as_of, ..Request::new(&out) }).await.unwrap();
+        assert_eq!(differences(&out), [""; 0]);
+        let said = |row: &Value| row["input_messages"].is_string();
+        assert_eq!(lines(&out, "content").iter().filter(|row| said(row)).count(), 1);
+        assert_eq!(ids(&out).len(), 6);
+    }
 }
 
 #[tokio::test]
@@ -335,7 +355,7 @@ async fn migrations_account_for_every_body_and_no_forgery_of_the_account_holds()
         let bundle = place.path(&number.to_string());
         copy(&out, &bundle);
         forge(&bundle);
-        reseal(&bundle);
+        rewrite_manifests(&bundle);
         assert!(
             differences(&bundle).iter().any(|text| text.contains(expected)),
             "{expected}: {:?}",
@@ -611,7 +631,7 @@ async fn forged_manifests_do_not_hide_a_changed_sum() {
         let bundle = place.path(&number.to_string());
         copy(&original, &bundle);
         edit(&bundle, name, from, to);
-        reseal(&bundle);
+        rewrite_manifests(&bundle);
         assert!(differences(&bundle).iter().any(|text| text.starts_with("data/summary.json: usage.")), "{name}");
     }
 }

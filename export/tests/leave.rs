@@ -16,8 +16,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use daybook_export::{
-    Axis, Delivered, Migration, Part, Progress, Request, Scope, Silent, delivered, diff, preview, rehearse, restore,
-    write,
+    Axis, Delivered, Format, Migration, Part, Progress, Request, Scope, Silent, delivered, diff, preview, rehearse,
+    restore, write,
 };
 use daybook_ledger::price::Book;
 use daybook_ledger::testing::{append, append_priced, call, correct, quarantine};
@@ -25,6 +25,9 @@ use daybook_ledger::{Body, Entry, Instant, Ledger, Report as _, TableVersion, Us
 use tempfile::TempDir;
 
 use common::files;
+
+/// Nothing is committed after it.
+const LATER: Instant = Instant::from_micros(i64::MAX);
 
 fn said<'a>(id: &'a str, person: &'a str, team: &'a str, at: &str) -> Entry<'a> {
     let mut entry = call(id, "anthropic", "model-l", team, at, (100, 10));
@@ -83,6 +86,10 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 async fn a_persons_export_has_all_of_theirs_and_nothing_of_another() {
     let place = Place::new();
     let ledger = ledger(&place.path("ledger")).await;
+    // Given to one, then to the other.
+    append(&ledger, "batch-4", &[(said("shared", "bob", "chat", "2026-11-20T12:00:00Z"), None)]).await;
+    correct(&ledger, "batch-5", &[(said("shared", "ann", "chat", "2026-11-20T12:00:00Z"), None)]).await;
+    append(&ledger, "batch-5", &[]).await;
     let out = place.path("ann");
     let scope = Scope::default().only(Axis::Subject, "ann");
     let summary = write(&ledger, &Request { scope, ..Request::new(&out) }, &mut Silent).await.unwrap();
@@ -266,18 +273,24 @@ async fn a_bundle_that_stands_is_known_by_ledger_scope_and_window() {
     let place = Place::new();
     let ledger = ledger(&place.path("ledger")).await;
     let request = Request::new(place.path("out"));
-    assert_eq!(delivered(&ledger, &request, &[], &mut Silent).await.unwrap(), None, "nothing there");
+    assert_eq!(delivered(&ledger, &request, LATER, &[], &mut Silent).await.unwrap(), None, "nothing there");
     let written = write(&ledger, &request, &mut Silent).await.unwrap();
-    let found = delivered(&ledger, &request, &[], &mut Silent).await.unwrap();
+    let found = delivered(&ledger, &request, LATER, &[], &mut Silent).await.unwrap();
     assert_eq!(found, Some(Delivered::from(&written)));
 
     let scope = Scope::default().only(Axis::Subject, "ann");
     let other = Request { scope, ..request.clone() };
-    assert_eq!(delivered(&ledger, &other, &[], &mut Silent).await.unwrap(), None, "of another scope");
+    assert_eq!(delivered(&ledger, &other, LATER, &[], &mut Silent).await.unwrap(), None, "of another scope");
     let stranger = Ledger::open_or_create(&place.address("other")).await.unwrap();
-    assert_eq!(delivered(&stranger, &request, &[], &mut Silent).await.unwrap(), None, "of another ledger");
+    assert_eq!(delivered(&stranger, &request, LATER, &[], &mut Silent).await.unwrap(), None, "of another ledger");
+    let csv = Request { formats: vec![Format::Csv], ..request.clone() };
+    assert_eq!(delivered(&ledger, &csv, LATER, &[], &mut Silent).await.unwrap(), None, "in other formats");
+    append(&ledger, "later", &[(said("later", "ann", "red", "2026-11-22T10:00:00Z"), None)]).await;
+    assert_eq!(delivered(&ledger, &request, LATER, &[], &mut Silent).await.unwrap(), None, "without the newest call");
+    let before = Instant::from_micros(0);
+    assert_eq!(delivered(&ledger, &request, before, &[], &mut Silent).await.unwrap(), found, "asked for before that");
     fs::write(place.path("out/data/README.md"), "changed").unwrap();
-    assert_eq!(delivered(&ledger, &request, &[], &mut Silent).await.unwrap_err().code(), "EXPORT-007");
+    assert_eq!(delivered(&ledger, &request, before, &[], &mut Silent).await.unwrap_err().code(), "EXPORT-007");
 }
 
 #[tokio::test]
@@ -303,7 +316,7 @@ async fn the_rates_behind_every_cost_of_a_scope_go_with_it() {
     assert_eq!(alone, ["sheet/test@2026-01-01,,,,,,,"], "prices the ledger does not have");
 
     fs::write(out.join("data/rates.csv"), rates.lines().next().unwrap()).unwrap();
-    common::reseal(&out);
+    common::rewrite_manifests(&out);
     let found = daybook_export::verify::bundle(&out, &mut Silent).unwrap().differences;
     assert!(found.iter().any(|found| found.place == "data/rates.csv"), "{found:?}");
 
@@ -372,7 +385,7 @@ async fn every_difference_of_two_ledgers_is_named() {
 async fn a_bundle_without_parquet_is_refused_with_a_reason() {
     let place = Place::new();
     let ledger = ledger(&place.path("ledger")).await;
-    let request = Request { formats: vec![daybook_export::Format::Csv], ..Request::new(place.path("out")) };
+    let request = Request { formats: vec![Format::Csv], ..Request::new(place.path("out")) };
     write(&ledger, &request, &mut Silent).await.unwrap();
     let error = restore(&place.path("out"), &place.address("new"), &mut Silent).await.unwrap_err();
     assert_eq!(error.code(), "EXPORT-008");

@@ -1,13 +1,12 @@
 //! Artifacts in a bundle: an index of all, and the files of those it carries.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Artifact;
+use super::{Artifact, open};
 use crate::Error;
 use crate::digest::{CHUNK_BYTES, DigestWriter, Written};
 use crate::pace::Pace;
@@ -69,7 +68,9 @@ fn path(artifact: &Artifact) -> String {
     let letters: Vec<char> = own.chars().map(|letter| if is_kept(letter) { letter } else { '_' }).collect();
     // The end of a name tells what it is.
     let own: String = letters.iter().skip(letters.len().saturating_sub(NAME_BYTES_MAX)).collect();
-    format!("{FOLDER}{}-{own}", artifact.sha256.chars().take(16).collect::<String>())
+    // The row may come from a bundle that anybody made.
+    let digest: String = artifact.sha256.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    format!("{FOLDER}{digest}-{own}")
 }
 
 /// Writes the files that `index` names and that are not `finished`, each as it was registered, or none of what follows is written.
@@ -106,7 +107,7 @@ fn copy(
         return Err(lost(format!("it has {bytes} bytes, into a single file at most {most} go")));
     }
     // One byte more than registered is enough to know that it changed.
-    let source = File::open(&artifact.details.place).map_err(|error| lost(error.to_string()))?;
+    let source = open(Path::new(&artifact.details.place)).map_err(|error| lost(error.to_string()))?;
     let mut source = source.take(artifact.details.bytes.saturating_add(1));
     let mut file = DigestWriter::create_of(bundle, path, Some(artifact.details.bytes))?.paced(pace);
     let mut buffer = vec![0; CHUNK_BYTES];

@@ -57,9 +57,17 @@ pub fn inspect(path: &Path, kind: ArtifactKind, place: String) -> Result<Inspect
     Ok(Inspected { sha256, details: ArtifactDetails { kind: kind.as_str().into(), bytes, place, format, holds } })
 }
 
+/// Opens a regular file: a device or a pipe may never end.
+fn open(path: &Path) -> std::io::Result<File> {
+    match std::fs::metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file")),
+    }
+}
+
 /// SHA-256 and length of the file at `path`.
 fn digest(path: &Path) -> std::io::Result<(String, u64)> {
-    let mut file = File::open(path)?;
+    let mut file = open(path)?;
     let (mut hash, mut bytes) = (Sha256::new(), 0);
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {

@@ -55,6 +55,36 @@ fn safetensors_lie_one_after_the_other_to_the_end() {
     }
 }
 
+#[test]
+fn an_artifact_lies_below_its_folder_whatever_a_row_says_of_its_digest() {
+    let details = ArtifactDetails {
+        kind: "weights".into(),
+        bytes: 1,
+        place: "../../etc/passwd".into(),
+        format: None,
+        holds: None,
+    };
+    let artifact = Artifact {
+        name: "n".into(),
+        vendor: None,
+        model: None,
+        contract: None,
+        workload: None,
+        sha256: "../../../escaped".into(),
+        details,
+        registered_on: "2026-11-20".into(),
+        note: None,
+    };
+    let index = Index::new(vec![artifact], true);
+    assert_eq!(index.carried().into_keys().collect::<Vec<_>>(), ["data/artifacts/ecaed-passwd"]);
+}
+
+#[test]
+fn what_is_no_regular_file_is_not_read() {
+    let error = inspect(Path::new("/dev/zero"), ArtifactKind::Weights, "there".into()).unwrap_err();
+    assert!(error.to_string().ends_with("it is no regular file"), "{error}");
+}
+
 fn gguf(tensors: u64, entries: u64, rest: &[u8]) -> Vec<u8> {
     [b"GGUF".as_slice(), &3_u32.to_le_bytes(), &tensors.to_le_bytes(), &entries.to_le_bytes(), rest].concat()
 }

@@ -93,7 +93,6 @@ fn check(bundle: &Bundle, keys: &[VerifyingKey], progress: &mut dyn Progress) ->
     if bundle.has_no_end() {
         return Ok(check.verdict);
     }
-    progress.start(check.files.values().sum());
     check.bagit();
     let digests = check.digests(progress)?;
     check.manifests(&digests);
@@ -142,33 +141,59 @@ impl Check<'_> {
         }
     }
 
-    /// Reads every file once.
+    /// The files that a manifest vouches for, but for texts longer than any: the others differ whatever they hold.
+    fn listed(&self) -> Result<BTreeSet<String>, Error> {
+        const TEXTS: [&str; 5] = [DESCRIPTOR, SUMMARY, SCHEMA, README, CROISSANT];
+        let is_text = |name: &str| !name.starts_with("data/") || TEXTS.contains(&name);
+        let is_read =
+            |name: &String| self.files.get(name).is_some_and(|length| *length <= TEXT_BYTES_MAX || !is_text(name));
+        let names = Algorithm::ALL
+            .map(|algorithm| [algorithm.payload_manifest(), algorithm.tag_manifest()].map(|name| (algorithm, name)));
+        let mut listed = BTreeSet::new();
+        for (algorithm, name) in names.as_flattened() {
+            let mut text = String::new();
+            let read = self.bundle.open_file(name).and_then(|file| file.take(TEXT_BYTES_MAX).read_to_string(&mut text));
+            match read.map_err(|error| (error.kind(), error)) {
+                Ok(_) => listed.extend(manifest::parse(*algorithm, &text).0.into_keys().filter(is_read)),
+                // What is wrong with a manifest is told where it is compared.
+                Err((ErrorKind::NotFound | ErrorKind::InvalidData | ErrorKind::UnexpectedEof, _)) => {}
+                Err((_, error)) => return Err(Error::unreadable(&self.bundle.place().join(name), "read")(error)),
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Reads every file once that a manifest vouches for; all, if none vouches for any.
     fn digests(&mut self, progress: &mut dyn Progress) -> Result<BTreeMap<String, Written>, Error> {
+        self.verdict.files = self.files.len() as u64;
+        self.verdict.bytes = self.files.values().sum();
+        let mut listed = self.listed()?;
+        // What ended an archive early shows where its files are read.
+        if listed.is_empty() {
+            listed.extend(self.files.keys().cloned());
+        }
+        progress.start(listed.iter().filter_map(|name| self.files.get(name)).sum());
         let mut found = BTreeMap::new();
-        let mut buffer = vec![0; READ_BYTES];
-        for name in self.files.keys() {
+        for name in &listed {
             let path = self.bundle.place().join(name);
             let mut file = self.bundle.open_file(name).map_err(Error::unreadable(&path, "open"))?;
             let mut digests = Digests::default();
             loop {
-                let length = match file.read(&mut buffer) {
+                let mut chunk = Vec::with_capacity(READ_BYTES);
+                let read = match (&mut file).take(READ_BYTES as u64).read_to_end(&mut chunk) {
                     Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
                         self.verdict.differs(name, format!("it cannot be read: {}", shown(&error.to_string())));
                         break;
                     }
                     read => read.map_err(Error::unreadable(&path, "read"))?,
                 };
-                let (read, _) = buffer.split_at(length);
-                if read.is_empty() {
+                if read == 0 {
                     break;
                 }
-                digests.update(read);
-                progress.advance(length as u64);
+                digests.update(&chunk.into());
+                progress.advance(read as u64);
             }
-            let written = digests.finish(name.clone());
-            self.verdict.files += 1;
-            self.verdict.bytes += written.bytes;
-            found.insert(name.clone(), written);
+            found.insert(name.clone(), digests.finish(name.clone()));
         }
         Ok(found)
     }
@@ -176,9 +201,9 @@ impl Check<'_> {
     /// Every payload file is in every manifest with its digest, and nothing else is.
     fn manifests(&mut self, digests: &BTreeMap<String, Written>) {
         let payload: BTreeSet<&str> =
-            digests.keys().map(String::as_str).filter(|name| name.starts_with("data/")).collect();
+            self.files.keys().map(String::as_str).filter(|name| name.starts_with("data/")).collect();
         let mut tags: BTreeSet<&str> = [BAGIT, BAG_INFO].into();
-        tags.extend(digests.contains_key(READER).then_some(READER));
+        tags.extend(self.files.contains_key(READER).then_some(READER));
         tags.extend(Algorithm::ALL.map(Algorithm::payload_manifest));
         for algorithm in Algorithm::ALL {
             self.manifest(algorithm, algorithm.payload_manifest(), &payload, digests);
@@ -186,7 +211,7 @@ impl Check<'_> {
         }
         tags.extend(Algorithm::ALL.map(Algorithm::tag_manifest));
         let is_listed = |name: &str| payload.contains(name) || tags.contains(name) || is_signature(name);
-        for name in digests.keys().filter(|name| !is_listed(name.as_str())) {
+        for name in self.files.keys().filter(|name| !is_listed(name.as_str())) {
             self.verdict.note(name, "no manifest vouches for it");
         }
     }
@@ -242,6 +267,10 @@ impl Check<'_> {
         }
         for (path, expected) in &listed {
             match digests.get(path).map(|file| algorithm.digest_of(file)) {
+                None if self.files.contains_key(path) => {
+                    self.verdict
+                        .differs(path, format!("it is a text, of which at most {TEXT_BYTES_MAX} bytes are read"));
+                }
                 None => self.verdict.differs(path, format!("it is missing, {name} lists it")),
                 Some(found) if found != expected => {
                     let digest = algorithm.name();

@@ -28,12 +28,9 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// The columns [`Calls::add`] reads.
-    pub(super) const COLUMNS: [&'static str; 3] = ["entry_id", "event_date", "started_at"];
-
-    /// Takes in rows that have at least [`Calls::COLUMNS`].
+    /// Takes in rows that say who they are, and when they began.
     pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<(), String> {
-        let [ids, days, starts] = Self::COLUMNS.map(|name| batch.column_by_name(name));
+        let [ids, days, starts] = ["entry_id", "event_date", "started_at"].map(|name| batch.column_by_name(name));
         let ids = ids.and_then(|column| column.as_binary_view_opt()).ok_or("it has no ids")?;
         let days = days.and_then(|column| column.as_primitive_opt::<Date32Type>()).ok_or("it has no days")?;
         let starts = starts.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());

@@ -3,6 +3,7 @@
 mod artifacts;
 mod bundle;
 mod calls;
+mod fit;
 mod history;
 mod ledger;
 mod levels;

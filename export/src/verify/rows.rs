@@ -9,6 +9,7 @@ use daybook_ledger::schema::Column;
 use parquet::arrow::ProjectionMask;
 
 use super::calls::Calls;
+use super::fit;
 use crate::describe::DESCRIPTOR;
 use crate::format::text_columns;
 use crate::reader::Bundle;
@@ -84,7 +85,7 @@ fn add_parquet(
 ) -> Result<(), String> {
     let is_usage = part == Part::Usage;
     let mut columns = Totals::columns(part);
-    columns.extend(Calls::COLUMNS.into_iter().filter(|_| is_usage));
+    columns.extend(fit::columns(part));
     let file = bundle.open_random(name).map_err(|error| error.to_string())?;
     let builder = super::parquet::open_table(file, part, &columns)?;
     let rows = builder.metadata().file_metadata().num_rows();
@@ -92,14 +93,11 @@ fn add_parquet(
     if let Some(declared) = declared.filter(|declared| *declared != rows) {
         return Err(format!("its footer says {rows} rows, {DESCRIPTOR} says {declared}"));
     }
-    if columns.is_empty() {
-        counted.totals.add_rows(rows);
-        return Ok(());
-    }
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
     let reader = builder.with_projection(mask).build();
     for batch in reader.map_err(|error| error.to_string())? {
         let batch = batch.map_err(|error| error.to_string())?;
+        fit::check(part, &batch)?;
         counted.totals.add(&batch).map_err(|error| error.to_string())?;
         if is_usage {
             counted.calls.add(&batch)?;

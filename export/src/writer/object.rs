@@ -201,7 +201,7 @@ impl Object {
                 none.insert(Parts { upload, sent: JoinSet::new() })
             }
         };
-        parts.settle(PARTS_AT_ONCE - 1).await?;
+        parts.wait_until_at_most(PARTS_AT_ONCE - 1).await?;
         let part = std::mem::replace(&mut self.ahead, Vec::with_capacity(PART_BYTES));
         parts.sent.spawn(parts.upload.put_part(part.into()));
         Ok(())
@@ -214,7 +214,7 @@ impl Object {
         match &mut self.parts {
             None => self.store.put(&self.path, std::mem::take(&mut self.ahead).into()).await.map(drop),
             Some(parts) => {
-                parts.settle(0).await?;
+                parts.wait_until_at_most(0).await?;
                 parts.upload.complete().await?;
                 self.parts = None;
                 Ok(())
@@ -234,7 +234,7 @@ impl Object {
 
 impl Parts {
     /// Waits until no more than `most` are on their way.
-    async fn settle(&mut self, most: usize) -> StoreResult<()> {
+    async fn wait_until_at_most(&mut self, most: usize) -> StoreResult<()> {
         while self.sent.len() > most {
             if let Some(sent) = self.sent.join_next().await {
                 sent??;
@@ -246,7 +246,7 @@ impl Parts {
 
 impl Upload {
     /// What `result` is, with nothing left of the object if it is an error.
-    fn settled(&mut self, result: StoreResult<()>) -> io::Result<()> {
+    fn or_abort(&mut self, result: StoreResult<()>) -> io::Result<()> {
         if result.is_err() {
             self.runtime.block_on(self.object.abort());
         }
@@ -259,7 +259,7 @@ impl Write for Upload {
         self.object.ahead.extend_from_slice(bytes);
         if self.object.ahead.len() >= PART_BYTES {
             let sent = self.runtime.block_on(self.object.send_part());
-            self.settled(sent)?;
+            self.or_abort(sent)?;
         }
         Ok(bytes.len())
     }
@@ -272,7 +272,7 @@ impl Write for Upload {
 impl Sink for Upload {
     fn close(mut self: Box<Self>) -> io::Result<()> {
         let closed = self.runtime.block_on(self.object.close());
-        self.settled(closed)
+        self.or_abort(closed)
     }
 }
 

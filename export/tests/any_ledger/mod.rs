@@ -5,7 +5,9 @@ use std::path::Path;
 
 use daybook_export::{Request, Silent, diff, restore, write};
 use daybook_ledger::testing::{append, correct, quarantine};
-use daybook_ledger::{Body, Entry, Evidence, EvidenceKind, Feature, Instant, Ledger, Operation, Score, Status, Usd};
+use daybook_ledger::{
+    Body, Entry, Evidence, EvidenceKind, Feature, Instant, Ledger, Operation, Score, Status, Tokens, Usd,
+};
 use proptest::option::of;
 use proptest::prelude::*;
 
@@ -37,7 +39,7 @@ fn usd() -> impl Strategy<Value = Usd> {
 }
 
 fn count() -> impl Strategy<Value = i64> {
-    prop_oneof![Just(0), Just(-1), Just(i64::MAX / 16), 0_i64..1 << 40]
+    prop_oneof![Just(0), Just(-1), Just(Tokens::EVENT_MAX), Just(-Tokens::EVENT_MAX), 0..Tokens::EVENT_MAX]
 }
 
 fn instant() -> impl Strategy<Value = Instant> {

@@ -24,7 +24,7 @@ pub(crate) fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Writes the manifests anew, as somebody who forges a bundle would.
-pub(crate) fn reseal(bundle: &Path) {
+pub(crate) fn rewrite_manifests(bundle: &Path) {
     use sha2::{Digest as _, Sha256, Sha512};
     let hex = |bytes: &[u8]| daybook_ledger::file::hex(bytes);
     let write = |name: &str, is_listed: &dyn Fn(&str) -> bool, digest: &dyn Fn(&[u8]) -> String| {

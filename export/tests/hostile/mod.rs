@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray as _, Date32Array, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, Date32Array, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::Date32Type;
 use daybook_export::{Request, Silent, restore, verify, write};
@@ -13,7 +13,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 
-use super::common::{files, reseal};
+use super::common::{files, rewrite_manifests};
 use super::fuzz;
 use super::{Place, ledger};
 
@@ -35,9 +35,10 @@ fn parquet(names: impl Iterator<Item = String>, rows: i64) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
-/// Writes the calls of a bundle anew, with a descriptor that says so.
-fn rewrite_usage(bundle: &Path, change: fn(RecordBatch) -> RecordBatch) {
-    let path = bundle.join("data/usage/usage-00000.parquet");
+/// Writes the rows of a table in a bundle anew, with a descriptor that says so.
+fn rewrite(bundle: &Path, table: &str, change: fn(RecordBatch) -> RecordBatch) {
+    let name = format!("{table}/{table}-00000.parquet");
+    let path = bundle.join("data").join(&name);
     let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&path).unwrap()).unwrap().build().unwrap();
     let changed = change(reader.map(Result::unwrap).next().unwrap());
     let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), changed.schema(), None).unwrap();
@@ -46,12 +47,20 @@ fn rewrite_usage(bundle: &Path, change: fn(RecordBatch) -> RecordBatch) {
     let text = fs::read_to_string(bundle.join("data/datapackage.json")).unwrap();
     let mut package: serde_json::Value = serde_json::from_str(&text).unwrap();
     let resources = package["resources"].as_array_mut().unwrap();
-    let usage = resources.iter_mut().find(|resource| resource["path"] == "usage/usage-00000.parquet").unwrap();
-    usage["rowCount"] = changed.num_rows().into();
+    let file = resources.iter_mut().find(|resource| resource["path"] == name.as_str()).unwrap();
+    file["rowCount"] = changed.num_rows().into();
     fs::write(bundle.join("data/datapackage.json"), package.to_string()).unwrap();
 }
 
-const CORPUS: [(&str, Harm, &str); 29] = [
+/// The batch with another column in place of that called `name`.
+fn with_column(batch: &RecordBatch, name: &str, column: impl Fn(&ArrayRef) -> ArrayRef) -> RecordBatch {
+    let at = batch.schema().index_of(name).unwrap();
+    let mut columns = batch.columns().to_vec();
+    columns[at] = column(&columns[at]);
+    RecordBatch::try_new(batch.schema(), columns).unwrap()
+}
+
+const CORPUS: [(&str, Harm, &str); 32] = [
     (
         "a link to a file",
         |bundle| {
@@ -230,7 +239,7 @@ const CORPUS: [(&str, Harm, &str); 29] = [
     (
         "calls that are there twice",
         |bundle| {
-            rewrite_usage(bundle, |usage| {
+            rewrite(bundle, "usage", |usage| {
                 let twice = UInt32Array::from_iter_values((0..5).flat_map(|row| [row, row]));
                 take_record_batch(&usage, &twice).unwrap()
             });
@@ -240,20 +249,49 @@ const CORPUS: [(&str, Harm, &str); 29] = [
     (
         "calls of another day",
         |bundle| {
-            rewrite_usage(bundle, |usage| {
-                let at = usage.schema().index_of("event_date").unwrap();
-                let mut columns = usage.columns().to_vec();
-                let moved = columns[at].as_primitive::<Date32Type>().iter().map(|day| day.map(|day| day + 1));
-                columns[at] = Arc::new(Date32Array::from_iter(moved));
-                RecordBatch::try_new(usage.schema(), columns).unwrap()
+            rewrite(bundle, "usage", |usage| {
+                with_column(&usage, "event_date", |days| {
+                    let moved = days.as_primitive::<Date32Type>().iter().map(|day| day.map(|day| day + 1));
+                    Arc::new(Date32Array::from_iter(moved))
+                })
             });
         },
         "data/usage/*.parquet: 5 calls are on another day than they began on",
     ),
     (
+        "a call with more tokens than any",
+        |bundle| {
+            rewrite(bundle, "usage", |usage| {
+                let most = |old: &ArrayRef| -> ArrayRef { Arc::new(Int64Array::from_value(i64::MAX, old.len())) };
+                with_column(&usage, "input_tokens", most)
+            });
+        },
+        "a call has 9223372036854775807 input_tokens, which is beyond any",
+    ),
+    (
+        "a body of no day there is",
+        |bundle| {
+            rewrite(bundle, "content", |content| {
+                let last = |old: &ArrayRef| -> ArrayRef { Arc::new(Date32Array::from_value(i32::MAX, old.len())) };
+                with_column(&content, "event_date", last)
+            });
+        },
+        "a row has no `event_date` of the years 1 to 9999",
+    ),
+    (
+        "a body of nobody's call",
+        |bundle| {
+            rewrite(bundle, "content", |content| {
+                let none = |old: &ArrayRef| arrow::array::new_null_array(old.data_type(), old.len());
+                with_column(&content, "entry_id", none)
+            });
+        },
+        "a row has no `entry_id` of 16 bytes",
+    ),
+    (
         "days that go back",
         |bundle| {
-            rewrite_usage(bundle, |usage| {
+            rewrite(bundle, "usage", |usage| {
                 take_record_batch(&usage, &UInt32Array::from_iter_values((0..5).rev())).unwrap()
             });
         },
@@ -270,7 +308,7 @@ async fn no_bundle_made_to_harm_is_read_into_a_ledger_and_each_is_told_why() {
     for (what, harm, reason) in CORPUS {
         write(&ledger, &Request::new(&bundle), &mut Silent).await.unwrap();
         harm(&bundle);
-        reseal(&bundle);
+        rewrite_manifests(&bundle);
         let verdict = verify::bundle(&bundle, &mut Silent).unwrap();
         let found: Vec<String> = verdict.differences.iter().map(ToString::to_string).collect();
         assert!(found.iter().any(|text| text.contains(reason)), "{what}: {found:#?}");

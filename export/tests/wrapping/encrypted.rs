@@ -9,7 +9,7 @@ use daybook_export::{
     Bundle, Delivered, Encryption, Error, Identity, Keys, Recipient, Request, Silent, delivered, diff, write,
 };
 use daybook_export::{refuse_if_taken, restore_verified};
-use daybook_ledger::{Ledger, Report as _};
+use daybook_ledger::{Instant, Ledger, Report as _};
 
 use super::super::common::files;
 use super::super::{Notices, Place, ledger};
@@ -81,10 +81,10 @@ async fn a_bundle_that_stands_encrypted_is_known_to_who_can_open_it() {
     let [own, stranger] = [(); 2].map(|()| Pair::new());
     let request = encrypted_to(&place, "one.tar.zst.age", &[&own]);
     let written = write(&ledger, &request, &mut Silent).await.unwrap();
-    let found = delivered(&ledger, &request, &own.keys.identities, &mut Silent).await.unwrap();
+    let found = delivered(&ledger, &request, Instant::from_micros(0), &own.keys.identities, &mut Silent).await.unwrap();
     assert_eq!(found, Some(Delivered::from(&written)));
     for identities in [&[][..], &stranger.keys.identities] {
-        let error = delivered(&ledger, &request, identities, &mut Silent).await.unwrap_err();
+        let error = delivered(&ledger, &request, Instant::from_micros(0), identities, &mut Silent).await.unwrap_err();
         assert_eq!(error.code(), "EXPORT-022");
     }
 }
@@ -178,7 +178,7 @@ async fn an_encrypted_export_is_rehearsed_without_the_secret_of_its_recipient() 
     let place = Place::new();
     let ledger = ledger(&place.path("ledger")).await;
     let request = encrypted_to(&place, "one.tar.zst.age", &[&Pair::new()]);
-    let now = daybook_ledger::Instant::from_micros(0);
+    let now = Instant::from_micros(0);
     let done = daybook_export::rehearse(&ledger, &request, 100, now, &mut Silent).await.unwrap();
     assert!(done.rows() > 0);
     assert_eq!(fs::read_dir(place.0.path()).unwrap().count(), 1, "a rehearsal leaves nothing");
