@@ -18,7 +18,7 @@ use std::time::Instant;
 use clap::Parser;
 use daybook_ingest::core::{Core, Effect, Input, Message, Rules};
 use daybook_ingest::writer::{Writer, Written};
-use daybook_ingest::{Capture, Error as IngestError, FlushLimits, Partition, Positions, SealedBatch, Totals};
+use daybook_ingest::{Capture, ClosedBatch, Error as IngestError, FlushLimits, Partition, Positions, Totals};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Clock as _, Ledger, SystemClock};
 use serde_json::json;
@@ -129,7 +129,7 @@ async fn ingest(
 ) -> Result<(u64, Totals), Failure> {
     let mut writer = Writer::open(ledger, "file".into()).await?;
     let positions = writer.load_positions(std::slice::from_ref(&partition)).await?;
-    let (batches, mut batches_in) = mpsc::channel::<Box<SealedBatch>>(1);
+    let (batches, mut batches_in) = mpsc::channel::<Box<ClosedBatch>>(1);
     let (replies, replies_in) = reply::channel();
     let writing = tokio::spawn(async move {
         while let Some(batch) = batches_in.recv().await {
@@ -152,7 +152,7 @@ async fn ingest(
 
 struct Worker {
     core: Core,
-    batches: mpsc::Sender<Box<SealedBatch>>,
+    batches: mpsc::Sender<Box<ClosedBatch>>,
     replies: reply::Receiver<Result<Written, IngestError>>,
     paused: bool,
     stopped: bool,

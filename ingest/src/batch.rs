@@ -10,6 +10,7 @@ use daybook_ledger::schema::{ContentBuilder, QuarantineBuilder, UsageBuilder};
 use daybook_ledger::{Entry, EntryId, Instant, NextOffset, Row};
 
 use crate::Error;
+use crate::core::MISSED;
 use crate::partition::{Mark, Partition, Positions};
 
 /// Uses bytes of an id as its hash: ids are SHA-256 output already.
@@ -70,6 +71,8 @@ pub(crate) struct RowMeta {
 pub(crate) struct QuarantineMeta {
     pub(crate) partition: usize,
     pub(crate) offset: i64,
+    /// It stands for messages that are gone.
+    pub(crate) is_missed: bool,
     pub(crate) alive: bool,
 }
 
@@ -86,6 +89,8 @@ pub(crate) struct OpenBatch {
     partitions: Vec<Partition>,
     ranges: BTreeMap<usize, Range>,
     seen: IdMap<usize>,
+    /// Bytes of tags and headers, of which the builders of maps do not tell.
+    map_bytes: usize,
     content_rows: u32,
     /// Index of the partition of the last message: the next one is often of the same.
     last: usize,
@@ -93,7 +98,7 @@ pub(crate) struct OpenBatch {
 
 /// A batch on its way to the ledger.
 #[derive(Debug)]
-pub struct SealedBatch {
+pub struct ClosedBatch {
     /// Identifies the batch in the log and in the names of its files.
     pub id: Arc<str>,
     pub(crate) usage: RecordBatch,
@@ -139,7 +144,7 @@ impl OpenBatch {
 
     /// Bytes held so far, roughly.
     pub(crate) fn bytes(&self) -> usize {
-        self.usage.bytes() + self.content.bytes() + self.quarantine.bytes() + self.rows.len() * 96
+        self.usage.bytes() + self.content.bytes() + self.quarantine.bytes() + self.map_bytes + self.rows.len() * 96
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -197,6 +202,7 @@ impl OpenBatch {
             }
         }
         self.usage.push(row);
+        self.map_bytes += row.entry.tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
         let content = row.content_sha256.filter(|_| keep_body).map(|_| self.content_rows);
         if content.is_some() {
             self.content.push(row);
@@ -240,13 +246,15 @@ impl OpenBatch {
         for (name, value) in message.headers {
             columns.headers.keys().append_value(name);
             columns.headers.values().append_value(value);
+            self.map_bytes += name.len() + value.len();
         }
         let closed = columns.headers.append(true);
         debug_assert!(closed.is_ok(), "a header has a name and a value");
         columns.format.append_option(reason.format);
         columns.error_code.append_value(reason.code);
         columns.error_message.append_value(reason.message);
-        self.quarantined.push(QuarantineMeta { partition, offset: message.offset, alive: true });
+        let is_missed = reason.code == MISSED;
+        self.quarantined.push(QuarantineMeta { partition, offset: message.offset, is_missed, alive: true });
     }
 
     /// Forgets everything of `partitions`: another worker reads those messages now.
@@ -271,10 +279,10 @@ impl OpenBatch {
     }
 
     /// Closes the batch.
-    pub(crate) fn seal(mut self) -> Result<SealedBatch, Error> {
+    pub(crate) fn close(mut self) -> Result<ClosedBatch, Error> {
         let range_of = (0..self.partitions.len()).map(|index| self.ranges.get(&index).cloned()).collect();
         let named = |(index, range): (usize, Range)| Some((self.partitions.get(index)?.clone(), range));
-        Ok(SealedBatch {
+        Ok(ClosedBatch {
             usage: self.usage.finish()?,
             content: self.content.finish()?,
             quarantine: self.quarantine.finish()?,
@@ -288,7 +296,7 @@ impl OpenBatch {
     }
 }
 
-impl SealedBatch {
+impl ClosedBatch {
     /// The sum of `count` over all ranges.
     pub(crate) fn total(&self, count: impl Fn(&Range) -> u64) -> u64 {
         self.ranges.iter().map(|(_, range)| count(range)).sum()
@@ -315,11 +323,11 @@ impl SealedBatch {
 
 /// The cap of one event, so that no sum over the ledger can wrap.
 pub(crate) fn beyond_cap(entry: &Entry<'_>) -> bool {
-    let tokens = entry.tokens.counts().into_iter().flatten().any(|count| count.unsigned_abs() > MAX_TOKENS);
-    let cost = entry.reported_cost.is_some_and(|cost| cost.pico().unsigned_abs() > MAX_PICO);
-    let meters = entry.meters.iter().any(|(_, quantity)| quantity.pico().unsigned_abs() > MAX_PICO * 1_000);
+    let tokens = entry.tokens.counts().into_iter().flatten().any(|count| count.unsigned_abs() > TOKENS_MAX);
+    let cost = entry.reported_cost.is_some_and(|cost| cost.pico().unsigned_abs() > PICO_MAX);
+    let meters = entry.meters.iter().any(|(_, quantity)| quantity.pico().unsigned_abs() > PICO_MAX * 1_000);
     tokens || cost || meters
 }
 
-const MAX_TOKENS: u64 = daybook_ledger::Tokens::EVENT_MAX.unsigned_abs();
-const MAX_PICO: u128 = daybook_ledger::Usd::EVENT_MAX.pico().unsigned_abs();
+const TOKENS_MAX: u64 = daybook_ledger::Tokens::EVENT_MAX.unsigned_abs();
+const PICO_MAX: u128 = daybook_ledger::Usd::EVENT_MAX.pico().unsigned_abs();

@@ -20,12 +20,13 @@ use crate::observe::Observer;
 use crate::partition::{Partition, Positions};
 use crate::settings::{OnGap, Settings};
 use crate::source::brokers::{Brokers, look_up_cluster};
-use crate::source::kafka::{Change, Fault, Gap, Source};
+use crate::source::kafka::{Change, Fault, Gap, Places, Source};
 use crate::writer::{Writer, Written};
 use crate::writing::Writing;
 use crate::{Error, Totals};
 
-/// How long one poll waits when nothing comes: replies and ticks are looked at in between.
+/// How long one poll waits when nothing comes, and how long messages are read in a row: replies and ticks are looked at in
+/// between.
 const POLL: Duration = Duration::from_millis(20);
 
 /// How long a worker that is done waits for the group to take the last offsets, so that its lag reads zero.
@@ -96,15 +97,11 @@ pub async fn run(
         prices,
         worker: rand::random(),
     };
-    let runtime = tokio::runtime::Handle::current();
-    let positions = Arc::new(tokio::sync::Mutex::new(positions));
-    let look_up = move |partitions: &[Partition]| -> Result<Vec<(Partition, Positions)>, Error> {
-        let (positions, partitions) = (Arc::clone(&positions), partitions.to_vec());
-        runtime.block_on(async move { positions.lock().await.load_positions(&partitions).await })
-    };
+    let places =
+        LedgerPlaces { runtime: tokio::runtime::Handle::current(), writer: tokio::sync::Mutex::new(positions) };
     let totals = blocking(move || {
-        let source = Source::subscribe(&settings, Box::new(look_up))?;
-        let ends = settings.until_end.then(|| Ends::new(cluster.logs, settings.start));
+        let source = Source::subscribe(&settings, Box::new(places))?;
+        let ends = settings.until_end.then(|| Ends::new(cluster.logs));
         let mut worker = Worker {
             core: Core::new(rules),
             group: Group::default(),
@@ -128,6 +125,22 @@ pub async fn run(
     totals
 }
 
+/// A writer that only looks positions up and begins new ones, off the runtime.
+struct LedgerPlaces {
+    runtime: tokio::runtime::Handle,
+    writer: tokio::sync::Mutex<Writer>,
+}
+
+impl Places for LedgerPlaces {
+    fn look_up(&self, partitions: &[Partition]) -> Result<Vec<(Partition, Positions)>, Error> {
+        self.runtime.block_on(async { self.writer.lock().await.load_positions(partitions).await })
+    }
+
+    fn begin_at(&self, starts: &[(Partition, NextOffset)]) -> Result<Vec<(Partition, Positions)>, Error> {
+        self.runtime.block_on(async { self.writer.lock().await.begin_at(starts).await })
+    }
+}
+
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal { found: error.to_string() })
 }
@@ -149,15 +162,10 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self) -> Result<(), Error> {
-        /// Replies and the clock matter at the pace of milliseconds, messages at that of microseconds.
-        const MESSAGES_PER_ROUND: usize = 512;
         let mut draining = false;
         while !self.may_leave() {
-            for _ in 0..MESSAGES_PER_ROUND {
-                if !self.poll()? {
-                    break;
-                }
-            }
+            let began = std::time::Instant::now();
+            while self.poll()? && began.elapsed() < POLL {}
             self.take_replies()?;
             self.feed(Input::Tick)?;
             self.metrics.turned(self.clock.now(), self.core.uncommitted_since(), self.core.waiting_bytes());
@@ -227,7 +235,7 @@ impl Worker {
             }
             Some(Err(KafkaError::PartitionEOF(number))) => {
                 if let Some(ends) = &mut self.ends {
-                    ends.reached(number, &self.core);
+                    ends.reached(number);
                 }
             }
             Some(Err(error)) => match self.source.fault(error) {

@@ -6,21 +6,20 @@ use std::ops::Range;
 use crate::Error;
 use crate::core::Core;
 use crate::partition::Partition;
-use crate::settings::Start;
 
 /// How far every partition reached at the start.
 #[derive(Debug)]
 pub(crate) struct Ends {
     /// The offsets there were. The end comes down where no message is before it.
     logs: BTreeMap<Partition, Range<i64>>,
-    start: Start,
-    /// Partition numbers of which one was read to its end, nobody knows of which topic.
+    /// Numbers of partitions that were read to an end: of which topic, and whether of a follower that lags behind
+    /// (`client.rack`), librdkafka does not say.
     doubtful: BTreeSet<i32>,
 }
 
 impl Ends {
-    pub(crate) fn new(logs: BTreeMap<Partition, Range<i64>>, start: Start) -> Self {
-        Self { logs, start, doubtful: BTreeSet::new() }
+    pub(crate) fn new(logs: BTreeMap<Partition, Range<i64>>) -> Self {
+        Self { logs, doubtful: BTreeSet::new() }
     }
 
     /// The end of `partition`.
@@ -30,12 +29,8 @@ impl Ends {
 
     /// Takes in that librdkafka reached the end of a partition with this number. Transaction markers and compaction leave
     /// the last offsets without a message, so the core may never get there.
-    pub(crate) fn reached(&mut self, number: i32, core: &Core) {
-        let mut owned = core.owned().filter(|partition| partition.number == number);
-        match (owned.next(), owned.next()) {
-            (Some(partition), None) => self.come_down(partition, core),
-            _ => drop(self.doubtful.insert(number)),
-        }
+    pub(crate) fn reached(&mut self, number: i32) {
+        self.doubtful.insert(number);
     }
 
     /// Whether every partition owned is read to its end. `has_message` tells whether Kafka has one at these offsets.
@@ -68,11 +63,7 @@ impl Ends {
     /// The offsets of `partition` that are not read yet.
     fn left(&self, partition: &Partition, core: &Core) -> Range<i64> {
         let log = self.logs.get(partition).cloned().unwrap_or_default();
-        let start = match self.start {
-            Start::Earliest => log.start,
-            Start::Latest => log.end,
-        };
-        core.next_offset(partition).unwrap_or(start)..log.end
+        core.next_offset(partition).unwrap_or(log.start)..log.end
     }
 
     fn come_down(&mut self, partition: &Partition, core: &Core) {
@@ -102,7 +93,7 @@ mod tests {
     }
 
     fn ends<const N: usize>(logs: [(&str, Range<i64>); N]) -> Ends {
-        Ends::new(logs.map(|(topic, log)| (partition(topic), log)).into(), Start::Earliest)
+        Ends::new(logs.map(|(topic, log)| (partition(topic), log)).into())
     }
 
     fn core<const N: usize>(positions: [(&str, Option<i64>); N]) -> Core {
@@ -144,18 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_produced_from_now_on_has_no_end_to_wait_for() {
-        let mut ends = Ends { start: Start::Latest, ..ends([("calls", 0..5)]) };
-        assert!(are_reached(&mut ends, &core([("calls", None)])));
-        assert!(!are_reached(&mut ends, &core([("calls", Some(4))])));
-    }
-
-    #[test]
     fn an_end_that_was_reached_is_not_reached_any_more_after_a_restart_before_it() {
         let (mut ends, mut core) = (ends([("calls", 0..5)]), core([("calls", Some(4))]));
         assert!(!are_reached(&mut ends, &core));
-        ends.reached(0, &core);
-        assert!(are_reached(&mut ends, &core), "a marker is at 4");
+        ends.reached(0);
+        assert!(!ends.are_reached(&core, |_, left| Ok(left == (4..5))).unwrap(), "a follower lags behind");
+        ends.reached(0);
+        assert!(ends.are_reached(&core, |_, left| Ok(left != (4..5))).unwrap(), "a marker is at 4");
         stand(&mut core, "calls", Some(2));
         assert!(!are_reached(&mut ends, &core));
         read(&mut core, "calls", 3);
@@ -167,7 +153,7 @@ mod tests {
         let (mut ends, mut core) =
             (ends([("calls", 0..5), ("more", 0..5)]), core([("calls", None), ("more", Some(4))]));
         read(&mut core, "calls", 1);
-        ends.reached(0, &core);
+        ends.reached(0);
         let has_message = |partition: &Partition, left: Range<i64>| {
             assert_eq!((&*partition.topic, left), ("more", 4..5), "calls are being read");
             Ok(false)
@@ -176,7 +162,7 @@ mod tests {
         stand(&mut core, "calls", Some(2));
         assert!(!ends.are_reached(&core, |_, left| Ok(left == (2..5))).unwrap());
         assert!(!are_reached(&mut ends, &core), "it was the end of the other one");
-        ends.reached(0, &core);
+        ends.reached(0);
         assert!(ends.are_reached(&core, |_, left| Ok(left != (2..5))).unwrap());
     }
 }

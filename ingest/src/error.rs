@@ -112,8 +112,8 @@ impl Report for Error {
             }
             Self::Kafka { .. } => "check the broker's log and the rights of this user; the worker can be started again".into(),
             Self::GaveUp { .. } => {
-                "nothing of the batch counts, and what was committed before it stands; when the store answers again, start \
-                 the worker again"
+                "the batch counts wholly or not at all, and what was committed before it stands; when the store answers \
+                 again, start the worker again"
                     .into()
             }
             Self::Listen { .. } => "is it in use? name another address with --metrics-listen".into(),

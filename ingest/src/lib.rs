@@ -29,7 +29,7 @@ mod totals;
 pub mod writer;
 mod writing;
 
-pub use batch::{Range, SealedBatch};
+pub use batch::{ClosedBatch, Range};
 pub use error::Error;
 pub use partition::{Mark, Partition, Positions};
 pub use settings::{Capture, FlushLimits, OnGap, Settings, Start};

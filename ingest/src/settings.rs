@@ -10,7 +10,8 @@ use crate::decode::Format;
 pub struct FlushLimits {
     /// Rows per commit, 1 to 10_000_000.
     pub rows_max: usize,
-    /// Bytes held in columns per commit, 1 MiB to 4 GiB.
+    /// Bytes held in columns per commit, 1 MiB to 1 GiB: with the largest message there is, a column stays below the 2 GiB it can
+    /// hold.
     pub bytes_max: usize,
     /// Milliseconds from a batch's first message to its commit, 100 to 3_600_000.
     pub interval_ms: i64,

@@ -16,7 +16,7 @@ use daybook_ledger::{Commit, CommitOutcome, Ledger, NextOffset, PositionChange, 
 use rand::Rng as _;
 
 use crate::Error;
-use crate::batch::{Range, SealedBatch};
+use crate::batch::{ClosedBatch, QuarantineMeta, Range};
 use crate::index::{Held, Index};
 use crate::metrics::Metrics;
 use crate::partition::{Mark, Partition, Positions};
@@ -173,6 +173,44 @@ impl Writer {
         unreachable!("the loop ends by returning")
     }
 
+    /// Records that reading begins at `starts` in partitions that the ledger does not know; where it stands in them then,
+    /// which is elsewhere if another worker was faster.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub async fn begin_at(&mut self, starts: &[(Partition, NextOffset)]) -> Result<Vec<(Partition, Positions)>, Error> {
+        if starts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let partitions: Vec<_> = starts.iter().map(|(partition, _)| partition.clone()).collect();
+        // Workers number their batches from 1.
+        let batch_id = format!("{:016x}-{:08x}", rand::random::<u64>(), 0);
+        let mut attempt = 0;
+        loop {
+            let known = self.load_positions(&partitions).await?;
+            let unknown = known.iter().zip(starts).filter(|((_, at), _)| at.usage.is_none());
+            let positions: Vec<_> = unknown
+                .map(|(_, (partition, to))| PositionChange {
+                    app_id: partition.app_id(&self.cluster),
+                    from: None,
+                    to: *to,
+                })
+                .collect();
+            if positions.is_empty() {
+                return Ok(known);
+            }
+            let commit = Commit { batch_id: batch_id.clone(), files: Vec::new(), positions, counts: Vec::new() };
+            attempt += 1;
+            match self.ledger.usage().try_commit(&mut self.usage, &commit).await.map_err(Error::from) {
+                Err(error) if attempt < LOOK_UPS_MAX && error.is_transient() => {
+                    self.back_off(attempt, "positions", &error).await;
+                }
+                // Whatever came of it, the newest positions tell.
+                outcome => drop(outcome?),
+            }
+        }
+    }
+
     async fn try_load_positions(&mut self, partitions: &[Partition]) -> Result<Vec<(Partition, Positions)>, Error> {
         self.refresh().await?;
         if self.cluster == FILES {
@@ -194,7 +232,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::GaveUp`] once the attempts are used up; nothing of the batch counts then, or all of it.
-    pub async fn write(&mut self, batch: &SealedBatch) -> Result<Written, Error> {
+    pub async fn write(&mut self, batch: &ClosedBatch) -> Result<Written, Error> {
         let began = tokio::time::Instant::now();
         let mut files = FileCounter::default();
         for attempt in 1.. {
@@ -230,10 +268,10 @@ impl Writer {
         tokio::time::sleep(pause).await;
     }
 
-    async fn try_write(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<Written, Error> {
+    async fn try_write(&mut self, batch: &ClosedBatch, files: &mut FileCounter) -> Result<Written, Error> {
         self.refresh().await?;
         if files.0 > 0
-            && let Some(entries) = self.landed(batch)
+            && let Some(entries) = Self::landed(&self.usage, batch)
         {
             // Which of its rows were duplicates is not known any more, so none counts as unpriced.
             return Ok(Written::Committed(self.counts(batch, entries, 0)));
@@ -254,15 +292,15 @@ impl Writer {
         self.write_usage(batch, files).await
     }
 
-    /// The entries of `batch` in the ledger, if an earlier attempt landed although it reported an error.
-    fn landed(&self, batch: &SealedBatch) -> Option<u64> {
-        let files = self.usage.files();
+    /// The rows of `batch` in a table, if an earlier attempt landed although it reported an error.
+    fn landed(table: &Snapshot, batch: &ClosedBatch) -> Option<u64> {
+        let files = table.files();
         let rows: u64 =
             files.iter().filter(|file| file.batch_id.as_deref() == Some(&*batch.id)).map(|file| file.rows).sum();
         (rows > 0).then_some(rows)
     }
 
-    async fn write_content(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<(), Error> {
+    async fn write_content(&mut self, batch: &ClosedBatch, files: &mut FileCounter) -> Result<(), Error> {
         let mut stored = None;
         loop {
             let rows =
@@ -299,25 +337,26 @@ impl Writer {
 
     async fn write_quarantine(
         &mut self,
-        batch: &SealedBatch,
+        batch: &ClosedBatch,
         files: &mut FileCounter,
     ) -> Result<Option<Written>, Error> {
         let ranges = batch.ranges.iter().filter(|(_, range)| range.quarantined > 0);
         let moves = ranges.filter(|(_, range)| range.from.quarantine < Some(range.to));
         let positions = self.changes(moves, |range| range.from.quarantine);
-        if positions.is_empty() {
-            return Ok(None);
-        }
-        if self.is_quarantined(&positions).await? {
+        if !positions.is_empty() && self.is_quarantined(&positions).await? {
             return Ok(None);
         }
         let range = |at: usize| batch.range_of.get(at).and_then(Option::as_ref);
-        let is_new = |partition: usize, offset: i64| {
-            range(partition).is_some_and(|range| range.from.quarantine.is_none_or(|position| offset >= position.0))
+        let is_new = |row: &QuarantineMeta| {
+            let from = range(row.partition).map(|range| range.from.quarantine);
+            // What stands for messages that are gone was not there when an earlier attempt moved the position past them.
+            row.is_missed || from.is_some_and(|from| from.is_none_or(|position| row.offset >= position.0))
         };
         let rows = (0_u32..).zip(&batch.quarantined);
-        let keep: Vec<u32> =
-            rows.filter(|(_, row)| row.alive && is_new(row.partition, row.offset)).map(|(at, _)| at).collect();
+        let keep: Vec<u32> = rows.filter(|(_, row)| row.alive && is_new(row)).map(|(at, _)| at).collect();
+        if positions.is_empty() && (keep.is_empty() || Self::landed(&self.quarantine, batch).is_some()) {
+            return Ok(None);
+        }
         let count = keep.len() as u64;
         let adds = store((self.ledger.quarantine(), &self.metrics), &batch.quarantine, keep, &batch.id, files).await?;
         let commit = Commit { batch_id: batch.id.to_string(), files: adds, positions, counts: vec![("rows", count)] };
@@ -338,7 +377,7 @@ impl Writer {
     }
 
     /// Records what the batch tells of calls beyond their rows in the ledger. Corrections have no positions to be fenced by.
-    async fn write_corrections(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<(), Error> {
+    async fn write_corrections(&mut self, batch: &ClosedBatch, files: &mut FileCounter) -> Result<(), Error> {
         loop {
             let rows = (0_u32..).zip(&batch.rows).filter(|(_, row)| row.alive);
             let keep: Vec<u32> = rows
@@ -368,7 +407,7 @@ impl Writer {
         }
     }
 
-    async fn write_usage(&mut self, batch: &SealedBatch, files: &mut FileCounter) -> Result<Written, Error> {
+    async fn write_usage(&mut self, batch: &ClosedBatch, files: &mut FileCounter) -> Result<Written, Error> {
         let mut positions = self.changes(batch.ranges.iter(), |range| range.from.usage);
         positions.extend(batch.ranges.iter().flat_map(marks));
         let mut stored = None;
@@ -413,7 +452,7 @@ impl Writer {
         }
     }
 
-    async fn fenced(&mut self, batch: &SealedBatch) -> Result<Written, Error> {
+    async fn fenced(&mut self, batch: &ClosedBatch) -> Result<Written, Error> {
         let partitions: Vec<_> = batch.ranges.iter().map(|(partition, _)| partition.clone()).collect();
         let positions = self.try_load_positions(&partitions).await?;
         self.metrics.fenced();
@@ -454,7 +493,7 @@ impl Writer {
         ranges.map(change).collect()
     }
 
-    fn counts(&self, batch: &SealedBatch, entries: u64, unpriced: u64) -> Counts {
+    fn counts(&self, batch: &ClosedBatch, entries: u64, unpriced: u64) -> Counts {
         Counts {
             messages: batch.total(|range| range.messages),
             entries,

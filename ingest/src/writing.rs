@@ -6,13 +6,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::Error;
-use crate::batch::SealedBatch;
+use crate::batch::ClosedBatch;
 use crate::writer::{Writer, Written};
 
 /// The way to the task. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Writing {
-    batches: mpsc::Sender<Box<SealedBatch>>,
+    batches: mpsc::Sender<Box<ClosedBatch>>,
     replies: reply::Receiver<Result<Written, Error>>,
 }
 
@@ -23,7 +23,7 @@ impl Writing {
         (Self { batches, replies }, tokio::spawn(write_batches(writer, batches_in, replies_out)))
     }
 
-    pub(crate) fn hand_over(&self, batch: Box<SealedBatch>) -> Result<(), Error> {
+    pub(crate) fn hand_over(&self, batch: Box<ClosedBatch>) -> Result<(), Error> {
         let sent = self.batches.try_send(batch);
         sent.map_err(|error| Error::Internal { found: format!("a batch could not be handed over: {error}") })
     }
@@ -43,7 +43,7 @@ impl Writing {
 
 async fn write_batches(
     mut writer: Writer,
-    mut batches: mpsc::Receiver<Box<SealedBatch>>,
+    mut batches: mpsc::Receiver<Box<ClosedBatch>>,
     replies: reply::Sender<Result<Written, Error>>,
 ) {
     while let Some(batch) = batches.recv().await {

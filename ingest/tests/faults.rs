@@ -16,12 +16,12 @@ use arrow::array::{Array as _, AsArray as _};
 use daybook_ingest::core::{Core, Effect, Input, Message, Rules};
 use daybook_ingest::driver::Control;
 use daybook_ingest::quarantine::{ReplaySettings, Replayed};
-use daybook_ingest::writer::{Writer, Written};
-use daybook_ingest::{Capture, Error, FlushLimits, Partition, quarantine};
+use daybook_ingest::writer::{Backoff, Writer, Written};
+use daybook_ingest::{Capture, ClosedBatch, Error, FlushLimits, Partition, quarantine};
 use daybook_ledger::maintenance::{Keep, Run, Settings, Wanted, erase, maintain};
 use daybook_ledger::price::Book;
-use daybook_ledger::testing::{self, Fault, FaultyStore};
-use daybook_ledger::{Date, EntryId, Instant, Ledger, Root, SystemClock, Table};
+use daybook_ledger::testing::{self, Call, Fault, FaultyStore};
+use daybook_ledger::{Date, EntryId, Instant, Ledger, NextOffset, Root, SystemClock, Table};
 use futures::StreamExt as _;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -110,6 +110,31 @@ async fn a_worker_goes_on_while_its_tables_are_maintained_and_takes_no_call_twic
     assert_eq!(count(ledger.usage(), "raw").await.0, 4);
     assert_eq!(count(ledger.content(), "raw").await, (4, 4));
     assert_eq!(count(ledger.corrections(), "raw").await.0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_went_after_a_batch_came_half_way_are_recorded_as_lost() {
+    let book = Arc::new(Book::default_sheet().unwrap());
+    let store = FaultyStore::memory();
+    let ledger = Ledger::create_at(store.root()).await.unwrap();
+    let once = Backoff { attempts_max: 1, ..Backoff::default() };
+    let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap().with_backoff(once);
+    store.fail_always(Call::Put, "usage/_delta_log", Fault::Refuse);
+    write(&mut worker, 1, &later(), &book, 1).await.unwrap_err();
+    store.heal();
+
+    let positions = worker.load_positions(&[partition(1)]).await.unwrap();
+    assert_eq!((positions[0].1.usage, positions[0].1.quarantine), (None, Some(NextOffset(6))));
+    let mut core = core(&book, 2);
+    let mut effects = Vec::new();
+    core.on(NOW, Input::Assigned(positions), &mut effects).unwrap();
+    for input in [Input::Missed(partition(1), NextOffset(5)), Input::Flush] {
+        core.on(NOW, input, &mut effects).unwrap();
+    }
+    let batch = effects.into_iter().find_map(written).unwrap();
+    assert!(matches!(worker.write(&batch).await.unwrap(), Written::Committed(counts) if counts.quarantined == 1));
+    write(&mut worker, 1, &later(), &book, 3).await.unwrap();
+    assert_eq!(count(ledger.quarantine(), "value").await, (2, 2), "the poison, and what is gone");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,13 +262,7 @@ async fn write(writer: &mut Writer, number: i32, log: &[Vec<u8>], book: &Arc<Boo
     for round in 0..8 {
         let positions = writer.load_positions(std::slice::from_ref(&partition)).await?;
         let next = positions[0].1.usage.map_or(0, |position| usize::try_from(position.0).unwrap());
-        let mut core = Core::new(Rules {
-            limits: FlushLimits::default(),
-            capture: Capture::Full,
-            formats: BTreeMap::new(),
-            prices: Arc::clone(book),
-            worker: worker << 8 | round,
-        });
+        let mut core = core(book, worker << 8 | round);
         let mut effects = Vec::new();
         core.on(NOW, Input::Assigned(positions), &mut effects)?;
         for (offset, value) in (0..).zip(log).skip(next) {
@@ -259,16 +278,21 @@ async fn write(writer: &mut Writer, number: i32, log: &[Vec<u8>], book: &Arc<Boo
             core.on(NOW, Input::Message(message), &mut effects)?;
         }
         core.on(NOW, Input::Flush, &mut effects)?;
-        let batch = effects.into_iter().find_map(|effect| match effect {
-            Effect::Write(batch) => Some(batch),
-            _ => None,
-        });
-        let Some(batch) = batch else { return Ok(()) };
+        let Some(batch) = effects.into_iter().find_map(written) else { return Ok(()) };
         if let Written::Committed(_) = writer.write(&batch).await? {
             return Ok(());
         }
     }
     panic!("the batch never lands")
+}
+
+fn core(book: &Arc<Book>, worker: u64) -> Core {
+    let (limits, prices) = (FlushLimits::default(), Arc::clone(book));
+    Core::new(Rules { limits, capture: Capture::Full, formats: BTreeMap::new(), prices, worker })
+}
+
+fn written(effect: Effect) -> Option<Box<ClosedBatch>> {
+    if let Effect::Write(batch) = effect { Some(batch) } else { None }
 }
 
 async fn assert_exact(store: &FaultyStore) {

@@ -53,7 +53,6 @@ fn settings(folder: &Path, names: &[&str]) -> ImportSettings {
         limits: FlushLimits { rows_max: 64, bytes_max: 1 << 30, interval_ms: 3_600_000 },
         capture: Capture::Full,
         jobs: 2,
-        is_aside: |_| false,
         from_start: false,
         account: None,
     }

@@ -182,6 +182,19 @@ async fn a_topic_is_not_taken_for_an_empty_one_when_a_broker_does_not_tell_where
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_produced_after_the_first_look_at_a_partition_is_read_though_nothing_was_then() {
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    let producer = kafka.producer("calls").unwrap();
+    send(&producer, 0..10, 0);
+    let (ledger, latest) = (ledger().await, Settings { start: Start::Latest, ..settings(&kafka) });
+    assert_eq!(run(latest.clone(), &ledger).await.unwrap().entries, 0);
+    send(&producer, 10..15, 0);
+    let another = Settings { group: "another".into(), ..latest };
+    assert_eq!(run(another.clone(), &ledger).await.unwrap().entries, 5);
+    assert_eq!(run(another, &ledger).await.unwrap().messages, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_dated_in_microseconds_is_dated_by_its_arrival() {
     let kafka = EmbeddedKafka::start("calls", 1).unwrap();
     let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", kafka.brokers()).create().unwrap();

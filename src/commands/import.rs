@@ -149,7 +149,6 @@ impl ImportArgs {
             limits,
             capture,
             jobs: usize::from(self.jobs),
-            is_aside: |_| false,
             from_start: self.from_start,
             account: self.account.clone(),
         }

@@ -11,7 +11,7 @@ use daybook_ingest::decode::Format;
 use daybook_ingest::driver::Control;
 use daybook_ingest::quarantine::{ReplaySettings, replay};
 use daybook_ingest::writer::{Backoff, Writer, Written};
-use daybook_ingest::{Capture, Error, FlushLimits, Partition, Positions, SealedBatch};
+use daybook_ingest::{Capture, ClosedBatch, Error, FlushLimits, Partition, Positions};
 use daybook_ledger::maintenance::{Keep, Run, Settings, maintain};
 use daybook_ledger::price::Book;
 use daybook_ledger::testing::FaultyStore;
@@ -125,7 +125,7 @@ impl World {
         for _ in 0..self.rng.random_range(self.scale.steps.clone()) {
             self.step().await;
         }
-        self.settle().await;
+        self.finish_all().await;
         for struck in self.store.struck() {
             let fault = struck.rsplit(": ").next().unwrap_or_default();
             self.seen.note(&format!("fault: {}", fault.split('(').next().unwrap_or_default()));
@@ -278,7 +278,7 @@ impl World {
         }
     }
 
-    fn start_write(&mut self, at: usize, batch: Box<SealedBatch>) {
+    fn start_write(&mut self, at: usize, batch: Box<ClosedBatch>) {
         let worker = &mut self.workers[at];
         let mut writer = worker.writer.take().expect("one batch at a time");
         let work = Box::pin(async move {
@@ -425,7 +425,7 @@ impl World {
     }
 
     /// Lets every worker finish, whoever is still on the way.
-    async fn settle(&mut self) {
+    async fn finish_all(&mut self) {
         self.say(|| "the store is well, everything finishes".into());
         self.faults = 0;
         self.rebalance().await;

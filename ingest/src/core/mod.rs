@@ -11,7 +11,7 @@ use std::sync::Arc;
 use daybook_ledger::price::{Book, Call};
 use daybook_ledger::{Cost, Entry, Instant, NextOffset, Origin, Row};
 
-use crate::batch::{Envelope, OpenBatch, Range, Reason, SealedBatch, beyond_cap};
+use crate::batch::{ClosedBatch, Envelope, OpenBatch, Range, Reason, beyond_cap};
 use crate::decode::{self, DecodeError, DecodeOptions, Format};
 use crate::event::Event;
 use crate::partition::{Mark, Partition, Positions};
@@ -50,7 +50,7 @@ pub enum Input<'a> {
 #[derive(Debug)]
 pub enum Effect {
     /// Write this batch; answer with [`Input::Written`].
-    Write(Box<SealedBatch>),
+    Write(Box<ClosedBatch>),
     /// Tell Kafka's group where the ledger stands in partitions that are owned, for lag monitors.
     CommitOffsets(Vec<(Partition, NextOffset)>),
     /// Read these partitions again from these positions.
@@ -135,7 +135,7 @@ pub struct Rules {
 
 #[derive(Clone, Debug)]
 struct Slot {
-    /// Where the tables will stand when everything sealed so far has landed.
+    /// Where the tables will stand when everything closed so far has landed.
     positions: Positions,
     /// The next offset to read; `None` until the first message.
     next: Option<i64>,
@@ -155,6 +155,11 @@ struct FileSlot {
 impl Slot {
     const fn at(positions: Positions) -> Self {
         Self { positions, next: None, file: None }
+    }
+
+    /// The next offset to read, if its place is known.
+    fn next_offset(&self) -> Option<i64> {
+        self.next.or(self.positions.usage.map(|position| position.0))
     }
 }
 
@@ -232,15 +237,14 @@ impl Core {
         self.open.bytes()
     }
 
-    /// Where the tables will stand in `partition` when everything sealed so far has landed, if it is owned.
+    /// Where the tables will stand in `partition` when everything closed so far has landed, if it is owned.
     pub fn positions(&self, partition: &Partition) -> Option<Positions> {
         self.slots.get(partition).map(|slot| slot.positions)
     }
 
     /// The next offset to read of `partition`, if it is owned and its place is known.
     pub fn next_offset(&self, partition: &Partition) -> Option<i64> {
-        let slot = self.slots.get(partition)?;
-        slot.next.or(slot.positions.usage.map(|position| position.0))
+        self.slots.get(partition)?.next_offset()
     }
 
     /// Takes `input` in at `now` and says what to do.
@@ -251,7 +255,7 @@ impl Core {
         match input {
             Input::Message(message) => {
                 self.read(now, &message);
-                self.seal_if_full(message.value.map_or(0, <[u8]>::len), effects)
+                self.close_if_full(message.value.map_or(0, <[u8]>::len), effects)
             }
             Input::Opened(opening) => {
                 self.open_file(opening);
@@ -259,11 +263,11 @@ impl Core {
             }
             Input::Record(record) => {
                 self.read_record(now, &record);
-                self.seal_if_full(record.value.len(), effects)
+                self.close_if_full(record.value.len(), effects)
             }
             Input::Replayed(partition, message, format) => {
                 self.replay(now, partition, &message, format);
-                self.seal_if_full(message.value.map_or(0, <[u8]>::len), effects)
+                self.close_if_full(message.value.map_or(0, <[u8]>::len), effects)
             }
             Input::Assigned(partitions) => {
                 // A worker that died may have written what it never told the group.
@@ -288,7 +292,7 @@ impl Core {
                 self.stop_if_drained(effects);
                 Ok(())
             }
-            Input::Written(written) => self.settle(now, written, effects),
+            Input::Written(written) => self.on_written(now, written, effects),
             Input::Tick => {
                 // A clock that was set back must not hold a batch until it has caught up.
                 let is_due = |at: Instant| now < at || now.millis_since(at) >= self.rules.limits.interval_ms;
@@ -305,7 +309,7 @@ impl Core {
         }
     }
 
-    fn seal_if_full(&mut self, length: usize, effects: &mut Vec<Effect>) -> Result<(), Error> {
+    fn close_if_full(&mut self, length: usize, effects: &mut Vec<Effect>) -> Result<(), Error> {
         /// Sizes of columns are added up after so many bytes or rows, not for every message.
         const MEASURE_BYTES: usize = 1 << 20;
         self.unmeasured += length;
@@ -313,7 +317,7 @@ impl Core {
             return Ok(());
         }
         self.unmeasured = 0;
-        if self.is_full() { self.seal_or_pause(effects) } else { Ok(()) }
+        if self.is_full() { self.close_or_pause(effects) } else { Ok(()) }
     }
 
     fn is_full(&self) -> bool {
@@ -326,12 +330,12 @@ impl Core {
     }
 
     fn flush(&mut self, effects: &mut Vec<Effect>) -> Result<(), Error> {
-        if self.in_flight.is_none() && !self.open.is_empty() { self.seal(effects) } else { Ok(()) }
+        if self.in_flight.is_none() && !self.open.is_empty() { self.close(effects) } else { Ok(()) }
     }
 
-    fn seal_or_pause(&mut self, effects: &mut Vec<Effect>) -> Result<(), Error> {
+    fn close_or_pause(&mut self, effects: &mut Vec<Effect>) -> Result<(), Error> {
         if self.in_flight.is_none() {
-            return self.seal(effects);
+            return self.close(effects);
         }
         if !self.paused {
             self.paused = true;
@@ -340,9 +344,9 @@ impl Core {
         Ok(())
     }
 
-    fn seal(&mut self, effects: &mut Vec<Effect>) -> Result<(), Error> {
+    fn close(&mut self, effects: &mut Vec<Effect>) -> Result<(), Error> {
         let next = self.next_batch();
-        let batch = std::mem::replace(&mut self.open, next).seal()?;
+        let batch = std::mem::replace(&mut self.open, next).close()?;
         for (partition, range) in &batch.ranges {
             if let Some(slot) = self.slots.get_mut(partition) {
                 slot.positions.usage = Some(range.to);
@@ -357,7 +361,7 @@ impl Core {
         Ok(())
     }
 
-    fn settle(&mut self, now: Instant, written: Written, effects: &mut Vec<Effect>) -> Result<(), Error> {
+    fn on_written(&mut self, now: Instant, written: Written, effects: &mut Vec<Effect>) -> Result<(), Error> {
         let ranges = self.in_flight.take().map(|batch| batch.ranges).unwrap_or_default();
         match written {
             // The simulation has to notice this.
@@ -385,7 +389,7 @@ impl Core {
             effects.push(Effect::Resume);
         }
         if !self.open.is_empty() && (self.draining || self.is_full()) {
-            self.seal(effects)?;
+            self.close(effects)?;
         }
         self.stop_if_drained(effects);
         Ok(())
@@ -405,8 +409,7 @@ impl Core {
         let Some(partition) = &self.last else { return };
         let Some(slot) = self.slots.get_mut(partition) else { return };
         // Kafka may deliver what was queued before a restart or a revoke: only what comes next is read.
-        let expected = slot.next.or(slot.positions.usage.map(|position| position.0));
-        if self.draining || expected.is_some_and(|expected| message.offset < expected) {
+        if self.draining || slot.next_offset().is_some_and(|expected| message.offset < expected) {
             return;
         }
         slot.next = Some(message.offset + 1);
@@ -417,7 +420,7 @@ impl Core {
 
     fn replay(&mut self, now: Instant, partition: &Partition, message: &Message<'_>, format: Option<Format>) {
         let Some(slot) = self.slots.get_mut(partition) else { return };
-        let offset = slot.next.or(slot.positions.usage.map(|position| position.0)).unwrap_or(0);
+        let offset = slot.next_offset().unwrap_or(0);
         slot.next = Some(offset + 1);
         let index = self.open.open_range(partition, slot.positions, offset, now);
         self.take(index, message, format, true, now);
@@ -426,7 +429,7 @@ impl Core {
     /// Records that messages up to `to` are gone, as one message set aside in their place.
     fn miss(&mut self, partition: &Partition, to: NextOffset, now: Instant) {
         let Some(slot) = self.slots.get_mut(partition) else { return };
-        let from = slot.next.or(slot.positions.usage.map(|position| position.0)).unwrap_or(0);
+        let from = slot.next_offset().unwrap_or(0);
         if to.0 <= from {
             return;
         }
@@ -447,7 +450,7 @@ impl Core {
 
     fn open_file(&mut self, opening: Opening) {
         let Opening { partition, positions, from, name, format, read_at } = opening;
-        // A copy that goes on where another one ended finds the slot as the batches sealed so far leave it.
+        // A copy that goes on where another one ended finds the slot as the batches closed so far leave it.
         let slot = self.slots.entry(partition).or_insert(Slot::at(positions));
         let known_below = positions.usage.map_or(0, |position| position.0);
         let read_at = positions.mark.map_or(read_at, |mark| Instant::from_micros(mark.read_at));

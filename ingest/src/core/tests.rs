@@ -32,7 +32,7 @@ fn message(offset: i64, value: Option<&[u8]>) -> Input<'_> {
     Input::Message(Message { topic: "calls", partition: 0, offset, timestamp: None, key: None, value, headers })
 }
 
-fn sealed(effects: &[Effect]) -> Option<&Range> {
+fn closed(effects: &[Effect]) -> Option<&Range> {
     effects.iter().find_map(|effect| match effect {
         Effect::Write(batch) => batch.ranges.first().map(|(_, range)| range),
         _ => None,
@@ -43,8 +43,8 @@ fn sealed(effects: &[Effect]) -> Option<&Range> {
 fn a_clock_that_is_set_back_does_not_hold_a_batch() {
     let mut core = core(0);
     feed(&mut core, 100 * SECOND, message(0, Some(b"{poison")));
-    assert!(sealed(&feed(&mut core, 105 * SECOND, Input::Tick)).is_none(), "not due yet");
-    assert!(sealed(&feed(&mut core, 50 * SECOND, Input::Tick)).is_some());
+    assert!(closed(&feed(&mut core, 105 * SECOND, Input::Tick)).is_none(), "not due yet");
+    assert!(closed(&feed(&mut core, 50 * SECOND, Input::Tick)).is_some());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_tombstone_and_a_hole_of_compaction_lose_and_stop_nothing() {
     feed(&mut core, 0, message(7, None));
     feed(&mut core, 0, message(19, Some(b"{poison")));
     let effects = feed(&mut core, 0, Input::Flush);
-    let range = sealed(&effects).unwrap();
+    let range = closed(&effects).unwrap();
     assert_eq!((range.messages, range.empty, range.quarantined), (2, 1, 1));
     assert_eq!((range.from.usage, range.to), (Some(NextOffset(5)), NextOffset(20)));
 }
@@ -82,7 +82,7 @@ fn messages_that_are_gone_are_recorded_once_and_reading_goes_on_after_them() {
     feed(&mut core, 0, message(12, Some(b"{}")));
     feed(&mut core, 0, message(17, None));
     let effects = feed(&mut core, 0, Input::Flush);
-    let range = sealed(&effects).unwrap();
+    let range = closed(&effects).unwrap();
     assert_eq!((range.quarantined, range.empty, range.to), (1, 1, NextOffset(18)));
     let Some(Effect::Write(batch)) = effects.first() else { panic!("{effects:?}") };
     assert_eq!(batch.quarantined_by_code(), [(MISSED.to_owned(), 1)].into());

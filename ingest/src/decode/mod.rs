@@ -33,10 +33,10 @@ mod provider;
 mod quoted;
 mod request;
 mod scalar;
-mod settle;
 mod sniff;
 mod source;
 mod text;
+mod token_total;
 mod writer;
 
 use std::fmt;

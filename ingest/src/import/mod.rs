@@ -19,7 +19,7 @@ pub use run::{preview, run};
 
 use crate::billing::BillFile;
 use crate::decode::Format;
-use crate::source::file::{Container, Fault, Input};
+use crate::source::file::{Container, Fault};
 use crate::{Capture, FlushLimits, Totals};
 
 /// Everything an import is told.
@@ -35,9 +35,6 @@ pub struct ImportSettings {
     pub capture: Capture,
     /// Files read at once, 1 to 64.
     pub jobs: usize,
-    /// Whether a file that starts with this record holds something else than events, a bill say. Such files are not read;
-    /// they are in [`Summary::aside`].
-    pub is_aside: fn(&[u8]) -> bool,
     /// Read every record again, those an earlier import accounted for included.
     pub from_start: bool,
     /// The account that bills are about which name none.
@@ -59,8 +56,6 @@ pub struct Summary {
     pub bytes: u64,
     /// What was written.
     pub totals: Totals,
-    /// Files that [`ImportSettings::is_aside`] wants left to another reader.
-    pub aside: Vec<Input>,
     /// Bills and usage reports among the files, which go to a table of their own.
     pub bills: Vec<BillFile>,
     /// Files, or rests of files, that could not be read.

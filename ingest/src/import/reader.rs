@@ -22,8 +22,6 @@ const CHUNK_RECORDS: usize = 2_048;
 /// What every reading thread works with.
 pub(crate) struct Shared {
     pub(crate) inputs: Vec<Input>,
-    /// Which files hold something else than events, by their first record.
-    pub(crate) is_aside: fn(&[u8]) -> bool,
     pub(crate) known: Known,
     pub(crate) queue: Queue,
     pub(crate) budget: Budget,
@@ -50,8 +48,6 @@ pub(crate) enum Event {
 pub(crate) struct Ending {
     /// The file as a partition, if it has a record.
     pub(crate) partition: Option<Partition>,
-    /// It holds something else than events, and was not read.
-    pub(crate) aside: bool,
     /// Of its family when reading began.
     pub(crate) epoch: u64,
     pub(crate) container: Option<Container>,
@@ -87,8 +83,21 @@ pub(crate) struct About {
     pub(crate) refused: Option<Refusal>,
 }
 
+/// Ends the other threads with one that panics: they would wait for its file to be read.
+struct Guard<'s>(&'s Shared);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.budget.close();
+            self.0.queue.close();
+        }
+    }
+}
+
 /// Reads files until there are none.
 pub(crate) fn read_files(shared: &Shared, events: &SyncSender<Event>) {
+    let _guard = Guard(shared);
     while let Some(file) = shared.queue.next() {
         let Some(input) = shared.inputs.get(file) else { continue };
         let mut ending = Ending::default();
@@ -144,15 +153,11 @@ impl Reader<'_> {
         let mut reading = Reading::open(self.input, self.shared)?;
         ending.container = Some(reading.container);
         let Some(first) = reading.next()? else { return Ok(()) };
-        if (self.shared.is_aside)(&first.value) {
-            ending.aside = true;
-            return Ok(());
-        }
         let first = (first.value.into_owned(), first.spot, first.timestamp, first.refused);
         let known = &self.shared.known;
         let lease = known.lease(reading.chain.name());
         let (family, epoch) = known.family(&lease.name);
-        let resolved = resolve(&mut reading, &family);
+        let resolved = resolve(&mut reading, &family)?;
         let partition = Partition { topic: Arc::clone(&lease.name), number: resolved.number };
         ending.partition = Some(partition.clone());
         ending.epoch = epoch;
@@ -208,7 +213,10 @@ impl Reader<'_> {
 
 /// Finds the file among those that begin with the same record: the one whose records it has, all of them, and the
 /// longest if there are several. `reading` has taken the first record, and ends where the last candidate did.
-fn resolve(reading: &mut Reading, family: &BTreeMap<i32, Positions>) -> Resolved {
+///
+/// # Errors
+/// [`Fault::Unreadable`]: a store that is well again later would have it taken for another file.
+fn resolve(reading: &mut Reading, family: &BTreeMap<i32, Positions>) -> Result<Resolved, Fault> {
     let longest = family.values().filter_map(|positions| positions.usage).max();
     let mut found = None;
     loop {
@@ -218,19 +226,24 @@ fn resolve(reading: &mut Reading, family: &BTreeMap<i32, Positions>) -> Resolved
         };
         found = family.iter().find(|(_, positions)| here(positions)).or(found);
         let goes_on = longest.is_some_and(|longest| reading.count < longest.0);
-        // An error comes again when the records are read for good.
-        if !goes_on || !matches!(reading.next(), Ok(Some(_))) {
+        if !goes_on {
             break;
         }
+        match reading.next() {
+            Ok(Some(_)) => {}
+            Err(fault @ Fault::Unreadable { .. }) => return Err(fault),
+            // Damage is there again when the records are read for good.
+            Ok(None) | Err(_) => break,
+        }
     }
-    match found {
+    Ok(match found {
         Some((number, positions)) => Resolved { number: *number, positions: *positions, changed: false },
         None => Resolved {
             number: family.keys().max().map_or(0, |last| last + 1),
             positions: Positions::default(),
             changed: !family.is_empty(),
         },
-    }
+    })
 }
 
 /// Hands records over, in chunks.

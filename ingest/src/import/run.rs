@@ -100,7 +100,6 @@ async fn drive(
     let queue = Queue::default();
     (0..inputs.len()).for_each(|file| queue.push(file));
     let shared = Arc::new(Shared {
-        is_aside: settings.is_aside,
         known,
         queue,
         budget: Budget::new(BUDGET_BYTES),
@@ -183,12 +182,13 @@ impl Driver {
                 // Every reading thread is gone, which happens when all stops.
                 Some(Err(RecvTimeoutError::Disconnected)) => {
                     (self.unread, ended) = (0, true);
+                    self.waiting.values_mut().for_each(|waiting| waiting.reading.clear());
                     std::thread::sleep(WAIT);
                 }
                 Some(Ok(event)) => ended = self.take(event)?,
             }
-            let settled: usize = self.waiting.values().filter(|waiting| waiting.reading.is_empty()).count();
-            let flush = self.unread == 0 || settled >= WAITING_MAX;
+            let read: usize = self.waiting.values().filter(|waiting| waiting.reading.is_empty()).count();
+            let flush = self.unread == 0 || read >= WAITING_MAX;
             for (partition, positions) in self.sink.turn(flush)? {
                 self.read_again(partition, positions)?;
             }

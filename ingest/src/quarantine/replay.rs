@@ -10,7 +10,7 @@ use futures::TryStreamExt as _;
 use super::message::{Filter, Quarantined, files, messages, stream};
 use super::record::{Record, Resolution, Resolved};
 use crate::Error;
-use crate::batch::SealedBatch;
+use crate::batch::ClosedBatch;
 use crate::core::{self, Core, Effect, Input, Message, Rules};
 use crate::decode::Format;
 use crate::driver::Control;
@@ -199,7 +199,7 @@ impl<'r> Run<'r> {
     }
 
     /// Entries first, then the record that their messages are read.
-    async fn write(&mut self, batch: &SealedBatch) -> Result<Outcome, Error> {
+    async fn write(&mut self, batch: &ClosedBatch) -> Result<Outcome, Error> {
         let written = self.writer.write(batch).await?;
         let Written::Committed(counts) = written else { return Ok(Outcome::Overtaken) };
         let waiting = std::mem::take(&mut self.waiting);

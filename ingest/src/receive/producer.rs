@@ -45,7 +45,7 @@ pub(super) struct Batch {
 struct BatchState {
     waiting: usize,
     failures: Vec<(usize, Refusal)>,
-    /// Given back when the last message is settled, whether or not anyone still waits for the answer.
+    /// Given back when the last message is done with, whether or not anyone still waits for the answer.
     held: Option<Held>,
     done: Option<oneshot::Sender<()>>,
 }
@@ -73,7 +73,7 @@ impl Batch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(&self, index: usize, outcome: Result<(), Refusal>) {
+    fn complete(&self, index: usize, outcome: Result<(), Refusal>) {
         let mut state = self.state();
         state.waiting = state.waiting.saturating_sub(1);
         state.failures.extend(outcome.err().map(|refusal| (index, refusal)));
@@ -95,7 +95,7 @@ pub(super) struct Standing {
 }
 
 impl Sending {
-    /// Waits until every message is settled, or `wait` is over.
+    /// Waits until every message is done with, or `wait` is over.
     pub(super) async fn standing(self, wait: Duration) -> Standing {
         // In time or not: the state tells.
         tokio::time::timeout(wait, self.done).await.ok();
@@ -132,7 +132,7 @@ impl Context {
         progress.waiting += 1;
     }
 
-    fn settled(&self, acknowledged: bool) {
+    fn note_answer(&self, acknowledged: bool) {
         let mut progress = self.progress();
         progress.waiting = progress.waiting.saturating_sub(1);
         if acknowledged {
@@ -155,7 +155,7 @@ impl ProducerContext for Context {
     type DeliveryOpaque = Box<Ticket>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
-        self.settled(result.is_ok());
+        self.note_answer(result.is_ok());
         let outcome = match result {
             Ok(_) => {
                 self.metrics.delivered(ticket.batch.began.elapsed());
@@ -163,7 +163,7 @@ impl ProducerContext for Context {
             }
             Err((error, message)) => Err(refusal_of(error, message.topic(), message.payload_len())),
         };
-        ticket.batch.settle(ticket.index, outcome);
+        ticket.batch.complete(ticket.index, outcome);
     }
 }
 
@@ -193,7 +193,7 @@ impl Producer {
         Ok(Self { inner, bytes_max: limits.message_bytes_max, slow_after: limits.slow_after })
     }
 
-    /// Queues `messages` for `topic`. `held` is given back once Kafka has settled all of them.
+    /// Queues `messages` for `topic`. `held` is given back once Kafka has acknowledged or refused all of them.
     pub(super) fn send(&self, topic: &str, messages: &[Message], held: Held) -> Sending {
         let (told, done) = oneshot::channel();
         // One more than there are messages, so that the batch cannot end before it is queued.
@@ -202,10 +202,10 @@ impl Producer {
         let batch = Arc::new(Batch { state: Mutex::new(state), began: Instant::now() });
         for (index, message) in messages.iter().enumerate() {
             if let Err(refusal) = self.queue(topic, message, &batch, index) {
-                batch.settle(index, Err(refusal));
+                batch.complete(index, Err(refusal));
             }
         }
-        batch.settle(usize::MAX, Ok(()));
+        batch.complete(usize::MAX, Ok(()));
         Sending { batch, done }
     }
 
@@ -229,7 +229,7 @@ impl Producer {
         };
         self.inner.context().sent();
         self.inner.send(record).map_err(|(error, _)| {
-            self.inner.context().settled(false);
+            self.inner.context().note_answer(false);
             refusal_of(&error, topic, message.value.len())
         })
     }

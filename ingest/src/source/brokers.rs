@@ -60,7 +60,10 @@ impl Brokers {
     /// # Errors
     /// [`Error::KafkaSetting`].
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
-        let consumer = config(settings)?.create_with_context(Quiet).map_err(setting_error)?;
+        let mut config = config(settings)?;
+        // A follower that lags behind would tell of an end too early.
+        config.remove("client.rack");
+        let consumer = config.create_with_context(Quiet).map_err(setting_error)?;
         Ok(Self { consumer, addresses: settings.brokers.clone() })
     }
 

@@ -139,7 +139,7 @@ pub(crate) fn decode<'a>(
     entry.end_user = asked.end_user;
     entry.extra = extra.into_json();
     identify(&mut entry, &mut log);
-    settle(&mut entry, present(log.error_code.take()), &mut reply);
+    conclude(&mut entry, present(log.error_code.take()), &mut reply);
     note_model(&mut entry);
     complete(source, &mut entry, reply)?;
     add_features(&mut entry, input.features);
@@ -187,7 +187,7 @@ fn identify<'a>(entry: &mut Entry<'a>, log: &mut Log<'a>) {
 }
 
 /// How it ended.
-fn settle<'a>(entry: &mut Entry<'a>, error: Option<Cow<'a, str>>, reply: &mut Reply<'a>) {
+fn conclude<'a>(entry: &mut Entry<'a>, error: Option<Cow<'a, str>>, reply: &mut Reply<'a>) {
     entry.finish_reason = reply.finish_reason.take();
     let word = reply.failure.take().map(|failure| failure.word);
     let failed = error.is_some() || word.is_some();

@@ -6,7 +6,7 @@ use daybook_ledger::{Entry, Feature, Operation, Tokens};
 use serde_json::value::RawValue;
 
 use super::exchange::Exchange;
-use super::{add_exchange, completed_at, model, operation_of, settle};
+use super::{add_exchange, completed_at, conclude, model, operation_of};
 use crate::decode::about::About;
 use crate::decode::extra::Extra;
 use crate::decode::object::object;
@@ -183,7 +183,7 @@ pub(crate) fn decode<'a>(
     let (said, answered) = (said(log.said.as_ref()), answered(log.answered.as_ref()));
     let bodies = (request.body.or(said.as_deref()), response.body.or(answered.as_deref()));
     add_exchange(Exchange::read(bodies, path, options), &mut entry);
-    settle(false, &mut entry);
+    conclude(false, &mut entry);
     entry.extra = extra.into_json();
     Ok(Some(entry))
 }

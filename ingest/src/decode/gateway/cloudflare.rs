@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use daybook_ledger::{Entry, Feature, Operation, Status};
 
 use super::exchange::Exchange;
-use super::{add_exchange, completed_at, model, note_tags, operation_of, provider, settle, tags};
+use super::{add_exchange, completed_at, conclude, model, note_tags, operation_of, provider, tags};
 use crate::decode::about::About;
 use crate::decode::extra::Extra;
 use crate::decode::object::object;
@@ -115,7 +115,7 @@ pub(crate) fn decode<'a>(
         entry.status = Status::Filtered;
         entry.features.insert(Feature::Guardrails);
     }
-    settle(flag(log.success) == Some(false), &mut entry);
+    conclude(flag(log.success) == Some(false), &mut entry);
     entry.extra = extra.into_json();
     Ok(entry)
 }

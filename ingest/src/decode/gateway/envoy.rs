@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use daybook_ledger::{Entry, Operation, Status};
 
-use super::{completed_at, operation_of, provider, settle};
+use super::{completed_at, conclude, operation_of, provider};
 use crate::decode::DecodeError;
 use crate::decode::Format;
 use crate::decode::about::About;
@@ -303,7 +303,7 @@ impl<'a> Line<'_, 'a> {
             entry.error_type = seen.details.or(seen.flags);
         }
         drop_placeholders(&mut entry.tokens);
-        settle(failed, &mut entry);
+        conclude(failed, &mut entry);
         entry.dedup_id = entry.event_id.as_ref().map(|id| Cow::Owned(identity(id, &entry)));
         entry.extra = extra.into_json();
         Some(entry)

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use daybook_ledger::{Entry, Operation, Status, Tokens, UsageSource, Usd};
 
 use super::exchange::Exchange;
-use super::{add_exchange, completed_at, model, note_tags, operation_of, provider, settle, tags};
+use super::{add_exchange, completed_at, conclude, model, note_tags, operation_of, provider, tags};
 use crate::decode::about::About;
 use crate::decode::extra::Extra;
 use crate::decode::object::object;
@@ -192,7 +192,7 @@ pub(crate) fn decode<'a>(
     let failed = note_status(row.response_status, &mut entry);
     let exchange = Exchange::read((row.request_body, row.response_body), path.as_deref(), options);
     note_bodies(exchange, &mut entry);
-    settle(failed, &mut entry);
+    conclude(failed, &mut entry);
     entry.extra = extra.into_json();
     Ok(entry)
 }

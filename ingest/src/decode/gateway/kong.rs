@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use daybook_ledger::{Entry, Operation, Tokens};
 
 use super::exchange::Exchange;
-use super::{add_exchange, completed_at, operation_of, provider, settle};
+use super::{add_exchange, completed_at, conclude, operation_of, provider};
 use crate::decode::about::About;
 use crate::decode::extra::Extra;
 use crate::decode::object::object;
@@ -225,7 +225,7 @@ impl<'a> Call<'_, 'a> {
         let payload = plugin.payload.unwrap_or_default();
         let bodies = (payload.request.or(shared.request), payload.response.or(shared.response));
         add_exchange(Exchange::read(bodies, path, options), &mut entry);
-        settle(false, &mut entry);
+        conclude(false, &mut entry);
         entry.dedup_id = entry.event_id.as_ref().map(|id| Cow::Owned(identity(id, name, &entry)));
         entry.extra = extra.into_json();
         Ok(entry)

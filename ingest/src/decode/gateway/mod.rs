@@ -231,7 +231,7 @@ fn without_openai_lifetimes(tokens: Tokens, provider: Option<&str>) -> Tokens {
 /// How the call ended, and what follows from it. Zeros of a failure are placeholders, not counts.
 ///
 /// `failed` is what the gateway says beside the HTTP status. To be called last.
-pub(crate) fn settle(failed: bool, entry: &mut Entry<'_>) {
+pub(crate) fn conclude(failed: bool, entry: &mut Entry<'_>) {
     let failed = failed || entry.status == Status::Error || entry.http_status.is_some_and(|status| status >= 400);
     let refused = is_filtered(entry.finish_reason.as_deref()) || entry.error_type.as_deref().is_some_and(is_refusal);
     match (failed, refused) {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use daybook_ledger::{Entry, Feature, Operation, Status};
 
 use super::exchange::{Exchange, own};
-use super::{add_exchange, completed_at, model, note_tags, operation_of, provider, settle, tags};
+use super::{add_exchange, completed_at, conclude, model, note_tags, operation_of, provider, tags};
 use crate::decode::about::About;
 use crate::decode::extra::Extra;
 use crate::decode::messages::{elements, shape};
@@ -15,6 +15,7 @@ use crate::decode::quoted::Quoted;
 use crate::decode::request::tag;
 use crate::decode::scalar::{Flag, HttpStatus, Text, flag, present};
 use crate::decode::source::{Json, Source};
+use crate::decode::writer::push_string;
 use crate::decode::{DecodeError, DecodeOptions, Format};
 
 pub(crate) const ABOUT: About = About {
@@ -152,7 +153,7 @@ pub(crate) fn decode<'a>(
     if entry.http_status == Some(446) {
         entry.status = Status::Filtered;
     }
-    settle(failed, &mut entry);
+    conclude(failed, &mut entry);
     entry.extra = extra.into_json();
     Ok(entry)
 }
@@ -189,7 +190,9 @@ fn note_cost<'a>(
     let cost = source.cents(log.cost)?;
     match log.cost_currency.as_ref().filter(|currency| !currency.0.is_empty() && currency.0 != "USD") {
         Some(currency) => {
-            extra.copy("cost_currency".to_owned(), &format!("\"{}\"", currency.0.escape_default()));
+            let mut text = String::new();
+            push_string(&mut text, &currency.0);
+            extra.copy("cost_currency".to_owned(), &text);
             log.cost.into_iter().for_each(|cost| extra.member("cost".to_owned(), cost.get()));
         }
         None => entry.reported_cost = cost,

@@ -6,7 +6,7 @@ use crate::decode::extra::Extra;
 use crate::decode::object::object;
 use crate::decode::openai::usage::{meter, sum};
 use crate::decode::scalar::{Count, Text, count};
-use crate::decode::settle::fit_modalities;
+use crate::decode::token_total::fit_modalities;
 
 object! {
     /// `usageMetadata` of `generateContent` and of the Live API, in the names of REST and of the SDKs, and `usage` of the

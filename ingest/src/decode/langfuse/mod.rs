@@ -11,7 +11,7 @@ use crate::decode::about::About;
 use crate::decode::capture::add_features;
 use crate::decode::extra::Extra;
 use crate::decode::gateway::exchange::{own, own_body};
-use crate::decode::gateway::{WORD_BYTES_MAX, completed_at, labels, millis_between, note_tags, settle, tags};
+use crate::decode::gateway::{WORD_BYTES_MAX, completed_at, conclude, labels, millis_between, note_tags, tags};
 use crate::decode::litellm::response::Reply;
 use crate::decode::litellm::split_tag;
 use crate::decode::messages::{Messages, is_string, shape};
@@ -166,7 +166,7 @@ pub(crate) fn decode<'a>(
         entry.status = Status::Pending;
     }
     note_bodies(&seen, options, &mut entry);
-    settle(failed, &mut entry);
+    conclude(failed, &mut entry);
     entry.extra = extra.into_json();
     Ok(Some(entry))
 }

@@ -174,7 +174,7 @@ pub(crate) fn decode<'a>(
     extra.add("", &payload.unknown);
     count_usage(source, &mut payload, &mut entry, &mut extra)?;
     attribute(&mut payload, &mut entry);
-    settle(&mut payload, &mut entry);
+    conclude(&mut payload, &mut entry);
     note_features(&payload, &mut entry);
     note_messages(&payload, &reply, options, &mut entry);
     note_model(&mut entry);
@@ -347,7 +347,7 @@ pub(crate) fn split_tag(tag: Cow<'_, str>) -> (Cow<'_, str>, Cow<'_, str>) {
 }
 
 /// How it ended. The zeros of a failure are placeholders, not counts.
-fn settle<'a>(payload: &mut Payload<'a>, entry: &mut Entry<'a>) {
+fn conclude<'a>(payload: &mut Payload<'a>, entry: &mut Entry<'a>) {
     let failed = match &payload.status {
         Some(status) => status.0 == "failure",
         None => payload.error_information.as_ref().is_some_and(|error| error.0.error_class.is_some()),

@@ -11,7 +11,7 @@ use super::{REDACTION, completed, operation, split_tag};
 use crate::decode::about::About;
 use crate::decode::extra::Extra;
 use crate::decode::gateway::exchange::{Exchange, own};
-use crate::decode::gateway::{add_exchange, labels, millis_between, model, note_tags, settle, tags};
+use crate::decode::gateway::{add_exchange, conclude, labels, millis_between, model, note_tags, tags};
 use crate::decode::messages::shape;
 use crate::decode::object::object;
 use crate::decode::openai::usage::{Usage, sum};
@@ -194,7 +194,7 @@ pub(crate) fn decode<'a>(
     entry.tags.extend(labels(row.request_tags).into_iter().map(split_tag));
     entry.end_user = entry.end_user.take().or_else(|| present(row.user.take()));
     note_bodies(&row, options, &mut entry);
-    settle(failed, &mut entry);
+    conclude(failed, &mut entry);
     entry.extra = extra.into_json();
     Ok(Some(entry))
 }

@@ -31,7 +31,11 @@ pub(crate) const ABOUT: About = About {
             "`input_tokens_details.cache_write_tokens`, by `prompt_cache_options.ttl`",
         ),
         ("reasoning_tokens", "`output_tokens_details.reasoning_tokens`, a part of the output"),
-        ("meters", "one each for the hosted calls in `output`: `web_search_requests`, ..."),
+        (
+            "meters",
+            "one each for the hosted calls in `output`: `web_search_requests` (searches; not the pages opened, or looked \
+             through, of what they found), ...",
+        ),
         ("status", "`status`: `failed` is an error though HTTP said 200; `incomplete` for length is a success"),
         ("session_id", "`conversation`"),
     ],
@@ -173,6 +177,8 @@ fn write_items<'a>(items: &[Json<'a>], answer: &Answer<'a>, response: &Response<
 struct OutputItem<'a> {
     #[serde(rename = "type", borrow)]
     kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    action: Option<Json<'a>>,
 }
 
 fn outcome<'a>(
@@ -206,9 +212,15 @@ fn outcome<'a>(
     })
 }
 
-/// Hosted tools are billed by the call, apart from tokens.
+/// Hosted tools are billed by the call, apart from tokens. Of a web search only the searching is: not opening a page it found,
+/// nor looking for something in that.
 fn count_hosted_calls(items: &[Json<'_>], meters: &mut Vec<(&'static str, Usd)>) {
-    let kinds = items.iter().filter_map(|item| shape::<OutputItem<'_>>(item)?.kind).collect::<Vec<_>>();
+    let is_billed = |item: &OutputItem<'_>| {
+        let action = item.action.and_then(|action| shape::<OutputItem<'_>>(action)?.kind);
+        action.is_none_or(|action| !matches!(action.0.as_ref(), "open_page" | "find_in_page"))
+    };
+    let items = items.iter().filter_map(|item| shape::<OutputItem<'_>>(item)).filter(is_billed);
+    let kinds = items.filter_map(|item| item.kind).collect::<Vec<_>>();
     for (kind, name) in [
         ("web_search_call", "web_search_requests"),
         ("file_search_call", "file_search_requests"),
@@ -229,7 +241,9 @@ mod tests {
     fn hosted_calls_are_counted_by_kind() {
         let items = elements(
             serde_json::from_str(
-                r#"[{"type":"web_search_call"},{"type":"mcp_call"},{"type":"web_search_call"},{"type":"message"},7]"#,
+                r#"[{"type":"web_search_call"},{"type":"mcp_call"},{"type":"web_search_call","action":{"type":"search","query":"x"}},
+                    {"type":"web_search_call","action":{"type":"open_page","url":"x"}},{"type":"message"},7,
+                    {"type":"web_search_call","action":{"type":"find_in_page","pattern":"x"}}]"#,
             )
             .unwrap(),
         );

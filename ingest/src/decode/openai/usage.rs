@@ -6,8 +6,8 @@ use crate::decode::DecodeError;
 use crate::decode::extra::Extra;
 use crate::decode::object::object;
 use crate::decode::scalar::{Count, count};
-use crate::decode::settle::{fit_modalities, settle};
 use crate::decode::source::{Json, Source};
+use crate::decode::token_total::{fit_modalities, fit_to_total};
 
 object! {
     /// `usage` of Chat Completions (`prompt_tokens`), of Responses (`input_tokens`) and of gateways that mix both.
@@ -150,7 +150,7 @@ impl<'a> Usage<'a> {
             total: count(self.total_tokens),
         };
         self.add_tool_use(&mut tokens);
-        settle(&mut tokens);
+        fit_to_total(&mut tokens);
         if input.cached_tokens_details.is_none() {
             fit_modalities(&mut tokens);
         }

@@ -306,7 +306,7 @@ impl<'a> Attributed<'a> {
         entry.finish_reason = self.finish_reason.take().or_else(|| self.spelt.output.finish_reason());
         entry.extra = self.extra();
         entry.tags.extend(self.agent.take().map(|agent| (Cow::Borrowed("gen_ai.agent.name"), agent)));
-        self.settle(entry, failed, exception);
+        self.conclude(entry, failed, exception);
         self.name_models(entry);
         entry.body = messages;
         note_model(entry);
@@ -332,7 +332,7 @@ impl<'a> Attributed<'a> {
     }
 
     /// How it ended, and the counts.
-    fn settle(&mut self, entry: &mut Entry<'a>, failed: bool, exception: Word<'a>) {
+    fn conclude(&mut self, entry: &mut Entry<'a>, failed: bool, exception: Word<'a>) {
         let stated = self.http_status.and_then(|status| u16::try_from(status).ok());
         let spelt = self.error_type.as_deref().and_then(HttpStatus::spelt);
         entry.http_status = stated.filter(|status| (100..600).contains(status)).or(spelt);

@@ -21,6 +21,8 @@ fn cents_become_dollars_with_every_digit() {
     let euros = entry(&log(r#""cost":7,"cost_currency":"EUR""#));
     assert_eq!((euros.reported_cost, euros.reported_currency), (None, None));
     assert_eq!(euros.extra.as_deref(), Some(r#"{"cost_currency":"EUR","cost":7}"#));
+    let sign = entry(&log(r#""cost":7,"cost_currency":"€""#));
+    assert_eq!(sign.extra.as_deref(), Some(r#"{"cost_currency":"€","cost":7}"#));
 }
 
 #[test]

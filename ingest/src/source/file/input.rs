@@ -74,15 +74,16 @@ impl Input {
 struct Ranges {
     object: Object,
     runtime: Handle,
+    /// Where the range that was not used yet begins.
     at: u64,
     held: Bytes,
     next: Option<JoinHandle<io::Result<Bytes>>>,
 }
 
 impl Ranges {
-    fn fetch(&mut self) -> Option<JoinHandle<io::Result<Bytes>>> {
+    /// The range that begins at `at`.
+    fn fetch(&self) -> Option<JoinHandle<io::Result<Bytes>>> {
         let range = self.at..(self.at + RANGE_BYTES).min(self.object.size);
-        self.at = range.end;
         (!range.is_empty()).then(|| self.runtime.spawn(self.object.clone().load(range)))
     }
 }
@@ -91,7 +92,9 @@ impl Read for Ranges {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.held.is_empty() {
             let Some(coming) = self.next.take().or_else(|| self.fetch()) else { return Ok(0) };
+            // Asked again after an error, it is the same range that is tried again.
             self.held = self.runtime.block_on(coming).map_err(io::Error::other)??;
+            self.at += self.held.len() as u64;
             self.next = self.fetch();
         }
         let count = out.len().min(self.held.len());

@@ -19,6 +19,8 @@ pub(crate) struct Window {
     line: u64,
     byte: u64,
     at_end: bool,
+    /// What ended the last reading.
+    error: Option<std::io::Error>,
     bytes_max: usize,
 }
 
@@ -32,7 +34,18 @@ impl Window {
     /// Over `source`, decompressed from `codec` if there is one; a record may take `bytes_max`.
     pub(crate) fn new(source: Box<dyn Read + Send>, file: &str, codec: Option<&'static str>, bytes_max: usize) -> Self {
         let file = file.to_owned();
-        Self { source, file, codec, data: Vec::new(), start: 0, line: 1, byte: 0, at_end: false, bytes_max }
+        Self {
+            source,
+            file,
+            codec,
+            data: Vec::new(),
+            start: 0,
+            line: 1,
+            byte: 0,
+            at_end: false,
+            error: None,
+            bytes_max,
+        }
     }
 
     /// What was read and not consumed.
@@ -63,6 +76,9 @@ impl Window {
         if self.at_end {
             return Ok(false);
         }
+        if let Some(error) = self.error.take() {
+            return Err(self.failed(error));
+        }
         if self.text().len() >= self.bytes_max {
             return Err(Fault::TooLong { file: self.file.clone(), spot: self.spot(), bytes_max: self.bytes_max });
         }
@@ -75,9 +91,12 @@ impl Window {
                 self.at_end = self.data.len() == held;
                 Ok(!self.at_end)
             }
-            // What came before the error is read first; asking again gives the error again.
-            Err(_) if self.data.len() > held => Ok(true),
-            Err(source) => Err(self.failed(source)),
+            // What came before the error is read first.
+            Err(error) if self.data.len() > held => {
+                self.error = Some(error);
+                Ok(true)
+            }
+            Err(error) => Err(self.failed(error)),
         }
     }
 
@@ -146,6 +165,30 @@ mod tests {
         assert_eq!(window.spot_at(3), Spot { line: 3, byte: Some(5) });
         assert_eq!(window.text(), b"bc\nd");
         assert!(!window.read_more().unwrap());
+    }
+
+    #[test]
+    fn an_error_in_the_midst_of_a_reading_is_told_after_what_came_before_it() {
+        /// Some bytes, an error, and more: as from a place further on.
+        struct Hole(u8);
+        impl Read for Hole {
+            fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+                self.0 += 1;
+                match (self.0, out.first_mut()) {
+                    (2, _) => Err(std::io::Error::other("lost")),
+                    (at, Some(first)) => {
+                        *first = b'0' + at;
+                        Ok(1)
+                    }
+                    _ => Ok(0),
+                }
+            }
+        }
+        let mut window = Window::new(Box::new(Hole(0)), "x", None, 100);
+        assert!(window.read_more().unwrap());
+        assert_eq!(window.text(), b"1");
+        assert!(window.read_more().is_err());
+        assert_eq!(window.text(), b"1");
     }
 
     #[test]

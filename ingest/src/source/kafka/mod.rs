@@ -44,8 +44,13 @@ impl From<Gap> for Error {
     }
 }
 
-/// Where to look positions up during a rebalance.
-pub(crate) type LookUp = dyn Fn(&[Partition]) -> Result<Vec<(Partition, Positions)>, Error> + Send + Sync;
+/// The ledger's positions, as a rebalance asks for them on the polling thread.
+pub(crate) trait Places: Send + Sync {
+    /// Where the ledger stands in `partitions`.
+    fn look_up(&self, partitions: &[Partition]) -> Result<Vec<(Partition, Positions)>, Error>;
+    /// Records where reading begins in partitions the ledger does not know; where it stands in them then.
+    fn begin_at(&self, starts: &[(Partition, NextOffset)]) -> Result<Vec<(Partition, Positions)>, Error>;
+}
 
 /// What a rebalance changed and the group answered, in order.
 #[derive(Debug)]
@@ -61,7 +66,7 @@ pub(crate) enum Change {
 
 /// The consumer's context: assigns partitions at the ledger's positions.
 pub(crate) struct Context {
-    look_up: Box<LookUp>,
+    places: Box<dyn Places>,
     start: Start,
     changes: Mutex<VecDeque<Change>>,
 }
@@ -77,18 +82,32 @@ impl Context {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
+        let change = self.try_assign(consumer, partitions).map_or_else(Change::Failed, Change::Assigned);
+        self.changes().push_back(change);
+    }
+
     /// Looks the positions up before the partitions are assigned: seeking afterwards would let messages through from
     /// wherever librdkafka started.
-    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
-        let change = match (self.look_up)(&partitions_of(partitions)) {
-            // A pause outlives the assignment it was made in, and is lifted only from what is owned then.
-            Ok(positions) => match consumer.resume(partitions).and(start_at(consumer, &positions, self.start)) {
-                Ok(()) => Change::Assigned(positions),
-                Err(source) => Change::Failed(Error::Kafka { action: "take partitions", source }),
-            },
-            Err(error) => Change::Failed(error),
-        };
-        self.changes().push_back(change);
+    fn try_assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+    ) -> Result<Vec<(Partition, Positions)>, Error> {
+        let failed = |source| Error::Kafka { action: "take partitions", source };
+        let mut positions = self.places.look_up(&partitions_of(partitions))?;
+        // The end of a partition moves: what it was is in the ledger before anything is read, so that no restart, and no
+        // other worker, takes a later one for it and leaves out what came in between.
+        if self.start == Start::Latest {
+            let (unknown, known): (Vec<_>, _) = positions.into_iter().partition(|(_, at)| at.usage.is_none());
+            let unknown: Vec<_> = unknown.into_iter().map(|(partition, _)| partition).collect();
+            let ends = watermarks(consumer, &unknown).map_err(failed)?.into_iter().map(|(_, end)| NextOffset(end));
+            positions = known;
+            positions.extend(self.places.begin_at(&unknown.into_iter().zip(ends).collect::<Vec<_>>())?);
+        }
+        // A pause outlives the assignment it was made in, and is lifted only from what is owned then.
+        consumer.resume(partitions).and_then(|()| start_at(consumer, &positions)).map_err(failed)?;
+        Ok(positions)
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
@@ -147,18 +166,10 @@ fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {
         .collect()
 }
 
-fn start_at(
-    consumer: &BaseConsumer<Context>,
-    positions: &[(Partition, Positions)],
-    start: Start,
-) -> Result<(), KafkaError> {
+fn start_at(consumer: &BaseConsumer<Context>, positions: &[(Partition, Positions)]) -> Result<(), KafkaError> {
     let mut list = TopicPartitionList::new();
     for (partition, positions) in positions {
-        let offset = match (positions.usage, start) {
-            (Some(NextOffset(offset)), _) => Offset::Offset(offset),
-            (None, Start::Earliest) => Offset::Beginning,
-            (None, Start::Latest) => Offset::End,
-        };
+        let offset = positions.usage.map_or(Offset::Beginning, |NextOffset(offset)| Offset::Offset(offset));
         list.add_partition_offset(&partition.topic, partition.number, offset)?;
     }
     consumer.incremental_assign(&list)
@@ -167,7 +178,6 @@ fn start_at(
 /// A connected consumer.
 pub(crate) struct Source {
     consumer: BaseConsumer<Context>,
-    start: Start,
     instance_id: Option<String>,
 }
 
@@ -250,16 +260,16 @@ pub(crate) fn setting_error(error: KafkaError) -> Error {
 }
 
 impl Source {
-    /// Joins the group. Positions are looked up by `look_up`, on this thread, while a rebalance waits.
+    /// Joins the group. `places` is asked on the polling thread, while a rebalance waits.
     ///
     /// # Errors
     /// [`Error::KafkaSetting`], [`Error::Kafka`].
-    pub(crate) fn subscribe(settings: &Settings, look_up: Box<LookUp>) -> Result<Self, Error> {
-        let context = Context { look_up, start: settings.start, changes: Mutex::default() };
+    pub(crate) fn subscribe(settings: &Settings, places: Box<dyn Places>) -> Result<Self, Error> {
+        let context = Context { places, start: settings.start, changes: Mutex::default() };
         let consumer: BaseConsumer<Context> = config(settings)?.create_with_context(context).map_err(setting_error)?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|source| Error::Kafka { action: "subscribe", source })?;
-        Ok(Self { consumer, start: settings.start, instance_id: settings.instance_id.clone() })
+        Ok(Self { consumer, instance_id: settings.instance_id.clone() })
     }
 
     /// One message or event, or nothing within `wait`.
@@ -296,7 +306,7 @@ impl Source {
             list.add_partition(&partition.topic, partition.number);
         }
         self.consumer.incremental_unassign(&list).map_err(failed)?;
-        start_at(&self.consumer, positions, self.start).map_err(failed)
+        start_at(&self.consumer, positions).map_err(failed)
     }
 
     pub(crate) fn pause(&self) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use daybook_ledger::Tokens;
 /// cached tokens out of the prompt. Where input and output do not make the total, the readings with reasoning beside the
 /// output, with the cache beside the input, and with both are tried in this order; the first that makes it is right. If
 /// none does, the counts stay as they are, and are flagged. One side that is missing is what the total leaves for it.
-pub(super) fn settle(tokens: &mut Tokens) {
+pub(super) fn fit_to_total(tokens: &mut Tokens) {
     let Some(total) = tokens.total else { return };
     match (tokens.input, tokens.output) {
         (Some(input), Some(output)) => {
@@ -58,7 +58,7 @@ pub(super) fn fit_modalities(tokens: &mut Tokens) {
 mod tests {
     use super::*;
 
-    fn settled(input: i64, output: i64, total: i64, (cached, reasoning): (i64, i64)) -> (Option<i64>, Option<i64>) {
+    fn fitted(input: i64, output: i64, total: i64, (cached, reasoning): (i64, i64)) -> (Option<i64>, Option<i64>) {
         let mut tokens = Tokens {
             input: Some(input),
             output: Some(output),
@@ -67,34 +67,34 @@ mod tests {
             reasoning: Some(reasoning),
             ..Tokens::default()
         };
-        settle(&mut tokens);
+        fit_to_total(&mut tokens);
         (tokens.input, tokens.output)
     }
 
     #[test]
     fn the_total_tells_what_stands_beside_its_side() {
-        assert_eq!(settled(131, 52, 488, (96, 305)), (Some(131), Some(357)));
-        assert_eq!(settled(131, 357, 488, (96, 305)), (Some(131), Some(357)));
-        assert_eq!(settled(100, 20, 180, (60, 0)), (Some(160), Some(20)));
-        assert_eq!(settled(100, 20, 190, (60, 10)), (Some(160), Some(30)));
+        assert_eq!(fitted(131, 52, 488, (96, 305)), (Some(131), Some(357)));
+        assert_eq!(fitted(131, 357, 488, (96, 305)), (Some(131), Some(357)));
+        assert_eq!(fitted(100, 20, 180, (60, 0)), (Some(160), Some(20)));
+        assert_eq!(fitted(100, 20, 190, (60, 10)), (Some(160), Some(30)));
         // Both would explain it: reasoning beside the output is what a vendor is known for.
-        assert_eq!(settled(100, 20, 130, (10, 10)), (Some(100), Some(30)));
-        assert_eq!(settled(100, 20, 140, (10, 10)), (Some(110), Some(30)));
+        assert_eq!(fitted(100, 20, 130, (10, 10)), (Some(100), Some(30)));
+        assert_eq!(fitted(100, 20, 140, (10, 10)), (Some(110), Some(30)));
     }
 
     #[test]
     fn a_total_that_nothing_explains_changes_nothing() {
-        assert_eq!(settled(100, 20, 121, (10, 5)), (Some(100), Some(20)));
-        assert_eq!(settled(100, 20, 90, (10, 5)), (Some(100), Some(20)));
-        assert_eq!(settled(100, 20, 115, (10, -5)), (Some(100), Some(20)));
-        assert_eq!(settled(i64::MAX, 20, i64::MAX, (10, 5)), (Some(i64::MAX), Some(20)));
+        assert_eq!(fitted(100, 20, 121, (10, 5)), (Some(100), Some(20)));
+        assert_eq!(fitted(100, 20, 90, (10, 5)), (Some(100), Some(20)));
+        assert_eq!(fitted(100, 20, 115, (10, -5)), (Some(100), Some(20)));
+        assert_eq!(fitted(i64::MAX, 20, i64::MAX, (10, 5)), (Some(i64::MAX), Some(20)));
     }
 
     #[test]
     fn one_missing_side_is_what_the_total_leaves() {
         let side = |input, output, total| {
             let mut tokens = Tokens { input, output, total, ..Tokens::default() };
-            settle(&mut tokens);
+            fit_to_total(&mut tokens);
             (tokens.input, tokens.output)
         };
         assert_eq!(side(Some(12), None, Some(12)), (Some(12), Some(0)));
