@@ -5,6 +5,7 @@ use std::error::Error;
 use std::{fmt, io};
 
 use daybook_ledger::{Kind, Report};
+use daybook_queries::printable;
 
 /// An error on its way to the terminal.
 #[derive(Debug)]
@@ -98,12 +99,13 @@ fn is_broken_pipe(error: &dyn Any) -> bool {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error[{}]: {}", self.code, self.message)?;
+        // Messages quote what is in ledgers and bundles.
+        writeln!(f, "error[{}]: {}", self.code, printable(&self.message))?;
         for cause in &self.causes {
-            writeln!(f, "  caused by: {cause}")?;
+            writeln!(f, "  caused by: {}", printable(cause))?;
         }
         match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}\n"),
+            Some(hint) => writeln!(f, "\nhint: {}", printable(hint)),
             None => Ok(()),
         }
     }
@@ -114,6 +116,12 @@ mod tests {
     use std::io::{Error, ErrorKind};
 
     use super::*;
+
+    #[test]
+    fn what_a_ledger_holds_does_not_move_the_cursor() {
+        let failure = Failure::plain("CLI-000", Kind::Usage, "\u{1b}[2J\u{202e}gpj".into(), Some("a\u{7}\nb".into()));
+        assert_eq!(failure.to_string(), "error[CLI-000]: \\u{1b}[2J\\u{202e}gpj\n\nhint: a\\u{7}\nb\n");
+    }
 
     #[test]
     fn only_our_own_output_may_lose_its_reader() {

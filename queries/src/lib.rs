@@ -57,7 +57,7 @@ pub use describe::ColumnDescription;
 pub use error::{Error, Position};
 pub use limits::parse_bytes;
 pub use membership::Membership;
-pub use render::{Drawing, Format, NotAFormat, Rendered, counted, render, rounded};
+pub use render::{Drawing, Format, NotAFormat, Rendered, counted, printable, render, rounded};
 pub use replay::{ReplayOptions, Replayed, replay_set};
 pub use session::{RegistryChoice, Rows, Session, SessionOptions};
 pub use statement::Statement;

@@ -10,6 +10,7 @@ mod number;
 mod parquet;
 mod table;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{ErrorKind, Write};
 use std::str::FromStr;
@@ -87,6 +88,17 @@ impl FromStr for Format {
 /// An amount as people read it: cents from one dollar on, below it two digits that count.
 pub fn rounded(amount: Usd) -> String {
     number::money(amount.pico(), daybook_ledger::SCALE.unsigned_abs().into())
+}
+
+/// Text of a log or of a bundle may hold sequences that move the cursor, rename the window, or turn the direction of what
+/// follows: they are shown, not obeyed.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_plain = |c: char| (!c.is_control() && !turns(c)) || matches!(c, '\n' | '\t');
+    match text.chars().all(is_plain) {
+        true => text.into(),
+        false => text.chars().flat_map(|c| if is_plain(c) { vec![c] } else { c.escape_default().collect() }).collect(),
+    }
 }
 
 /// So many of something: `1 file`, `2 files`, `3 entries`.

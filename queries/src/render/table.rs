@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::util::display::FormatOptions;
 
-use super::{Drawing, Encode, Format, cells, not_in};
+use super::{Drawing, Encode, Format, cells, not_in, printable};
 use crate::Error;
 
 /// Widths need all rows at once, so a table holds them; what does not fit here is counted and left out.
@@ -48,7 +48,7 @@ impl Encode for Table {
                 self.left_out += (batch.num_rows() - at) as u64;
                 break;
             }
-            let row: Vec<String> = columns.iter().map(|column| printable(&column.text(at))).collect();
+            let row: Vec<String> = columns.iter().map(|column| printable(&column.text(at)).into_owned()).collect();
             self.bytes += row.iter().map(String::len).sum::<usize>();
             self.rows.push(row);
         }
@@ -70,7 +70,8 @@ impl Encode for Table {
                 cut_zeros(&mut self.rows, at, usize::try_from(*scale).unwrap_or(0));
             }
         }
-        let names: Vec<String> = self.schema.fields().iter().map(|field| printable(field.name())).collect();
+        let names: Vec<String> =
+            self.schema.fields().iter().map(|field| printable(field.name()).into_owned()).collect();
         let widths = widths(&names, &self.rows);
         // A blank on either side of each cell, and a rule between two.
         if widths.iter().map(|width| width + 3).sum::<usize>() > self.drawing.width_max.saturating_add(1) {
@@ -128,15 +129,6 @@ fn write_block(names: &[String], row: &[String], is_next: bool, out: &mut Vec<u8
         text.push('\n');
     }
     out.extend_from_slice(text.as_bytes());
-}
-
-/// Text of a log may hold sequences that move the cursor or rename the window: they are shown, not obeyed.
-fn printable(text: &str) -> String {
-    let is_plain = |c: char| !c.is_control() || c == '\n';
-    if text.chars().all(is_plain) {
-        return text.into();
-    }
-    text.chars().flat_map(|c| if is_plain(c) { vec![c] } else { c.escape_default().collect() }).collect()
 }
 
 fn widths(names: &[String], rows: &[Vec<String>]) -> Vec<usize> {
