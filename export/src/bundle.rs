@@ -49,6 +49,8 @@ pub struct Request {
     pub as_of: Option<TableVersion>,
     /// At least one; order and repetition do not matter.
     pub formats: Vec<Format>,
+    /// Whether texts in CSV that a spreadsheet would take for a formula have a `'` before them.
+    pub is_formula_safe: bool,
     /// Shapes of other vendors that what was said is also written in; order and repetition do not matter.
     pub migrations: Vec<Migration>,
     /// Whether registered artifacts are carried; else the bundle says where they are.
@@ -75,6 +77,7 @@ impl Request {
             scope: Scope::default(),
             as_of: None,
             formats,
+            is_formula_safe: false,
             migrations: Vec::new(),
             with_artifacts: false,
             rate_limit: None,
@@ -310,9 +313,15 @@ struct PartCopy {
 impl RowCopy {
     fn start(bundle: &Arc<dyn BundleWriter>, order: &Order, mut finished: Finished, pace: &Pace) -> Self {
         let mut target = |series: Series| {
-            let (bundle, shard_bytes) = (Arc::clone(bundle), order.request.shard_bytes);
-            let target =
-                Target { bundle, series, shard_bytes, rows_max: u64::MAX, bytes_max: u64::MAX, pace: pace.clone() };
+            let target = Target {
+                bundle: Arc::clone(bundle),
+                series,
+                shard_bytes: order.request.shard_bytes,
+                rows_max: u64::MAX,
+                bytes_max: u64::MAX,
+                is_formula_safe: order.request.is_formula_safe,
+                pace: pace.clone(),
+            };
             (target, finished.shards.remove(&series).unwrap_or_default())
         };
         let mut tables = Vec::new();
@@ -477,7 +486,7 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: RowCopy, pace: &Pa
     for (name, text) in [
         (describe::SUMMARY, describe::pretty(&summary.into())),
         (describe::SCHEMA, describe::schema()),
-        (describe::README, description.readme(formats)),
+        (describe::README, description.readme(formats, request.is_formula_safe)),
         (describe::DESCRIPTOR, describe::pretty(&description.data_package())),
         (describe::CROISSANT, describe::pretty(&description.croissant())),
     ] {

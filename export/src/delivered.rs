@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::bundle::Order;
-use crate::describe::SUMMARY;
+use crate::describe::{FORMULA_SAFE, SUMMARY};
 use crate::reader::Bundle;
 use crate::sign::SIGNED;
 use crate::{Encryption, Error, Identity, Part, Progress, Request, Summary, verify};
@@ -51,7 +51,7 @@ pub async fn delivered(
     };
     let found = bundle.load(SUMMARY).await.ok();
     let Some(found) = found.and_then(|text| serde_json::from_slice::<Value>(&text).ok()) else { return Ok(None) };
-    let same = ["ledger_id", "scope", "window", "formats", "rehearsal", "migrations", "artifacts"]
+    let same = ["ledger_id", "scope", "window", "formats", FORMULA_SAFE, "rehearsal", "migrations", "artifacts"]
         .iter()
         .all(|key| asked.get(*key) == found.get(key));
     let usage = |of: Option<&Value>| of.and_then(|tables| tables.get(Part::Usage.name())).cloned().unwrap_or_default();

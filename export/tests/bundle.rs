@@ -109,6 +109,25 @@ fn ids(bundle: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn csv_keeps_texts_from_being_formulas_where_that_is_asked_for() {
+    let place = Place::new();
+    let ledger = ledger(&place.path("ledger")).await;
+    let mut formula = said("f", "2026-11-21T09:00:00Z", (1, 1));
+    formula.team = Some("=1+1".into());
+    formula.reported_cost = usd("1");
+    // A currency is among the sums that are compared.
+    formula.reported_currency = Some("@SUM");
+    append(&ledger, "batch-4", &[(formula, None)]).await;
+    for (is_formula_safe, team) in [(true, ",'=1+1,"), (false, ",=1+1,")] {
+        let out = place.path(&format!("out-{is_formula_safe}"));
+        write(&ledger, &Request { is_formula_safe, ..Request::new(&out) }).await.unwrap();
+        assert_eq!(differences(&out), [""; 0]);
+        assert!(fs::read_to_string(out.join("data/usage/usage-00000.csv")).unwrap().contains(team));
+        assert!(lines(&out, "usage").iter().any(|row| row["team"] == "=1+1"), "JSON has no formulas");
+    }
+}
+
+#[tokio::test]
 async fn after_an_erasure_the_rest_is_exported_though_no_call_came_since() {
     let place = Place::new();
     let ledger = ledger(&place.path("ledger")).await;

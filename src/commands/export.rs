@@ -43,6 +43,9 @@ pub(crate) struct ExportArgs {
     /// Formats, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = format_parser(), default_value = "jsonl,csv,parquet")]
     formats: Vec<Format>,
+    /// Put a `'` before texts in CSV that a spreadsheet would take for a formula
+    #[arg(long)]
+    csv_formula_safe: bool,
     /// Also write what was said in the shapes other vendors read, separated by commas: chat-messages, anthropic, gemini,
     /// bedrock, mistral, huggingface with answers; openai-batch=MODEL, anthropic-batch=MODEL, gemini-batch, bedrock-batch,
     /// mistral-batch to run the prompts there.
@@ -94,6 +97,7 @@ pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> R
         scope: scope.load(&ledger, as_of).await?,
         as_of,
         formats: args.formats.clone(),
+        is_formula_safe: args.csv_formula_safe,
         migrations: args.migrations.clone(),
         with_artifacts: args.with_artifacts,
         rate_limit: args.rate_limit,

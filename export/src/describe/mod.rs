@@ -25,6 +25,8 @@ pub(crate) const CROISSANT: &str = "data/croissant.json";
 pub(crate) const READER: &str = "read.py";
 pub(crate) const READER_TEXT: &str = include_str!("read.py");
 pub(crate) const SUMMARY: &str = "data/summary.json";
+/// In [`SUMMARY`], if texts in CSV have a shield.
+pub(crate) const FORMULA_SAFE: &str = "csv_formula_safe";
 /// The form of `summary.json` and of the folders; a reader refuses what it does not know.
 pub(crate) const LAYOUT: &str = "daybook-bundle/2";
 pub(crate) const PAYLOAD_OXUM: &str = "Payload-Oxum";
@@ -67,6 +69,9 @@ pub(crate) fn summary(plan: &Plan, window: Window, request: &Request, formats: &
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
+    if request.is_formula_safe {
+        fields.insert(FORMULA_SAFE.into(), true.into());
+    }
     if let Some(sample) = &plan.sample {
         fields.insert("rehearsal".into(), json!({"percent": sample.percent, "at": sample.at.to_string()}));
     }
@@ -179,7 +184,7 @@ impl Description<'_> {
     }
 
     /// `README.md`, for somebody who has never heard of Daybook.
-    pub(crate) fn readme(&self, formats: &[Format]) -> String {
+    pub(crate) fn readme(&self, formats: &[Format], is_formula_safe: bool) -> String {
         let version = self.usage_pin().map_or(0, |pin| pin.version.0);
         let mut text = format!(
             "# A bundle of AI usage\n\n\
@@ -225,6 +230,11 @@ impl Description<'_> {
             text.push_str(README_READ);
         }
         text.push_str(README_VALUES);
+        match is_formula_safe {
+            true => text.push_str(README_FORMULA_SAFE),
+            false if formats.contains(&Format::Csv) => text.push_str(README_FORMULAS),
+            false => {}
+        }
         if !self.migrated.is_empty() {
             text.push_str(README_MIGRATIONS);
         }
@@ -273,6 +283,16 @@ is, only its owner can tell you:
 
 const README_SUMS: &str = r#"
 The sums must be those of `summary.json`, to the last digit. `daybook verify .` does all of it at once.
+"#;
+
+const README_FORMULAS: &str = r#"
+Texts in CSV are as they came: a spreadsheet may take one that begins with `=`, `+`, `-` or `@` for a formula, so import such
+columns as text. `daybook export --csv-formula-safe` keeps them from it.
+"#;
+
+const README_FORMULA_SAFE: &str = r#"
+In CSV a text that begins with `=`, `+`, `-`, `@`, `'`, a tab or the end of a line has a `'` before it, so that no spreadsheet takes it for
+a formula; without that first `'` it is the text of the other formats.
 "#;
 
 const README_READ: &str = r#"

@@ -13,7 +13,7 @@ use arrow::array::RecordBatch;
 
 pub(crate) use self::cell::{HEX_COLUMNS, TextColumn, text_columns};
 pub(crate) use self::shards::{Shard, Shards};
-pub(crate) use self::text::json_rows;
+pub(crate) use self::text::{SHIELD, json_rows};
 use crate::digest::DigestWriter;
 use crate::pace::Pace;
 use crate::series::Series;
@@ -68,6 +68,8 @@ pub(crate) struct Target {
     /// No file of lines has more of them, or, unless one line is longer, more bytes.
     pub(crate) rows_max: u64,
     pub(crate) bytes_max: u64,
+    /// Whether texts in CSV are kept from being formulas.
+    pub(crate) is_formula_safe: bool,
     /// How fast files are written.
     pub(crate) pace: Pace,
 }
@@ -116,9 +118,10 @@ impl Lane {
     /// A lane of one table in one format.
     pub(crate) fn of_table(part: Part, format: Format, target: Target, finished: Vec<Shard>) -> Self {
         Self::start(target, finished, move |target, passed, batches, filled| {
+            let csv = text::Csv { is_formula_safe: target.is_formula_safe };
             let last = match format {
                 Format::Jsonl => text::write(&text::Json, part, target, passed, batches, filled),
-                Format::Csv => text::write(&text::Csv, part, target, passed, batches, filled),
+                Format::Csv => text::write(&csv, part, target, passed, batches, filled),
                 Format::Parquet => parquet::write(part, target, passed, batches, filled),
             };
             Ok((last?, ()))

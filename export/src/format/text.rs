@@ -69,7 +69,18 @@ impl Dialect for Json {
 
 /// RFC 4180: nothing between commas is null, `""` is empty text.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Csv;
+pub(crate) struct Csv {
+    /// Texts that a spreadsheet would take for a formula have a [`SHIELD`].
+    pub(crate) is_formula_safe: bool,
+}
+
+/// What stands before a text that a spreadsheet would take for a formula, and before one that begins with it, so that the first
+/// of every text can be taken away again.
+pub(crate) const SHIELD: char = '\'';
+
+fn is_shielded(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', SHIELD])
+}
 
 impl Dialect for Csv {
     fn header(&self, columns: &[TextColumn]) -> Vec<u8> {
@@ -88,6 +99,8 @@ impl Dialect for Csv {
     fn null(&self, _out: &mut Vec<u8>) {}
 
     fn text(&self, out: &mut Vec<u8>, text: &str) {
+        let shielded = (self.is_formula_safe && is_shielded(text)).then(|| format!("{SHIELD}{text}"));
+        let text = shielded.as_deref().unwrap_or(text);
         if text.is_empty() || text.bytes().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n')) {
             push_quoted(out, text.as_bytes());
         } else {
@@ -252,11 +265,22 @@ mod tests {
 
     #[test]
     fn csv_quotes_what_would_be_misread() {
-        let csv = |text: &str| pushed(|out| Csv.text(out, text));
+        let csv = |text: &str| pushed(|out| Csv { is_formula_safe: false }.text(out, text));
         assert_eq!(csv("plain text"), "plain text");
         assert_eq!(csv(""), "\"\"");
         assert_eq!(csv("a,b"), "\"a,b\"");
         assert_eq!(csv("say \"hi\"\n"), "\"say \"\"hi\"\"\n\"");
         assert_eq!(csv("\""), "\"\"\"\"");
+        assert_eq!(csv("=1+1"), "=1+1");
+    }
+
+    #[test]
+    fn a_formula_gets_a_shield_that_can_be_taken_away() {
+        let csv = |text: &str| pushed(|out| Csv { is_formula_safe: true }.text(out, text));
+        for text in ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "'", "'=1"] {
+            assert_eq!(csv(text), format!("'{text}"));
+        }
+        assert_eq!(csv("\r=1"), "\"'\r=1\"");
+        assert_eq!((csv("a=1"), csv("")), ("a=1".into(), "\"\"".into()));
     }
 }

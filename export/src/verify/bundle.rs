@@ -15,7 +15,8 @@ use super::rows::{Counted, add_file, count_rows};
 use super::{TableRows, Verdict};
 use crate::artifact;
 use crate::describe::{
-    BAG_INFO, BAGIT_TEXT, CROISSANT, DESCRIPTOR, LAYOUT, PAYLOAD_OXUM, READER, README, SCHEMA, SUMMARY, table_schema,
+    BAG_INFO, BAGIT_TEXT, CROISSANT, DESCRIPTOR, FORMULA_SAFE, LAYOUT, PAYLOAD_OXUM, READER, README, SCHEMA, SUMMARY,
+    table_schema,
 };
 use crate::digest::{Digests, Written};
 use crate::manifest::{self, Algorithm, shown};
@@ -326,13 +327,16 @@ impl Check<'_> {
             None => BTreeMap::new(),
         };
         let formats = self.formats(summary.as_ref());
+        let is_formula_safe =
+            summary.as_ref().is_some_and(|summary| summary.get(FORMULA_SAFE) == Some(&Value::Bool(true)));
         for part in Part::ALL {
             let mut rows = None;
             for format in &formats {
                 self.numbers(part, *format);
                 let declared = summary.as_ref().and_then(|summary| summary.get(part.name()));
                 let repeated = declared.and_then(|declared| declared.get(REPEATED_ROWS)?.as_u64()).unwrap_or_default();
-                let totals = self.read(part, *format, repeated, &resources, digests);
+                let counted = Counted::new(part, is_formula_safe);
+                let totals = self.read(part, *format, counted, repeated, &resources, digests);
                 if let Some(declared) = declared {
                     let pointer = part.name().to_owned();
                     let name = format!("data/{}/*.{}", part.name(), format.as_str());
@@ -430,11 +434,11 @@ impl Check<'_> {
         &mut self,
         part: Part,
         format: Format,
+        mut counted: Counted,
         repeated: u64,
         resources: &BTreeMap<String, Resource>,
         digests: &BTreeMap<String, Written>,
     ) -> Totals {
-        let mut counted = Counted::new(part);
         for name in self.data_files(part, format) {
             let resource = resources.get(&name);
             let declared = resource.map(|resource| resource.row_count);
@@ -497,7 +501,7 @@ fn read_guarded(
         let result = add_file(&bundle, &name, part, format, declared, &mut counted);
         (counted, result)
     });
-    thread.join().unwrap_or_else(|_| (Counted::new(part), Err("the reader gave up".into())))
+    thread.join().unwrap_or_else(|_| (Counted::new(part, false), Err("the reader gave up".into())))
 }
 
 #[derive(Deserialize)]

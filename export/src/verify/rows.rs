@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use daybook_ledger::schema::Column;
 use parquet::arrow::ProjectionMask;
@@ -11,7 +11,7 @@ use parquet::arrow::ProjectionMask;
 use super::calls::Calls;
 use super::fit;
 use crate::describe::DESCRIPTOR;
-use crate::format::text_columns;
+use crate::format::{SHIELD, text_columns};
 use crate::reader::Bundle;
 use crate::totals::Totals;
 use crate::{Format, Part};
@@ -27,14 +27,16 @@ const DECODER_ROWS: usize = DECODE_ROWS + 1;
 /// What is counted of the files of one table in one format.
 #[derive(Debug)]
 pub(super) struct Counted {
+    /// Whether texts in CSV have a shield before them.
+    is_formula_safe: bool,
     pub(super) totals: Totals,
     /// Of `usage` in the format that a ledger is made from.
     pub(super) calls: Calls,
 }
 
 impl Counted {
-    pub(super) fn new(part: Part) -> Self {
-        Self { totals: Totals::new(part), calls: Calls::default() }
+    pub(super) fn new(part: Part, is_formula_safe: bool) -> Self {
+        Self { is_formula_safe, totals: Totals::new(part), calls: Calls::default() }
     }
 }
 
@@ -60,7 +62,7 @@ pub(super) fn add_file(
             }
             match columns.is_empty() {
                 true => counted.totals.add_rows(lines.count_rest()?),
-                false => add_text(lines, part, format, &columns, &mut counted.totals)?,
+                false => add_text(lines, part, format, &columns, counted)?,
             }
         }
     }
@@ -121,7 +123,7 @@ fn add_text(
     part: Part,
     format: Format,
     columns: &[&str],
-    totals: &mut Totals,
+    counted: &mut Counted,
 ) -> Result<(), String> {
     let mut decoder = Decoder::new(part, format, columns)?;
     let least = if format == Format::Jsonl { object_bytes_min(part) } else { 0 };
@@ -134,11 +136,11 @@ fn add_text(
         rows += 1;
         decoder.feed(line)?;
         if bytes >= DECODE_BYTES || rows >= DECODE_ROWS {
-            take(&mut decoder, totals, rows)?;
+            take(&mut decoder, counted, rows)?;
             (bytes, rows) = (0, 0);
         }
     }
-    take(&mut decoder, totals, rows)
+    take(&mut decoder, counted, rows)
 }
 
 /// In JSON every column is always there: `"name":0` and what parts it from the next.
@@ -146,13 +148,27 @@ fn object_bytes_min(part: Part) -> usize {
     text_columns(part.spec()).iter().map(|column| column.name.len() + r#""":0,"#.len()).sum()
 }
 
-fn take(decoder: &mut Decoder, totals: &mut Totals, rows: usize) -> Result<(), String> {
-    let batch = decoder.flush()?;
+fn take(decoder: &mut Decoder, counted: &mut Counted, rows: usize) -> Result<(), String> {
+    let mut batch = decoder.flush()?;
+    if counted.is_formula_safe && matches!(decoder, Decoder::Csv(_)) {
+        batch = batch.map(without_shields).transpose()?;
+    }
     let found = batch.as_ref().map_or(0, RecordBatch::num_rows);
     if found != rows {
         return Err(format!("{rows} lines have {found} rows"));
     }
-    batch.map_or(Ok(()), |batch| totals.add(&batch).map_err(|error| error.to_string()))
+    batch.map_or(Ok(()), |batch| counted.totals.add(&batch).map_err(|error| error.to_string()))
+}
+
+fn without_shields(batch: RecordBatch) -> Result<RecordBatch, String> {
+    let bare = |text: &str| text.strip_prefix(SHIELD).unwrap_or(text).to_owned();
+    let columns = batch.columns().iter().map(|column| -> ArrayRef {
+        match column.as_string_opt::<i32>() {
+            Some(texts) => Arc::new(texts.iter().map(|text| text.map(bare)).collect::<StringArray>()),
+            None => Arc::clone(column),
+        }
+    });
+    RecordBatch::try_new(batch.schema(), columns.collect()).map_err(|error| error.to_string())
 }
 
 enum Decoder {
