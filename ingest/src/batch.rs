@@ -67,12 +67,12 @@ pub(crate) struct RowMeta {
 }
 
 /// A message set aside.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct QuarantineMeta {
     pub(crate) partition: usize,
     pub(crate) offset: i64,
-    /// It stands for messages that are gone.
-    pub(crate) is_missed: bool,
+    /// Where messages are gone, if it stands for those.
+    pub(crate) missed_of: Option<Partition>,
     pub(crate) alive: bool,
 }
 
@@ -253,8 +253,8 @@ impl OpenBatch {
         columns.format.append_option(reason.format);
         columns.error_code.append_value(reason.code);
         columns.error_message.append_value(reason.message);
-        let is_missed = reason.code == MISSED;
-        self.quarantined.push(QuarantineMeta { partition, offset: message.offset, is_missed, alive: true });
+        let missed_of = self.partitions.get(partition).filter(|_| reason.code == MISSED).cloned();
+        self.quarantined.push(QuarantineMeta { partition, offset: message.offset, missed_of, alive: true });
     }
 
     /// Forgets everything of `partitions`: another worker reads those messages now.

@@ -8,18 +8,22 @@
 //! 4. `usage` files: unreferenced, collected later.
 //! 5. `usage` commit with positions: the batch counts. Before it, the batch is read again from Kafka; after it, never.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use daybook_ledger::{Commit, CommitOutcome, Ledger, NextOffset, PositionChange, Snapshot, StoredFile, Table, file};
+use futures::TryStreamExt as _;
 use rand::Rng as _;
 
 use crate::Error;
 use crate::batch::{ClosedBatch, QuarantineMeta, Range};
+use crate::core::MISSED;
 use crate::index::{Held, Index};
 use crate::metrics::Metrics;
 use crate::partition::{Mark, Partition, Positions};
+use crate::quarantine::Columns;
 
 /// How often positions are asked for: a rebalance waits.
 const LOOK_UPS_MAX: u32 = 3;
@@ -347,10 +351,19 @@ impl Writer {
             return Ok(None);
         }
         let range = |at: usize| batch.range_of.get(at).and_then(Option::as_ref);
-        let is_new = |row: &QuarantineMeta| {
+        let is_beyond = |row: &QuarantineMeta| {
             let from = range(row.partition).map(|range| range.from.quarantine);
-            // What stands for messages that are gone was not there when an earlier attempt moved the position past them.
-            row.is_missed || from.is_some_and(|from| from.is_none_or(|position| row.offset >= position.0))
+            from.is_some_and(|from| from.is_none_or(|position| row.offset >= position.0))
+        };
+        // Messages may have gone after an earlier attempt moved the position past them: what stands for them is looked for.
+        let is_passed = |row: &QuarantineMeta| row.alive && row.missed_of.is_some() && !is_beyond(row);
+        let known = match batch.quarantined.iter().any(is_passed) {
+            true => self.missed().await?,
+            false => HashSet::new(),
+        };
+        let is_new = |row: &QuarantineMeta| match &row.missed_of {
+            Some(partition) if !is_beyond(row) => !known.contains(&(partition.clone(), row.offset)),
+            _ => is_beyond(row),
         };
         let rows = (0_u32..).zip(&batch.quarantined);
         let keep: Vec<u32> = rows.filter(|(_, row)| row.alive && is_new(row)).map(|(at, _)| at).collect();
@@ -367,6 +380,23 @@ impl Writer {
                 CommitOutcome::Fenced { .. } => return self.fenced(batch).await.map(Some),
             }
         }
+    }
+
+    /// The rows of `quarantine` that stand for messages which are gone.
+    async fn missed(&self) -> Result<HashSet<(Partition, i64)>, Error> {
+        let table = self.ledger.quarantine();
+        let mut missed = HashSet::new();
+        for file in self.quarantine.files() {
+            let columns = ["topic", "kafka_partition", "kafka_offset", "error_code"];
+            let mut batches = std::pin::pin!(table.stream_columns(&file, &columns).await?);
+            while let Some(batch) = batches.try_next().await? {
+                let columns = Columns(&batch);
+                let is_missed = |row: &usize| columns.text("error_code", *row).is_some_and(|code| code == MISSED);
+                let places = (0..batch.num_rows()).filter(is_missed).filter_map(|row| columns.coordinates(row));
+                missed.extend(places.map(|at| (Partition { topic: at.topic.into(), number: at.partition }, at.offset)));
+            }
+        }
+        Ok(missed)
     }
 
     /// Whether an earlier attempt moved the positions of `quarantine` already and stopped later.

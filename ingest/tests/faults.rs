@@ -132,6 +132,11 @@ async fn messages_that_went_after_a_batch_came_half_way_are_recorded_as_lost() {
         core.on(NOW, input, &mut effects).unwrap();
     }
     let batch = effects.into_iter().find_map(written).unwrap();
+    // The second attempt finds that the first came half way again.
+    store.fail_always(Call::Put, "usage/_delta_log", Fault::Refuse);
+    worker.write(&batch).await.unwrap_err();
+    store.heal();
+    let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap();
     assert!(matches!(worker.write(&batch).await.unwrap(), Written::Committed(counts) if counts.quarantined == 1));
     write(&mut worker, 1, &later(), &book, 3).await.unwrap();
     assert_eq!(count(ledger.quarantine(), "value").await, (2, 2), "the poison, and what is gone");
