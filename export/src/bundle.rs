@@ -208,7 +208,9 @@ impl Order {
             None => rates::load(ledger, prices.map(|pin| pin.version)).await?,
             Some(_) => Vec::new(),
         };
-        Ok(Self { request: Request { migrations, ..request.clone() }, formats, window, plan, books })
+        let is_formula_safe = request.is_formula_safe && formats.contains(&Format::Csv);
+        let request = Request { migrations, is_formula_safe, ..request.clone() };
+        Ok(Self { request, formats, window, plan, books })
     }
 
     pub(crate) async fn write(self, ledger: &Ledger, progress: &mut dyn Progress) -> Result<Summary, Error> {

@@ -9,7 +9,8 @@ use crate::bundle::Order;
 use crate::describe::{FORMULA_SAFE, SUMMARY};
 use crate::reader::Bundle;
 use crate::sign::SIGNED;
-use crate::{Encryption, Error, Identity, Part, Progress, Request, Summary, verify};
+use crate::source::load_as_of;
+use crate::{Encryption, Error, Identity, Progress, Request, Summary, verify};
 
 /// What was handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,11 +55,9 @@ pub async fn delivered(
     let same = ["ledger_id", "scope", "window", "formats", FORMULA_SAFE, "rehearsal", "migrations", "artifacts"]
         .iter()
         .all(|key| asked.get(*key) == found.get(key));
-    let usage = |of: Option<&Value>| of.and_then(|tables| tables.get(Part::Usage.name())).cloned().unwrap_or_default();
-    let (newest, own) = (usage(asked.get("tables")), usage(found.get("tables")));
-    let committed_at = own.get("committed_at").and_then(Value::as_str).and_then(Instant::parse);
-    let is_complete = own == newest || committed_at.is_some_and(|at| at >= since);
-    if !same || !is_complete {
+    let version = found.pointer("/tables/usage/version").and_then(Value::as_u64);
+    let (wanted, _) = load_as_of(ledger.usage(), since.micros().div_euclid(1_000)).await?;
+    if !same || version < Some(wanted.version().0) {
         return Ok(None);
     }
     let verdict = verify::opened(&bundle, &[], progress).await?;

@@ -94,6 +94,7 @@ impl Plan {
                 // A ledger of an earlier version has none.
                 _ if !part.table(ledger).exists().await? => continue,
                 _ if as_of.is_none() && !part.comes_with_usage() => load_as_of(part.table(ledger), i64::MAX).await?,
+                Part::Content | Part::Quarantine => load_left(part.table(ledger), latest).await?,
                 _ => load_as_of(part.table(ledger), latest).await?,
             };
             let committed_at = Instant::from_millis(at).unwrap_or(Instant::from_micros(0));
@@ -158,24 +159,26 @@ impl Plan {
     }
 }
 
-/// The last version of `table` committed at `millis` or before, its first if none was; the newest if that cannot be read any
-/// more.
-async fn load_as_of(table: &Table, millis: i64) -> Result<(Snapshot, i64), Error> {
-    let newest = table.load(None).await?;
+/// As [`load_as_of`], of a table with what was said; the newest version if files of that one were deleted since, as an erasure
+/// does.
+async fn load_left(table: &Table, millis: i64) -> Result<(Snapshot, i64), Error> {
+    let (snapshot, at) = load_as_of(table, millis).await?;
+    match has_all_files(table, &snapshot).await? {
+        true => Ok((snapshot, at)),
+        false => load_as_of(table, i64::MAX).await,
+    }
+}
+
+/// The last version of `table` committed at `millis` or before; its first if none was.
+pub(crate) async fn load_as_of(table: &Table, millis: i64) -> Result<(Snapshot, i64), Error> {
     let mut chunk = LOG_READS as u64;
-    let mut last = newest.version().0;
+    let mut last = table.load(None).await?.version().0;
     loop {
         let first = last.saturating_sub(chunk - 1);
         let commits = committed_at(table, first..=last).await?;
         let found = commits.iter().rev().find(|(version, at)| *at <= millis || *version == 0);
         if let Some((version, at)) = found {
-            let snapshot = table.load(Some(TableVersion(*version))).await?;
-            if snapshot.version() == newest.version() || has_all_files(table, &snapshot).await? {
-                return Ok((snapshot, *at));
-            }
-            let version = newest.version().0;
-            let at = committed_at(table, version..=version).await?.last().map_or(*at, |(_, at)| *at);
-            return Ok((newest, at));
+            return Ok((table.load(Some(TableVersion(*version))).await?, *at));
         }
         last = first.saturating_sub(1);
         chunk = 512;

@@ -17,7 +17,7 @@ pub(super) struct ReplaySetArgs {
     #[arg(id = "replay_set", long = "replay-set", value_name = "WORKLOAD", conflicts_with_all = [
         "from", "to", "as_of", "formats", "shard_bytes", "dry_run", "contract", "provider", "workload", "team", "subject",
         "rehearse", "clause", "rate_limit", "sign", "migrations", "encrypt_to", "recipients_files", "passphrase",
-        "passphrase_file",
+        "passphrase_file", "csv_formula_safe", "with_artifacts",
     ])]
     pub(super) workload: Option<String>,
     /// The most prompts of a replay set
