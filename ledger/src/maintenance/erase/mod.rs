@@ -168,8 +168,13 @@ async fn erase_from(
     erased: &mut Erased,
 ) -> Result<(), Error> {
     let mut dead = Vec::new();
+    let mut lost = None;
     for table in tables {
-        let (done, snapshot, found) = blank_live(table, selection, target_bytes, run).await?;
+        let Blanked { done, all_done, snapshot, dead: found } = blank_live(table, selection, target_bytes, run).await?;
+        if !all_done {
+            let (table, version) = (table.spec().name, snapshot.version());
+            lost.get_or_insert(Error::RaceLost { table, version, attempts: ATTEMPTS_MAX });
+        }
         erased.tables.push(done);
         dead.push((table, snapshot, found));
     }
@@ -182,17 +187,27 @@ async fn erase_from(
         done.objects_deleted += ledger.root().remove_leftovers(table.spec().name, HALF_WRITTEN)?;
         done.version_after = snapshot.version().0;
     }
-    Ok(())
+    // What was done is done and recorded; the same request again does the rest.
+    lost.map_or(Ok(()), Err)
 }
 
-/// Takes the bodies out of every live file of `table`; answers with what that was, the state it left, and the objects that
-/// still hold some.
+/// A table whose live files have no body that is selected.
+struct Blanked {
+    done: ErasedTable,
+    /// False if a file was taken from view again and again before it could be rewritten.
+    all_done: bool,
+    snapshot: Snapshot,
+    /// Objects that still hold some.
+    dead: Vec<Dead>,
+}
+
+/// Takes the bodies out of every live file of `table`. What writers add without an end is left to the next erasure.
 async fn blank_live(
     table: &Table,
     selection: &Arc<Selection>,
     target_bytes: u64,
     run: &Run<'_>,
-) -> Result<(ErasedTable, Snapshot, Vec<Dead>), Error> {
+) -> Result<Blanked, Error> {
     let mut snapshot = table.load(None).await?;
     let version_before = snapshot.version().0;
     let mut done = ErasedTable { table: table.spec().name, version_before, ..ErasedTable::default() };
@@ -209,14 +224,10 @@ async fn blank_live(
         }
         snapshot = table.load(None).await?;
     }
-    // What writers add without an end is left to the next erasure; what was there and is not done is an error.
-    if !all_done {
-        return Err(Error::RaceLost { table: table.spec().name, version: snapshot.version(), attempts: ATTEMPTS_MAX });
-    }
     let dead = find_dead(table, &snapshot, selection).await?;
     done.objects_found = dead.len() as u64;
     done.version_after = snapshot.version().0;
-    Ok((done, snapshot, dead))
+    Ok(Blanked { done, all_done, snapshot, dead })
 }
 
 /// Writes the live files anew that hold a body selected; false if some of them were no longer live.
