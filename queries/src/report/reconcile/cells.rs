@@ -213,8 +213,9 @@ fn comparable(billed: Vec<Billed>, notes: &mut Vec<Note>) -> Vec<Billed> {
     let kept = billed.into_iter().filter(|line| {
         let provider = provider_of(&line.provider);
         let currency = line.currency.clone().unwrap_or_else(|| "USD".into());
-        let chosen = best.get(&(provider.clone(), line.day)).filter(|_| is_dollars(line));
-        let other_source = chosen.is_some_and(|chosen| *chosen != line.source);
+        // A line about several days is kept whole or not at all.
+        let is_others = |day| best.get(&(provider.clone(), day)).is_some_and(|chosen| *chosen != line.source);
+        let other_source = is_dollars(line) && days(line).any(is_others);
         let keep = !line.is_cost || (is_dollars(line) && !other_source);
         if !keep {
             *left_out.entry((provider, line.source.clone(), currency, other_source)).or_default() += line.cost;
