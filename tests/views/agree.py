@@ -193,6 +193,8 @@ def functions(folder):
 # Rates are data, as the registry is: those the views can ask for are read from the ledger's price book. (tests/prices/run has a book
 # worked out anew.) What calls cost at them is worked out here.
 UNITS = ["input", "output", "cache_read", "cache_write", "cache_write_5m", "cache_write_30m", "cache_write_1h", "cache_write_12h"]
+# What is written to a cache, in the order `price` takes it, by the unit of its rate.
+WRITES = {"w5m": "cache_write_5m", "w30m": "cache_write_30m", "w1h": "cache_write_1h", "w12h": "cache_write_12h", "unstated": "cache_write"}
 REACHES = [272, 200, 100]  # thousands of tokens, beyond which a sheet may name other rates
 
 
@@ -205,8 +207,9 @@ RATES = f"""
             FROM calls WHERE price_status = 'priced'),
         tiers AS (SELECT DISTINCT service_tier AS tier FROM served UNION SELECT 'batch'),
         asked AS (SELECT provider, model, day, unnest(make_array(service_tier, 'batch', NULL)) AS tier, region, tokens FROM served
-            UNION ALL SELECT models.provider, models.model, last_day, tier, NULL, reaches.tokens
+            UNION ALL SELECT models.provider, models.model, last_day, tier, regions.region, reaches.tokens
             FROM (SELECT DISTINCT provider, model FROM calls) AS models CROSS JOIN tiers
+            CROSS JOIN (SELECT region FROM served UNION SELECT NULL) AS regions
             CROSS JOIN (SELECT max(event_date) AS last_day FROM usage)
             CROSS JOIN (VALUES {', '.join(f'({thousand}001)' for thousand in REACHES)}, (0)) AS reaches(tokens))
     SELECT DISTINCT provider, model, day, tier, region, tokens, unit, usd_per_million(provider, model, unit, day, tier, region, tokens) AS usd
@@ -219,9 +222,9 @@ PRICES = [
     "MACRO in_atto(tokens, usd) AS CASE WHEN coalesce(tokens, 0) = 0 THEN 0 ELSE tokens::HUGEINT * replace(usd::VARCHAR, '.', '')::HUGEINT END",
     """MACRO rounded(atto) AS list_transform([atto], lambda n: (n // 1000000 + CASE WHEN n % 1000000 > 500000
         OR (n % 1000000 = 500000 AND n // 1000000 % 2 = 1) THEN 1 ELSE 0 END)::DECIMAL(38, 0) * 0.000000000001)[1]""",
-    f"""MACRO price(p, m, moment, fresh, reads, writes, outputs, t, r) AS rounded({' + '.join(
-        f"in_atto({tokens}, usd_per_million(p, m, '{unit}', moment, t, r, fresh + coalesce(reads, 0) + coalesce(writes, 0)))"
-        for tokens, unit in (('fresh', 'input'), ('reads', 'cache_read'), ('writes', 'cache_write'), ('outputs', 'output')))})""",
+    f"""MACRO price(p, m, moment, fresh, reads, {', '.join(WRITES)}, outputs, t, r) AS rounded({' + '.join(
+        f"in_atto({tokens}, usd_per_million(p, m, '{unit}', moment, t, r, fresh + {' + '.join(f'coalesce({part}, 0)' for part in ['reads', *WRITES])}))"
+        for tokens, unit in (('fresh', 'input'), ('reads', 'cache_read'), *WRITES.items(), ('outputs', 'output')))})""",
 ]
 
 
