@@ -423,7 +423,7 @@ impl RowCopy {
     }
 }
 
-/// Ends every file, describes them, writes the manifests and gives it its name.
+/// Ends every file, describes them, writes the manifests and gives the bundle its name.
 fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: RowCopy, pace: &Pace) -> Result<Summary, Error> {
     let Order { request, formats, window, plan, books } = order;
     copy.end_day();

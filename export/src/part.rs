@@ -100,7 +100,8 @@ impl Part {
             }
             Self::Quarantine => "one message that could not become an entry, whole, with the reason",
             Self::Corrections => {
-                "what a later, fuller event of a call tells of it, but for what was said: it holds in place of the row of `usage` with its `entry_id`"
+                "what a later, fuller event of a call tells of it, but for what was said: it holds in place of the row of \
+                 `usage` with its `entry_id`"
             }
             Self::Resolutions => "one message of `quarantine` that was read after all",
             Self::Valuations => "what a call of `usage` costs at other prices, by `entry_id`",

@@ -163,7 +163,8 @@ impl Plan {
 /// does.
 async fn load_left(table: &Table, millis: i64) -> Result<(Snapshot, i64), Error> {
     let (snapshot, at) = load_as_of(table, millis).await?;
-    match has_all_files(table, &snapshot).await? {
+    let is_newest = snapshot.version() == table.load(None).await?.version();
+    match is_newest || has_all_files(table, &snapshot).await? {
         true => Ok((snapshot, at)),
         false => load_as_of(table, i64::MAX).await,
     }

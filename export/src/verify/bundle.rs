@@ -154,11 +154,11 @@ impl Check<'_> {
         for (algorithm, name) in names.as_flattened() {
             let mut text = String::new();
             let read = self.bundle.open_file(name).and_then(|file| file.take(TEXT_BYTES_MAX).read_to_string(&mut text));
-            match read.map_err(|error| (error.kind(), error)) {
+            match read {
                 Ok(_) => listed.extend(manifest::parse(*algorithm, &text).0.into_keys().filter(is_read)),
                 // What is wrong with a manifest is told where it is compared.
-                Err((ErrorKind::NotFound | ErrorKind::InvalidData | ErrorKind::UnexpectedEof, _)) => {}
-                Err((_, error)) => return Err(Error::unreadable(&self.bundle.place().join(name), "read")(error)),
+                Err(error) if error.kind() == ErrorKind::NotFound || is_of_the_bytes(&error) => {}
+                Err(error) => return Err(Error::unreadable(&self.bundle.place().join(name), "read")(error)),
             }
         }
         Ok(listed)
@@ -182,7 +182,7 @@ impl Check<'_> {
             loop {
                 let mut chunk = Vec::with_capacity(READ_BYTES);
                 let read = match (&mut file).take(READ_BYTES as u64).read_to_end(&mut chunk) {
-                    Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+                    Err(error) if is_of_the_bytes(&error) => {
                         self.verdict.differs(name, format!("it cannot be read: {}", shown(&error.to_string())));
                         break;
                     }
@@ -485,6 +485,11 @@ impl Check<'_> {
             self.verdict.differs(name, format!("its sha256 is {}, {DESCRIPTOR} says {declared}", file.sha256));
         }
     }
+}
+
+/// Whether what was read is at fault, rather than reading.
+fn is_of_the_bytes(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
 }
 
 /// On a thread of its own: a reader that panics on hostile bytes is a difference too.
