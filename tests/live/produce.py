@@ -8,13 +8,15 @@ read. The truth is one JSON file: {"totals": {...}, "calls": {id: [input_tokens,
 """
 
 import argparse
+import contextlib
 import json
 import random
 import sys
 import time
 from decimal import Decimal
+from functools import partial
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 # provider, requested model, served model, nano-dollars per input and per output token, weight
 MODELS = [
@@ -32,6 +34,8 @@ SENTENCES = [
     "Compare the two offers and name the cheaper one.", "Explain the difference between net and gross.", "Yes.", "No, not yet.",
 ]
 WINDOW_S = 3 * 3600
+# Longer than a broker takes to start again.
+STUCK_S = 20
 
 
 def text(rng, sentences_max):
@@ -206,6 +210,76 @@ def messages(args, truth):
     totals["reported_cost"] = str(sum((Decimal(call[2] or 0) for call in calls.values()), Decimal(0)))
 
 
+class Sender:
+    """A producer that is replaced if it is stuck.
+
+    librdkafka may take a partition to be without a leader for good, once a broker that shuts down said so
+    (confluentinc/librdkafka, issue 5430): it then acknowledges nothing, whatever the broker does.
+    """
+
+    def __init__(self, brokers, topic):
+        self.brokers, self.topic = brokers, topic
+        self.waiting, self.count, self.acknowledged, self.failures = {}, 0, 0, []
+        self.start()
+
+    def start(self):
+        self.producer = Producer({
+            "bootstrap.servers": self.brokers, "enable.idempotence": True, "linger.ms": 20, "compression.type": "lz4",
+            "queue.buffering.max.messages": 100_000})
+        self.progressed = time.monotonic()
+
+    def send(self, key, value):
+        self.count += 1
+        self.waiting[self.count] = (key, value)
+        self.queue(self.count, key, value)
+
+    def queue(self, number, key, value):
+        while True:
+            try:
+                return self.producer.produce(self.topic, key=key, value=value, on_delivery=partial(self.delivered, number))
+            except BufferError:
+                self.poll(0.1)
+
+    def delivered(self, number, error, _):
+        self.progressed = time.monotonic()
+        if error:
+            self.failures.append(error)
+        else:
+            del self.waiting[number]
+            self.acknowledged += 1
+
+    def poll(self, seconds):
+        self.producer.poll(seconds)
+        if self.waiting and time.monotonic() - self.progressed > STUCK_S:
+            self.replace()
+
+    def replace(self):
+        """Sends what waits by another producer, unless some of it may be there: the truth says what was sent once."""
+        with contextlib.closing(Consumer({"bootstrap.servers": self.brokers, "group.id": "produce", "log_level": 0})) as asking:
+            try:
+                partitions = asking.list_topics(self.topic, timeout=5).topics[self.topic].partitions
+                ends = [asking.get_watermark_offsets(TopicPartition(self.topic, number), timeout=5) for number in partitions]
+            except KafkaException:  # It is away, for as long as it takes.
+                self.progressed = time.monotonic()
+                return
+        there = sum(end for _, end in ends)
+        if there != self.acknowledged:
+            sys.exit(f"produce: stuck, with {self.acknowledged} messages acknowledged and {there} there")
+        print(f"produce: stuck, {len(self.waiting)} messages go by another producer", flush=True)
+        self.producer.purge()
+        self.producer = None
+        self.start()
+        for number, (key, value) in list(self.waiting.items()):
+            self.queue(number, key, value)
+
+    def finish(self, seconds):
+        """Waits for acknowledgements; how many messages have none."""
+        until = time.monotonic() + seconds
+        while self.waiting and time.monotonic() < until:
+            self.poll(0.1)
+        return len(self.waiting)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--brokers", required=True)
@@ -219,28 +293,19 @@ def main():
     parser.add_argument("--rate", type=int, default=0, help="messages per second at most; 0 is as fast as possible")
     args = parser.parse_args()
 
-    failures = []
-    producer = Producer({
-        "bootstrap.servers": args.brokers, "enable.idempotence": True, "linger.ms": 20, "compression.type": "lz4",
-        "queue.buffering.max.messages": 100_000,
-        "on_delivery": lambda error, _: failures.append(error) if error else None})
+    sender = Sender(args.brokers, args.topic)
     truth = {"totals": {"duplicates": 0, "poison": 0}, "calls": {}}
     started = time.monotonic()
     for sent, (key, value) in enumerate(messages(args, truth)):
-        while True:
-            try:
-                producer.produce(args.topic, key=key, value=value)
-                break
-            except BufferError:
-                producer.poll(0.1)
+        sender.send(key, value)
         if sent % 200 == 0:
-            producer.poll(0)
+            sender.poll(0)
             ahead = sent / args.rate - (time.monotonic() - started) if args.rate else 0
             if ahead > 0:
                 time.sleep(ahead)
-    unsent = producer.flush(60)
-    if unsent or failures:
-        sys.exit(f"produce: {unsent} messages unsent, {len(failures)} failed: {failures[:3]}")
+    unsent = sender.finish(90)
+    if unsent:
+        sys.exit(f"produce: {unsent} messages unsent, {len(sender.failures)} failed: {sender.failures[:3]}")
     with open(args.truth, "w") as file:
         json.dump(truth, file)
     seconds = time.monotonic() - started
