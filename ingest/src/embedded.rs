@@ -95,6 +95,13 @@ impl EmbeddedKafka {
         self.cluster.request_errors(RDKafkaApiKey::Heartbeat, &errors);
     }
 
+    /// The broker answers, and takes no message for as long as any test.
+    #[cfg(test)]
+    pub(crate) fn refuse_messages(&self) {
+        let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 2_000];
+        self.cluster.request_errors(RDKafkaApiKey::Produce, &errors);
+    }
+
     /// `host:port` to connect to.
     pub fn brokers(&self) -> String {
         self.cluster.bootstrap_servers()

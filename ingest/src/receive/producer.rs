@@ -21,6 +21,9 @@ use crate::Error;
 /// How long the brokers may take to say what topics there are.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// A producer is stuck after as many times a message's time.
+const STUCK_TIMEOUTS: u32 = 4;
+
 /// Settings an acknowledgement rests on; a passthrough may not change them.
 const RESERVED: &[&str] = &[
     "bootstrap.servers",
@@ -111,6 +114,8 @@ impl Sending {
 struct Progress {
     waiting: usize,
     since: Instant,
+    /// Since when messages end without an answer, and none with one.
+    unanswered_since: Option<Instant>,
 }
 
 /// Called by librdkafka's thread.
@@ -137,7 +142,12 @@ impl Context {
         progress.waiting = progress.waiting.saturating_sub(1);
         if acknowledged {
             progress.since = Instant::now();
+            progress.unanswered_since = None;
         }
+    }
+
+    fn note_time_out(&self) {
+        self.progress().unanswered_since.get_or_insert_with(Instant::now);
     }
 }
 
@@ -161,7 +171,12 @@ impl ProducerContext for Context {
                 self.metrics.delivered(ticket.batch.began.elapsed());
                 Ok(())
             }
-            Err((error, message)) => Err(refusal_of(error, message.topic(), message.payload_len())),
+            Err((error, message)) => {
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageTimedOut) {
+                    self.note_time_out();
+                }
+                Err(refusal_of(error, message.topic(), message.payload_len()))
+            }
         };
         ticket.batch.complete(ticket.index, outcome);
     }
@@ -172,6 +187,7 @@ pub(super) struct Producer {
     inner: ThreadedProducer<Context>,
     bytes_max: usize,
     slow_after: Duration,
+    stuck_after: Duration,
 }
 
 impl fmt::Debug for Producer {
@@ -186,11 +202,12 @@ impl Producer {
     /// # Errors
     /// [`Error::KafkaSetting`].
     pub(super) fn new(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        let progress = Mutex::new(Progress { waiting: 0, since: Instant::now() });
+        let progress = Mutex::new(Progress { waiting: 0, since: Instant::now(), unanswered_since: None });
         let context = Context { progress, metrics };
         let inner = config(settings)?.create_with_context(context).map_err(crate::source::kafka::setting_error)?;
         let limits = settings.limits;
-        Ok(Self { inner, bytes_max: limits.message_bytes_max, slow_after: limits.slow_after })
+        let stuck_after = limits.timeout * STUCK_TIMEOUTS;
+        Ok(Self { inner, bytes_max: limits.message_bytes_max, slow_after: limits.slow_after, stuck_after })
     }
 
     /// Queues `messages` for `topic`. `held` is given back once Kafka has acknowledged or refused all of them.
@@ -247,6 +264,14 @@ impl Producer {
     /// Why the producer can never send again, if so.
     pub(super) fn fatal_error(&self) -> Option<String> {
         self.inner.client().fatal_error().map(|(code, reason)| format!("{code}: {reason}"))
+    }
+
+    /// Why the producer had better be made anew, of brokers that answer other questions, if so: librdkafka may take a partition to be
+    /// without a leader for good, once a broker that shuts down said so (librdkafka, issue 5430).
+    pub(super) fn stuck(&self) -> Option<String> {
+        let waited = self.inner.context().progress().unanswered_since?.elapsed();
+        let reason = || format!("brokers answer, but took no message for {} s", waited.as_secs());
+        (waited > self.stuck_after).then(reason)
     }
 
     /// Asks the brokers whether they have all of `topics`.

@@ -45,6 +45,28 @@ async fn a_broker_that_is_gone_is_an_error_to_retry_and_nothing_is_lost_by_it() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_producer_that_gets_nothing_through_to_brokers_that_answer_ends_the_receiver() {
+    let kafka = EmbeddedKafka::start("events", 4).unwrap();
+    let mut settings = settings(&kafka);
+    settings.limits.timeout = Duration::from_secs(1);
+    let receiver = Receiver::start(settings).await.unwrap();
+    let shared = receiver.shared();
+    kafka.refuse_messages();
+    let mut run = tokio::spawn(receiver.run(std::future::pending()));
+    let began = Instant::now();
+    let error = loop {
+        let request = router(Arc::clone(&shared)).oneshot(post("/v1/events", &[], "{}"));
+        let (ended, answer) = tokio::join!(tokio::time::timeout(Duration::from_secs(2), &mut run), request);
+        assert_eq!(answer.unwrap().status(), 503);
+        match ended {
+            Ok(ended) => break ended.unwrap().unwrap_err(),
+            Err(_) => assert!(began.elapsed() < 2 * PATIENCE, "it goes on"),
+        }
+    };
+    assert!(error.to_string().contains("brokers answer, but took no message for"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn success_waits_for_the_acknowledgement() {
     let rig = Rig::start(|_| {}).await;
     rig.kafka.set_round_trip(Duration::from_millis(700)).unwrap();
