@@ -364,7 +364,10 @@ impl RowCopy {
         let mut rows = Rows::open(step, bytes)?;
         while let Some(batch) = rows.next()? {
             if is_look_ahead {
-                self.entries.add_corrected(&batch, &self.scope)?;
+                match part {
+                    Part::ContentPartial => self.entries.add_partial(&batch)?,
+                    _ => self.entries.add_corrected(&batch, &self.scope)?,
+                }
                 continue;
             }
             let batch = self.select(part, day, &batch)?;
@@ -379,8 +382,9 @@ impl RowCopy {
             if part == Part::Evidence {
                 self.registered.add(&batch)?;
             }
-            if part == Part::Content && !self.migrations.is_empty() {
-                let bodies = Bodies { offered: self.entries.offer(&batch)?, batch };
+            if part.is_of_bodies() && !self.migrations.is_empty() {
+                let are_partial = part == Part::ContentPartial;
+                let bodies = Bodies { are_partial, offered: self.entries.offer(&batch)?, batch };
                 self.migrations.iter_mut().try_for_each(|(_, lane)| lane.send(bodies.clone()))?;
             }
         }
@@ -403,7 +407,7 @@ impl RowCopy {
                 }
                 Ok(batch)
             }
-            Part::Content => self.entries.select(batch),
+            Part::Content | Part::ContentPartial => self.entries.select(batch),
             Part::Valuations => self.entries.rows_of(batch),
             Part::Corrections if is_scoped => self.entries.rows_of(batch),
             Part::Corrections => self.window.select(batch, day, &["started_at"]),

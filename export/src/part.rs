@@ -1,7 +1,8 @@
 //! The tables of a ledger as parts of a bundle.
 
 use daybook_ledger::schema::{
-    self, BILLING, CONTENT, CORRECTIONS, EVIDENCE, PRICES, QUARANTINE, REGISTRY, RESOLUTIONS, USAGE, VALUATIONS,
+    self, BILLING, CONTENT, CONTENT_PARTIAL, CORRECTIONS, EVIDENCE, PRICES, QUARANTINE, REGISTRY, RESOLUTIONS, USAGE,
+    VALUATIONS,
 };
 use daybook_ledger::{Ledger, Table};
 
@@ -16,6 +17,8 @@ pub enum Part {
     Quarantine,
     /// What later events of a call tell beyond its row in [`Part::Usage`].
     Corrections,
+    /// What was said in calls of [`Part::Usage`] before their end.
+    ContentPartial,
     /// Which messages of [`Part::Quarantine`] were read after all.
     Resolutions,
     /// What calls of [`Part::Usage`] cost at other prices.
@@ -32,11 +35,12 @@ pub enum Part {
 
 impl Part {
     /// Every part, in the order they are read within a day: bodies after the entries they belong to.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Usage,
         Self::Content,
         Self::Quarantine,
         Self::Corrections,
+        Self::ContentPartial,
         Self::Resolutions,
         Self::Valuations,
         Self::Billing,
@@ -56,6 +60,7 @@ impl Part {
             Self::Usage => &USAGE,
             Self::Corrections => &CORRECTIONS,
             Self::Content => &CONTENT,
+            Self::ContentPartial => &CONTENT_PARTIAL,
             Self::Quarantine => &QUARANTINE,
             Self::Resolutions => &RESOLUTIONS,
             Self::Valuations => &VALUATIONS,
@@ -71,6 +76,7 @@ impl Part {
             Self::Usage => ledger.usage(),
             Self::Corrections => ledger.corrections(),
             Self::Content => ledger.content(),
+            Self::ContentPartial => ledger.content_partial(),
             Self::Quarantine => ledger.quarantine(),
             Self::Resolutions => ledger.resolutions(),
             Self::Valuations => ledger.valuations(),
@@ -88,7 +94,12 @@ impl Part {
 
     /// Whether it is committed with the batches of `usage`; the others are written by commands of their own, also later.
     pub(crate) const fn comes_with_usage(self) -> bool {
-        matches!(self, Self::Usage | Self::Content | Self::Quarantine | Self::Corrections)
+        self.is_of_bodies() || matches!(self, Self::Usage | Self::Quarantine | Self::Corrections)
+    }
+
+    /// Whether a row of it is what was said in one call.
+    pub(crate) const fn is_of_bodies(self) -> bool {
+        matches!(self, Self::Content | Self::ContentPartial)
     }
 
     /// What a row of it is, for somebody who has never heard of Daybook.
@@ -96,12 +107,16 @@ impl Part {
         match self {
             Self::Usage => "one AI call: who, which model, tokens, cost, outcome; never a word of what was said",
             Self::Content => {
-                "what was said in one call of `usage`, by `entry_id`, whole, as the first event that had a body told it"
+                "what was said in one call of `usage`, by `entry_id`, whole, as the first event after its end told it"
             }
             Self::Quarantine => "one message that could not become an entry, whole, with the reason",
             Self::Corrections => {
                 "what a later, fuller event of a call tells of it, but for what was said: it holds in place of the row of \
                  `usage` with its `entry_id`"
+            }
+            Self::ContentPartial => {
+                "what was said in one call of `usage`, by `entry_id`, as far as an event before its end told it: it holds if \
+                 `content` has no row of the call, and incomplete before pending"
             }
             Self::Resolutions => "one message of `quarantine` that was read after all",
             Self::Valuations => "what a call of `usage` costs at other prices, by `entry_id`",

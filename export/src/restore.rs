@@ -92,6 +92,10 @@ pub async fn refuse_if_taken(bundle: &Bundle, address: &str) -> Result<(), Error
 async fn filled(ledger: &Ledger, address: &str, batch_id: &str) -> Result<Vec<Part>, Error> {
     let mut filled = Vec::new();
     for part in Part::ALL {
+        // A ledger of an earlier version lacks tables.
+        if !part.table(ledger).exists().await? {
+            continue;
+        }
         let files = part.table(ledger).load(None).await?.files();
         match files.iter().all(|file| file.batch_id.as_deref() == Some(batch_id)) {
             true if files.is_empty() => {}

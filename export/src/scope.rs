@@ -105,7 +105,7 @@ impl Scope {
         let has_columns =
             || self.terms.iter().all(|term| part.spec().columns.iter().any(|column| column.name == term.axis.name()));
         match part {
-            Part::Usage | Part::Corrections | Part::Content | Part::Valuations => None,
+            Part::Usage | Part::Corrections | Part::Content | Part::ContentPartial | Part::Valuations => None,
             Part::Quarantine | Part::Resolutions => Some("messages that could not be read do not say whose they are"),
             Part::Registry => Some("it speaks of all owners, vendors and terms at once"),
             Part::Prices if self.has(Axis::Subject) => Some("prices are not about a person"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
-use daybook_ledger::{Date, EntryId, Instant, Operation};
+use daybook_ledger::{Date, EntryId, Instant, Operation, Status};
 
 use crate::migrate::Dropped;
 use crate::totals::words;
@@ -82,6 +82,8 @@ pub(crate) struct DayEntries {
     other_operations: HashSet<[u8; 16]>,
     /// Whether the entry at the same place was offered to migrations.
     is_offered: Vec<bool>,
+    /// Entries that have, of calls cut short, what was said until then.
+    cut_short: HashSet<[u8; 16]>,
 }
 
 impl DayEntries {
@@ -103,12 +105,23 @@ impl DayEntries {
         Ok(())
     }
 
-    /// Of each selected row of `content`, why it is not offered to migrations: one body of each turn is.
-    pub(crate) fn offer(&mut self, content: &RecordBatch) -> Result<Arc<[Result<(), Dropped>]>, Error> {
+    /// Takes in rows of `content_partial`; bodies are offered after all of a day's.
+    pub(crate) fn add_partial(&mut self, bodies: &RecordBatch) -> Result<(), Error> {
+        let cut_short = ids(bodies)?.zip(are_pending(bodies)?).filter(|(_, is_pending)| !is_pending);
+        self.cut_short.extend(cut_short.filter_map(|(id, _)| id));
+        Ok(())
+    }
+
+    /// Of each selected row of a table of bodies, why it is not offered to migrations: one body of each turn is, that of its end
+    /// if there is one, which `content` has and is read first.
+    pub(crate) fn offer(&mut self, bodies: &RecordBatch) -> Result<Arc<[Result<(), Dropped>]>, Error> {
         self.sort();
         self.is_offered.resize(self.ids.len(), false);
-        let offer = |id: Option<[u8; 16]>| {
+        let offer = |(id, is_pending): (Option<[u8; 16]>, bool)| {
             let id = id.unwrap_or_default();
+            if is_pending && self.cut_short.contains(&id) {
+                return Err(Dropped::RepeatedBody);
+            }
             let place = self.ids.binary_search(&id).ok().and_then(|at| self.is_offered.get_mut(at));
             match place.map(|is_offered| std::mem::replace(is_offered, true)) {
                 Some(true) => Err(Dropped::RepeatedBody),
@@ -116,7 +129,7 @@ impl DayEntries {
                 _ => Ok(()),
             }
         };
-        Ok(ids(content)?.map(offer).collect())
+        Ok(ids(bodies)?.zip(are_pending(bodies)?).map(offer).collect())
     }
 
     /// Notes the entries of corrections that are in; rows of `usage` come after them.
@@ -159,18 +172,18 @@ impl DayEntries {
         filter_record_batch(batch, &mask).map_err(Error::arrow)
     }
 
-    /// The rows of `content` that belong to them.
-    pub(crate) fn select(&mut self, content: &RecordBatch) -> Result<RecordBatch, Error> {
+    /// The rows of a table of bodies that belong to them.
+    pub(crate) fn select(&mut self, bodies: &RecordBatch) -> Result<RecordBatch, Error> {
         self.sort();
-        let mut mask = Vec::with_capacity(content.num_rows());
-        for id in ids(content)? {
+        let mut mask = Vec::with_capacity(bodies.num_rows());
+        for id in ids(bodies)? {
             let found = id.and_then(|id| self.ids.binary_search(&id).ok());
             if let Some(has_body) = found.and_then(|at| self.has_body.get_mut(at)) {
                 *has_body = true;
             }
             mask.push(found.is_some());
         }
-        filter_record_batch(content, &BooleanArray::from(mask)).map_err(Error::arrow)
+        filter_record_batch(bodies, &BooleanArray::from(mask)).map_err(Error::arrow)
     }
 
     /// Rows of an entry beyond its first: Daybook writes none, another program may have.
@@ -184,6 +197,17 @@ impl DayEntries {
         let kept = self.has_body.iter().filter(|has_body| **has_body).count() as u64;
         self.with_digest.saturating_sub(kept)
     }
+}
+
+/// Whether each row of a table of bodies is of an event before the end of its call, which went on.
+fn are_pending(bodies: &RecordBatch) -> Result<impl Iterator<Item = bool>, Error> {
+    let statuses = bodies.column_by_name("status").map(|_| words(bodies, "status")).transpose()?;
+    let is_pending = |word: Option<&str>| word == Some(Status::Pending.as_str());
+    let pending: Vec<bool> = match statuses {
+        Some(statuses) => statuses.iter().map(is_pending).collect(),
+        None => vec![false; bodies.num_rows()],
+    };
+    Ok(pending.into_iter())
 }
 
 fn ids(batch: &RecordBatch) -> Result<impl Iterator<Item = Option<[u8; 16]>>, Error> {

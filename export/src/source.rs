@@ -36,7 +36,8 @@ pub(crate) struct Pin {
 pub(crate) struct Step {
     pub(crate) part: Part,
     pub(crate) file: DataFile,
-    /// Read ahead of the entries of its day, only to see which of them a correction brings into the scope.
+    /// Read ahead of the entries of its day, only to see which of them a correction brings into the scope, or which bodies do not
+    /// hold.
     pub(crate) is_look_ahead: bool,
 }
 
@@ -94,7 +95,9 @@ impl Plan {
                 // A ledger of an earlier version has none.
                 _ if !part.table(ledger).exists().await? => continue,
                 _ if as_of.is_none() && !part.comes_with_usage() => load_as_of(part.table(ledger), i64::MAX).await?,
-                Part::Content | Part::Quarantine => load_left(part.table(ledger), latest).await?,
+                Part::Content | Part::ContentPartial | Part::Quarantine => {
+                    load_left(part.table(ledger), latest).await?
+                }
                 _ => load_as_of(part.table(ledger), latest).await?,
             };
             let committed_at = Instant::from_millis(at).unwrap_or(Instant::from_micros(0));
@@ -102,7 +105,7 @@ impl Plan {
             if scope.exemption(part).is_some() {
                 continue;
             }
-            let looks_ahead = part == Part::Corrections && !scope.is_everything();
+            let looks_ahead = part == Part::ContentPartial || part == Part::Corrections && !scope.is_everything();
             let files = snapshot.files().into_iter().filter(|file| part.is_timeless() || window.touches(file.date));
             for file in files {
                 if looks_ahead {

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use daybook_export::verify::{self, Verdict};
 use daybook_export::{Bundle, Destination, Error, Format, Migration, Part, Progress, Request, Silent, Summary};
 use daybook_ledger::maintenance::{Run, Wanted, erase};
-use daybook_ledger::testing::{append, call, correct, quarantine};
+use daybook_ledger::testing::{append, append_partial, call, correct, quarantine};
 use daybook_ledger::{
-    Body, Date, Entry, Feature, Instant, Ledger, Operation, Report as _, SystemClock, TableVersion, Usd,
+    Body, Date, Entry, Feature, Instant, Ledger, Operation, Report as _, Status, SystemClock, TableVersion, Usd,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -322,6 +322,41 @@ fn every_migration() -> Vec<Migration> {
     Destination::ALL.iter().map(of).collect()
 }
 
+#[tokio::test]
+async fn what_was_said_before_the_end_goes_along_and_is_nothing_to_learn_from() {
+    let place = Place::new();
+    let ledger = Ledger::open_or_create(place.path("ledger").to_str().unwrap()).await.unwrap();
+    let turn = |id: &'static str, status: Status| {
+        let mut entry = said(id, "2026-11-20T09:00:00Z", (1, 1));
+        let body = entry.body.as_mut().unwrap();
+        body.output_messages = Some(r#"[{"role":"assistant","parts":[{"type":"text","content":"so"}]}]"#.into());
+        (entry.status, entry.operation) = (status, Some(Operation::Chat));
+        (entry, None)
+    };
+    let (pending, cut, whole) = (Status::Pending, Status::Incomplete, Status::Success);
+    append_partial(&ledger, "b1", &[turn("a", pending), turn("b", pending), turn("c", pending)]).await;
+    append_partial(&ledger, "b2", &[turn("b", cut)]).await;
+    append(&ledger, "b3", &[turn("c", whole)]).await;
+    let rows = [turn("a", pending), turn("b", cut)].map(|(entry, cost)| (Entry { body: None, ..entry }, cost));
+    append(&ledger, "b4", &rows).await;
+    let out = place.path("out");
+    let request = Request { migrations: every_migration(), ..Request::new(&out) };
+    let summary = write(&ledger, &request).await.unwrap();
+    let rows: Vec<_> = summary.rows.iter().filter(|(_, rows)| *rows > 0).copied().collect();
+    assert_eq!(rows, [(Part::Usage, 3), (Part::Content, 1), (Part::ContentPartial, 4)]);
+    for done in &summary.migrations {
+        let name = done.migration.destination.as_str();
+        let account: Value =
+            serde_json::from_slice(&fs::read(out.join(format!("data/migration/{name}/loss.json"))).unwrap()).unwrap();
+        let dropped = match name.ends_with("-batch") {
+            true => serde_json::json!({"repeated_body": 2}),
+            false => serde_json::json!({"repeated_body": 2, "unfinished": 2}),
+        };
+        assert_eq!((done.rows_in, &account["dropped"]), (5, &dropped), "{name}");
+    }
+    assert_eq!(differences(&out), Vec::<String>::new());
+}
+
 /// Changes a file of a bundle, so that its manifests fit again.
 type Forge = fn(&Path);
 
@@ -600,7 +635,7 @@ async fn every_tampering_is_named() {
                 let text = fs::read_to_string(bundle.join("manifest-sha256.txt")).unwrap();
                 fs::write(bundle.join("manifest-sha256.txt"), text + &line).unwrap();
             },
-            &["manifest-sha256.txt: line 37 names `../../../../etc/passwd`, which no bundle may contain"],
+            &["manifest-sha256.txt: line 40 names `../../../../etc/passwd`, which no bundle may contain"],
         ),
         (
             |bundle| {
@@ -622,7 +657,7 @@ async fn every_tampering_is_named() {
             &["tagmanifest-sha256.txt: it is missing"],
         ),
         (
-            |bundle| fs::write(bundle.join("data/summary.json"), "{\"layout\": \"daybook-bundle/2\"").unwrap(),
+            |bundle| fs::write(bundle.join("data/summary.json"), "{\"layout\": \"daybook-bundle/3\"").unwrap(),
             &["data/summary.json: it cannot be read"],
         ),
     ];

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use arrow::array::{Array as _, AsArray as _, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 use daybook_ledger::schema::{ContentBuilder, QuarantineBuilder, UsageBuilder};
-use daybook_ledger::{Entry, EntryId, Instant, NextOffset, Row};
+use daybook_ledger::{Entry, EntryId, Finality, Instant, NextOffset, Row, Status, content_partial};
 
 use crate::Error;
-use crate::core::MISSED;
 use crate::partition::{Mark, Partition, Positions};
 
 /// Uses bytes of an id as its hash: ids are SHA-256 output already.
@@ -60,9 +59,21 @@ pub(crate) struct RowMeta {
     pub(crate) richness: u8,
     /// What of the richness a correction is decided by.
     pub(crate) completeness: u8,
-    /// The row's place in the content batch.
-    pub(crate) content: Option<u32>,
     /// False once a richer event replaced it or its partition went to another worker.
+    pub(crate) alive: bool,
+}
+
+/// What is known of a row of the content batch besides its columns. It stands apart from the call's row, which may be of another
+/// event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyMeta {
+    pub(crate) id: EntryId,
+    pub(crate) day: i32,
+    pub(crate) partition: usize,
+    /// Of the event that brought it.
+    pub(crate) finality: Finality,
+    pub(crate) completeness: u8,
+    /// False once an event as final replaced it that tells more, or its partition went to another worker.
     pub(crate) alive: bool,
 }
 
@@ -71,8 +82,7 @@ pub(crate) struct RowMeta {
 pub(crate) struct QuarantineMeta {
     pub(crate) partition: usize,
     pub(crate) offset: i64,
-    /// Where messages are gone, if it stands for those.
-    pub(crate) missed_of: Option<Partition>,
+    pub(crate) read_from: Partition,
     pub(crate) alive: bool,
 }
 
@@ -85,13 +95,17 @@ pub(crate) struct OpenBatch {
     content: ContentBuilder,
     quarantine: QuarantineBuilder,
     rows: Vec<RowMeta>,
+    bodies: Vec<BodyMeta>,
+    statuses: Vec<Status>,
     quarantined: Vec<QuarantineMeta>,
     partitions: Vec<Partition>,
     ranges: BTreeMap<usize, Range>,
+    /// The place of each call among the rows.
     seen: IdMap<usize>,
+    /// The place of its most final body.
+    said: IdMap<usize>,
     /// Bytes of tags and headers, of which the builders of maps do not tell.
     map_bytes: usize,
-    content_rows: u32,
     /// Index of the partition of the last message: the next one is often of the same.
     last: usize,
 }
@@ -103,8 +117,11 @@ pub struct ClosedBatch {
     pub id: Arc<str>,
     pub(crate) usage: RecordBatch,
     pub(crate) content: RecordBatch,
+    /// The same rows, as bodies of events before the end of their calls.
+    pub(crate) content_partial: RecordBatch,
     pub(crate) quarantine: RecordBatch,
     pub(crate) rows: Vec<RowMeta>,
+    pub(crate) bodies: Vec<BodyMeta>,
     pub(crate) quarantined: Vec<QuarantineMeta>,
     /// What it accounts for.
     pub ranges: Vec<(Partition, Range)>,
@@ -144,7 +161,11 @@ impl OpenBatch {
 
     /// Bytes held so far, roughly.
     pub(crate) fn bytes(&self) -> usize {
-        self.usage.bytes() + self.content.bytes() + self.quarantine.bytes() + self.map_bytes + self.rows.len() * 96
+        self.usage.bytes()
+            + self.content.bytes()
+            + self.quarantine.bytes()
+            + self.map_bytes
+            + (self.rows.len() + self.bodies.len()) * 64
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -194,6 +215,9 @@ impl OpenBatch {
         if let Some(range) = self.ranges.get_mut(&partition) {
             range.decoded += 1;
         }
+        if keep_body && row.content_sha256.is_some() {
+            self.push_body(partition, row);
+        }
         let richness = row.entry.richness();
         if let Some(&known) = self.seen.get(&row.id) {
             match self.rows.get_mut(known) {
@@ -203,15 +227,27 @@ impl OpenBatch {
         }
         self.usage.push(row);
         self.map_bytes += row.entry.tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
-        let content = row.content_sha256.filter(|_| keep_body).map(|_| self.content_rows);
-        if content.is_some() {
-            self.content.push(row);
-            self.content_rows += 1;
-        }
         let day = row.started_at.date().days();
         self.seen.insert(row.id, self.rows.len());
         let completeness = row.entry.completeness();
-        self.rows.push(RowMeta { id: row.id, day, partition, richness, completeness, content, alive: true });
+        self.rows.push(RowMeta { id: row.id, day, partition, richness, completeness, alive: true });
+    }
+
+    /// Adds what was said, unless the batch has it of an event as final. What an event before the end says stays beside what the end
+    /// does: it may be of another partition, which alone is lost to another worker.
+    fn push_body(&mut self, partition: usize, row: &Row<'_>) {
+        let (finality, completeness) = (row.entry.status.finality(), row.entry.completeness());
+        if let Some(known) = self.said.get(&row.id).and_then(|at| self.bodies.get_mut(*at)) {
+            if (known.finality, known.completeness) >= (finality, completeness) {
+                return;
+            }
+            known.alive = known.finality < finality;
+        }
+        self.said.insert(row.id, self.bodies.len());
+        let day = row.started_at.date().days();
+        self.bodies.push(BodyMeta { id: row.id, day, partition, finality, completeness, alive: true });
+        self.statuses.push(row.entry.status);
+        self.content.push(row);
     }
 
     /// Counts a message without a model call.
@@ -253,8 +289,8 @@ impl OpenBatch {
         columns.format.append_option(reason.format);
         columns.error_code.append_value(reason.code);
         columns.error_message.append_value(reason.message);
-        let missed_of = self.partitions.get(partition).filter(|_| reason.code == MISSED).cloned();
-        self.quarantined.push(QuarantineMeta { partition, offset: message.offset, missed_of, alive: true });
+        let read_from = Partition { topic: message.topic.into(), number: message.partition };
+        self.quarantined.push(QuarantineMeta { partition, offset: message.offset, read_from, alive: true });
     }
 
     /// Forgets everything of `partitions`: another worker reads those messages now.
@@ -270,6 +306,12 @@ impl OpenBatch {
                 self.seen.remove(&row.id);
             }
         }
+        for (at, body) in self.bodies.iter_mut().enumerate().filter(|(_, body)| dropped.contains(&body.partition)) {
+            body.alive = false;
+            if self.said.get(&body.id) == Some(&at) {
+                self.said.remove(&body.id);
+            }
+        }
         for row in self.quarantined.iter_mut().filter(|row| dropped.contains(&row.partition)) {
             row.alive = false;
         }
@@ -282,15 +324,18 @@ impl OpenBatch {
     pub(crate) fn close(mut self) -> Result<ClosedBatch, Error> {
         let range_of = (0..self.partitions.len()).map(|index| self.ranges.get(&index).cloned()).collect();
         let named = |(index, range): (usize, Range)| Some((self.partitions.get(index)?.clone(), range));
+        let content = self.content.finish()?;
         Ok(ClosedBatch {
             usage: self.usage.finish()?,
-            content: self.content.finish()?,
+            content_partial: content_partial(&content, &self.statuses)?,
+            content,
             quarantine: self.quarantine.finish()?,
             ranges: self.ranges.into_iter().filter_map(named).collect(),
             range_of,
             opened_at: self.opened_at,
             id: self.id,
             rows: self.rows,
+            bodies: self.bodies,
             quarantined: self.quarantined,
         })
     }

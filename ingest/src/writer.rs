@@ -1,7 +1,8 @@
 //! Writes batches to the ledger: each message once, whatever fails and whoever else writes.
 //!
 //! Order of effects, and what a crash between two of them leaves:
-//! 1. `content` files, then their commit: bodies nobody refers to yet; a replay finds their ids and skips them.
+//! 1. `content` files, then their commit, and so `content_partial`: bodies nobody refers to yet; a replay finds their ids and
+//!    skips them.
 //! 2. `quarantine` files, then their commit with positions: a replay skips offsets below them.
 //! 3. `corrections` files, then their commit: of calls that are in the ledger, what this batch tells beyond it. True at
 //!    once, whatever becomes of the batch; a replay finds the entry complete and skips it.
@@ -13,14 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use daybook_ledger::{Commit, CommitOutcome, Ledger, NextOffset, PositionChange, Snapshot, StoredFile, Table, file};
+use daybook_ledger::{
+    Commit, CommitOutcome, EntryId, Finality, Ledger, NextOffset, PositionChange, Snapshot, StoredFile, Table, file,
+};
 use futures::TryStreamExt as _;
 use rand::Rng as _;
 
 use crate::Error;
-use crate::batch::{ClosedBatch, QuarantineMeta, Range};
-use crate::core::MISSED;
-use crate::index::{Held, Index};
+use crate::batch::{BodyMeta, ClosedBatch, QuarantineMeta, Range, RowMeta};
+use crate::index::{Held, Index, Known};
 use crate::metrics::Metrics;
 use crate::partition::{Mark, Partition, Positions};
 use crate::quarantine::Columns;
@@ -96,6 +98,7 @@ pub struct Writer {
     usage: Snapshot,
     corrections: Snapshot,
     content: Snapshot,
+    content_partial: Snapshot,
     quarantine: Snapshot,
     index: Index,
     metrics: Arc<Metrics>,
@@ -108,12 +111,14 @@ impl Writer {
     /// # Errors
     /// The ledger's.
     pub async fn open(ledger: Ledger, cluster: String) -> Result<Self, Error> {
-        // A ledger of an earlier version may not have it yet.
+        // A ledger of an earlier version may not have them yet.
         ledger.corrections().create().await?;
+        ledger.content_partial().create().await?;
         Ok(Self {
             usage: ledger.usage().load(None).await?,
             corrections: ledger.corrections().load(None).await?,
             content: ledger.content().load(None).await?,
+            content_partial: ledger.content_partial().load(None).await?,
             quarantine: ledger.quarantine().load(None).await?,
             index: Index::new(INDEX_BYTES_MAX),
             metrics: Arc::default(),
@@ -280,16 +285,19 @@ impl Writer {
             // Which of its rows were duplicates is not known any more, so none counts as unpriced.
             return Ok(Written::Committed(self.counts(batch, entries, 0)));
         }
-        let mut days: Vec<i32> = batch.rows.iter().map(|row| row.day).collect();
+        let days = batch.rows.iter().map(|row| row.day).chain(batch.bodies.iter().map(|body| body.day));
+        let mut days: Vec<i32> = days.collect();
         days.sort_unstable();
         days.dedup();
         let tables = [
-            (self.ledger.usage(), &self.usage, Held::Usage),
-            (self.ledger.corrections(), &self.corrections, Held::Corrections),
-            (self.ledger.content(), &self.content, Held::Content),
+            (self.ledger.usage(), &self.usage, Held::Entries),
+            (self.ledger.corrections(), &self.corrections, Held::Entries),
+            (self.ledger.content(), &self.content, Held::Bodies),
+            (self.ledger.content_partial(), &self.content_partial, Held::Bodies),
         ];
         self.index.load_days(&days, tables).await?;
-        self.write_content(batch, files).await?;
+        self.append(Addition::Content, batch, files).await?;
+        self.append(Addition::ContentPartial, batch, files).await?;
         if let Some(fenced) = self.write_quarantine(batch, files).await? {
             return Ok(fenced);
         }
@@ -304,39 +312,46 @@ impl Writer {
         (rows > 0).then_some(rows)
     }
 
-    async fn write_content(&mut self, batch: &ClosedBatch, files: &mut FileCounter) -> Result<(), Error> {
-        let mut stored = None;
+    /// Appends what the ledger lacks of `addition`, again after each lost race.
+    async fn append(&mut self, addition: Addition, batch: &ClosedBatch, files: &mut FileCounter) -> Result<(), Error> {
+        let mut stored: Option<(Vec<u32>, Vec<StoredFile>)> = None;
         loop {
-            let rows =
-                batch.rows.iter().filter(|row| row.alive && !self.index.contains(row.day, &row.id, Held::Content));
-            let rows: Vec<_> = rows.filter_map(|row| Some((row, row.content?))).collect();
-            if rows.is_empty() {
+            let (table, snapshot, rows) = match addition {
+                Addition::Content => (self.ledger.content(), &mut self.content, &batch.content),
+                Addition::ContentPartial => {
+                    (self.ledger.content_partial(), &mut self.content_partial, &batch.content_partial)
+                }
+                Addition::Corrections => (self.ledger.corrections(), &mut self.corrections, &batch.usage),
+            };
+            let lacking = addition.lacking(&self.index, batch);
+            if lacking.is_empty() {
                 return Ok(());
             }
-            let keep: Vec<u32> = rows.iter().map(|(_, content)| *content).collect();
-            // A lost race without one of our bodies among the winner's leaves the files as they are.
+            let keep: Vec<u32> = lacking.iter().map(|row| row.place).collect();
+            // A lost race without one of our rows among the winner's leaves the files as they are.
             let adds = match stored.take() {
-                Some((count, adds)) if count == keep.len() => adds,
-                _ => {
-                    store((self.ledger.content(), &self.metrics), &batch.content, keep.clone(), &batch.id, files)
-                        .await?
-                }
+                Some((known, adds)) if known == keep => adds,
+                _ => store((table, &self.metrics), rows, keep.clone(), &batch.id, files).await?,
             };
             let counts = vec![("rows", keep.len() as u64)];
             let commit = Commit { batch_id: batch.id.to_string(), files: adds.clone(), positions: Vec::new(), counts };
-            match self.ledger.content().try_commit(&mut self.content, &commit).await? {
+            match table.try_commit(snapshot, &commit).await? {
                 CommitOutcome::Committed { .. } => {
-                    rows.iter().for_each(|(row, _)| self.index.insert(row.day, (row.id, 0), Held::Content));
+                    self.index_all(&lacking);
                     return Ok(());
                 }
-                // Bodies have no positions to be fenced by.
+                // They have no positions to be fenced by.
                 CommitOutcome::Lost | CommitOutcome::Fenced { .. } => {
                     self.metrics.lost_race();
                     self.absorb_news().await?;
-                    stored = Some((keep.len(), adds));
+                    stored = Some((keep, adds));
                 }
             }
         }
+    }
+
+    fn index_all(&mut self, rows: &[Lacking]) {
+        rows.iter().for_each(|row| self.index.insert(row.day, row.id, row.told));
     }
 
     async fn write_quarantine(
@@ -355,16 +370,15 @@ impl Writer {
             let from = range(row.partition).map(|range| range.from.quarantine);
             from.is_some_and(|from| from.is_none_or(|position| row.offset >= position.0))
         };
-        // Messages may have gone after an earlier attempt moved the position past them: what stands for them is looked for.
-        let is_passed = |row: &QuarantineMeta| row.alive && row.missed_of.is_some() && !is_beyond(row);
+        // An earlier attempt moved the position past them, and may have read them otherwise: the topic had another format, or the
+        // messages went since. What is there is looked for. Records of files are always read the same way.
+        let is_passed = |row: &QuarantineMeta| row.alive && self.cluster != FILES && !is_beyond(row);
         let known = match batch.quarantined.iter().any(is_passed) {
-            true => self.missed().await?,
+            true => self.set_aside().await?,
             false => HashSet::new(),
         };
-        let is_new = |row: &QuarantineMeta| match &row.missed_of {
-            Some(partition) if !is_beyond(row) => !known.contains(&(partition.clone(), row.offset)),
-            _ => is_beyond(row),
-        };
+        let is_lacking = |row: &QuarantineMeta| is_passed(row) && !known.contains(&(row.read_from.clone(), row.offset));
+        let is_new = |row: &QuarantineMeta| is_beyond(row) || is_lacking(row);
         let rows = (0_u32..).zip(&batch.quarantined);
         let keep: Vec<u32> = rows.filter(|(_, row)| row.alive && is_new(row)).map(|(at, _)| at).collect();
         if positions.is_empty() && (keep.is_empty() || Self::landed(&self.quarantine, batch).is_some()) {
@@ -382,21 +396,20 @@ impl Writer {
         }
     }
 
-    /// The rows of `quarantine` that stand for messages which are gone.
-    async fn missed(&self) -> Result<HashSet<(Partition, i64)>, Error> {
+    /// The messages of which `quarantine` has a row.
+    async fn set_aside(&self) -> Result<HashSet<(Partition, i64)>, Error> {
         let table = self.ledger.quarantine();
-        let mut missed = HashSet::new();
+        let mut messages = HashSet::new();
         for file in self.quarantine.files() {
-            let columns = ["topic", "kafka_partition", "kafka_offset", "error_code"];
+            let columns = ["topic", "kafka_partition", "kafka_offset"];
             let mut batches = std::pin::pin!(table.stream_columns(&file, &columns).await?);
             while let Some(batch) = batches.try_next().await? {
-                let columns = Columns(&batch);
-                let is_missed = |row: &usize| columns.text("error_code", *row).is_some_and(|code| code == MISSED);
-                let places = (0..batch.num_rows()).filter(is_missed).filter_map(|row| columns.coordinates(row));
-                missed.extend(places.map(|at| (Partition { topic: at.topic.into(), number: at.partition }, at.offset)));
+                let places = (0..batch.num_rows()).filter_map(|row| Columns(&batch).coordinates(row));
+                let place = |topic: &str, number| Partition { topic: topic.into(), number };
+                messages.extend(places.map(|at| (place(&at.topic, at.partition), at.offset)));
             }
         }
-        Ok(missed)
+        Ok(messages)
     }
 
     /// Whether an earlier attempt moved the positions of `quarantine` already and stopped later.
@@ -406,47 +419,15 @@ impl Writer {
         Ok(changes.iter().all(|change| self.quarantine.position(&change.app_id) == Some(change.to)))
     }
 
-    /// Records what the batch tells of calls beyond their rows in the ledger. Corrections have no positions to be fenced by.
-    async fn write_corrections(&mut self, batch: &ClosedBatch, files: &mut FileCounter) -> Result<(), Error> {
-        loop {
-            let rows = (0_u32..).zip(&batch.rows).filter(|(_, row)| row.alive);
-            let keep: Vec<u32> = rows
-                .filter(|(_, row)| self.index.tells_less(row.day, &row.id, row.completeness))
-                .map(|(at, _)| at)
-                .collect();
-            if keep.is_empty() {
-                return Ok(());
-            }
-            let adds =
-                store((self.ledger.corrections(), &self.metrics), &batch.usage, keep.clone(), &batch.id, files).await?;
-            let counts = vec![("rows", keep.len() as u64)];
-            let commit = Commit { batch_id: batch.id.to_string(), files: adds, positions: Vec::new(), counts };
-            match self.ledger.corrections().try_commit(&mut self.corrections, &commit).await? {
-                CommitOutcome::Committed { .. } => {
-                    let rows = keep.iter().filter_map(|at| batch.rows.get(*at as usize));
-                    rows.for_each(|row| {
-                        self.index.insert(row.day, (row.id, row.completeness), Held::Corrections);
-                    });
-                    return Ok(());
-                }
-                CommitOutcome::Lost | CommitOutcome::Fenced { .. } => {
-                    self.metrics.lost_race();
-                    self.absorb_news().await?;
-                }
-            }
-        }
-    }
-
     async fn write_usage(&mut self, batch: &ClosedBatch, files: &mut FileCounter) -> Result<Written, Error> {
         let mut positions = self.changes(batch.ranges.iter(), |range| range.from.usage);
         positions.extend(batch.ranges.iter().flat_map(marks));
         let mut stored = None;
         loop {
             // Again after a lost race: the winner may have recorded a call of which this batch tells more.
-            self.write_corrections(batch, files).await?;
-            let rows = (0_u32..).zip(&batch.rows).filter(|(_, row)| row.alive);
-            let keep: Vec<u32> =
-                rows.filter(|(_, row)| !self.index.contains(row.day, &row.id, Held::Usage)).map(|(at, _)| at).collect();
+            self.append(Addition::Corrections, batch, files).await?;
+            let lacking = rows(batch, |row| !self.index.known(row.day, &row.id).has_entry());
+            let keep: Vec<u32> = lacking.iter().map(|row| row.place).collect();
             let entries = keep.len() as u64;
             // A lost race without a duplicate among the winner's rows leaves the files as they are.
             let adds = match stored.take() {
@@ -468,8 +449,7 @@ impl Writer {
             };
             match self.ledger.usage().try_commit(&mut self.usage, &commit).await? {
                 CommitOutcome::Committed { version } => {
-                    let rows = keep.iter().filter_map(|at| batch.rows.get(*at as usize));
-                    rows.for_each(|row| self.index.insert(row.day, (row.id, row.completeness), Held::Usage));
+                    self.index_all(&lacking);
                     return Ok(Written::Committed(Counts { version: version.0, ..counts }));
                 }
                 CommitOutcome::Lost => {
@@ -494,18 +474,22 @@ impl Writer {
         self.ledger.usage().refresh(&mut self.usage).await?;
         self.ledger.corrections().refresh(&mut self.corrections).await?;
         self.ledger.content().refresh(&mut self.content).await?;
+        self.ledger.content_partial().refresh(&mut self.content_partial).await?;
         self.ledger.quarantine().refresh(&mut self.quarantine).await?;
         self.absorb_news().await
     }
 
     /// Takes in the ids that other workers committed; news are only acknowledged once all of them are in.
     async fn absorb_news(&mut self) -> Result<(), Error> {
-        self.index.absorb(self.ledger.usage(), Held::Usage, self.usage.news()).await?;
+        self.index.absorb(self.ledger.usage(), Held::Entries, self.usage.news()).await?;
         self.usage.clear_news();
-        self.index.absorb(self.ledger.corrections(), Held::Corrections, self.corrections.news()).await?;
+        self.index.absorb(self.ledger.corrections(), Held::Entries, self.corrections.news()).await?;
         self.corrections.clear_news();
-        self.index.absorb(self.ledger.content(), Held::Content, self.content.news()).await?;
+        self.index.absorb(self.ledger.content(), Held::Bodies, self.content.news()).await?;
         self.content.clear_news();
+        let (table, news) = (self.ledger.content_partial(), self.content_partial.news());
+        self.index.absorb(table, Held::Bodies, news).await?;
+        self.content_partial.clear_news();
         self.quarantine.clear_news();
         Ok(())
     }
@@ -534,6 +518,56 @@ impl Writer {
             version: self.usage.version().0,
         }
     }
+}
+
+/// What a batch adds without positions to be fenced by: true at once, whatever becomes of the batch.
+#[derive(Clone, Copy, Debug)]
+enum Addition {
+    /// What was said in calls that ended.
+    Content,
+    /// What was said in calls before their end.
+    ContentPartial,
+    /// What is told of calls beyond their rows.
+    Corrections,
+}
+
+impl Addition {
+    /// What the ledger lacks of it.
+    fn lacking(self, index: &Index, batch: &ClosedBatch) -> Vec<Lacking> {
+        let lacks = |body: &BodyMeta| body.alive && index.known(body.day, &body.id).lacks_body(body.finality);
+        let is_taken = |finality: Finality| (finality == Finality::Final) == matches!(self, Self::Content);
+        match self {
+            Self::Content | Self::ContentPartial => {
+                let bodies = (0_u32..).zip(&batch.bodies).filter(|(_, body)| is_taken(body.finality) && lacks(body));
+                let lacking = |(place, body): (u32, &BodyMeta)| Lacking {
+                    place,
+                    day: body.day,
+                    id: body.id,
+                    told: Known::body(body.finality),
+                };
+                bodies.map(lacking).collect()
+            }
+            Self::Corrections => rows(batch, |row| index.known(row.day, &row.id).tells_less(row.completeness)),
+        }
+    }
+}
+
+/// A row of a batch that a table lacks.
+#[derive(Clone, Copy, Debug)]
+struct Lacking {
+    /// Its place among the batch's rows of the table.
+    place: u32,
+    day: i32,
+    id: EntryId,
+    /// What is known once it is there.
+    told: Known,
+}
+
+/// The rows of `batch` that are `lacking`.
+fn rows(batch: &ClosedBatch, lacking: impl Fn(&RowMeta) -> bool) -> Vec<Lacking> {
+    let rows = (0_u32..).zip(&batch.rows).filter(|(_, row)| row.alive && lacking(row));
+    let told = |row: &RowMeta| Known::entry(row.completeness);
+    rows.map(|(place, row)| Lacking { place, day: row.day, id: row.id, told: told(row) }).collect()
 }
 
 /// What moves with the position of a file, if the range is of one.

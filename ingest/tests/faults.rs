@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array as _, AsArray as _};
 use daybook_ingest::core::{Core, Effect, Input, Message, Rules};
+use daybook_ingest::decode::Format;
 use daybook_ingest::driver::Control;
 use daybook_ingest::quarantine::{ReplaySettings, Replayed};
 use daybook_ingest::writer::{Backoff, Writer, Written};
@@ -27,25 +28,35 @@ use object_store::ObjectStore;
 use object_store::memory::InMemory;
 
 /// Objects that a batch of every table puts: a file and a commit each.
-const CHANGES: u64 = 8;
+const CHANGES: u64 = 10;
 const NOW: Instant = Instant::from_micros(1_795_200_000_000_000);
 
 fn partition(number: i32) -> Partition {
     Partition { topic: "calls".into(), number }
 }
 
-/// The events of partition 0: a call of which only the start is known yet.
+/// The events of partition 0: a call without its counts, and one that is not answered yet.
 fn early() -> Vec<Vec<u8>> {
-    vec![event(0, "")]
+    vec![event(0, ""), observation("p", "null", "{}")]
 }
 
-/// The events of partition 1: its end, other calls, one of them twice, a poison message.
+/// The events of partition 1: what is missing of these, other calls, one of them twice, one without an end, a poison message.
 fn later() -> Vec<Vec<u8>> {
     let usage = |id: i64| format!(r#""prompt_tokens":{id},"completion_tokens":1,"total_tokens":{},"#, id + 1);
     let mut events: Vec<_> = (0..4).map(|id| event(id, &usage(id))).collect();
     events.push(event(2, &usage(2)));
     events.push(b"{poison".to_vec());
+    events.push(observation("p", r#""so""#, r#"{"input":9,"output":1,"total":10}"#));
+    events.push(observation("q", "null", "{}"));
     events
+}
+
+fn observation(id: &str, output: &str, usage: &str) -> Vec<u8> {
+    format!(
+        r#"{{"id":"call-{id}","traceId":"t","type":"GENERATION","startTime":"2026-11-20T12:00:00Z","endTime":null,
+        "model":"gpt-4o","input":"said in call {id}","output":{output},"usageDetails":{usage}}}"#
+    )
+    .into_bytes()
 }
 
 fn event(id: i64, usage: &str) -> Vec<u8> {
@@ -107,9 +118,10 @@ async fn a_worker_goes_on_while_its_tables_are_maintained_and_takes_no_call_twic
     // A worker that was there before, and one that comes after: both know every call.
     write(&mut worker, 2, &later(), &book, 2).await.unwrap();
     ingest(&store, 3, &later(), &book, 3).await.unwrap();
-    assert_eq!(count(ledger.usage(), "raw").await.0, 4);
-    assert_eq!(count(ledger.content(), "raw").await, (4, 4));
-    assert_eq!(count(ledger.corrections(), "raw").await.0, 1);
+    assert_eq!(count(ledger.usage(), "raw").await.0, 6);
+    assert_eq!(count(ledger.content(), "raw").await, (5, 5));
+    assert_eq!(count(ledger.content_partial(), "raw").await, (2, 2));
+    assert_eq!(count(ledger.corrections(), "raw").await.0, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,7 +136,7 @@ async fn messages_that_went_after_a_batch_came_half_way_are_recorded_as_lost() {
     store.heal();
 
     let positions = worker.load_positions(&[partition(1)]).await.unwrap();
-    assert_eq!((positions[0].1.usage, positions[0].1.quarantine), (None, Some(NextOffset(6))));
+    assert_eq!((positions[0].1.usage, positions[0].1.quarantine), (None, Some(NextOffset(8))));
     let mut core = core(&book, 2);
     let mut effects = Vec::new();
     core.on(NOW, Input::Assigned(positions), &mut effects).unwrap();
@@ -140,6 +152,24 @@ async fn messages_that_went_after_a_batch_came_half_way_are_recorded_as_lost() {
     assert!(matches!(worker.write(&batch).await.unwrap(), Written::Committed(counts) if counts.quarantined == 1));
     write(&mut worker, 1, &later(), &book, 3).await.unwrap();
     assert_eq!(count(ledger.quarantine(), "value").await, (2, 2), "the poison, and what is gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_read_in_another_format_after_a_batch_came_half_way_is_somewhere() {
+    let book = Arc::new(Book::default_sheet().unwrap());
+    let store = FaultyStore::memory();
+    let ledger = Ledger::create_at(store.root()).await.unwrap();
+    let once = Backoff { attempts_max: 1, ..Backoff::default() };
+    let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap().with_backoff(once);
+    store.fail_always(Call::Put, "usage/_delta_log", Fault::Refuse);
+    write(&mut worker, 1, &later(), &book, 1).await.unwrap_err();
+    store.heal();
+    // Its poison is in quarantine, and its calls are not in the ledger; now the topic has a format that none of them is of.
+    let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap();
+    let formats = BTreeMap::from([(partition(1).topic.to_string(), Format::OtelGenAi)]);
+    write_as(&mut worker, 1, &later(), &book, 2, &formats).await.unwrap();
+    assert_eq!(count(ledger.usage(), "raw").await.0, 0);
+    assert_eq!(count(ledger.quarantine(), "value").await, (later().len(), later().len()), "each message once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,8 +196,8 @@ async fn an_event_that_comes_again_does_not_bring_back_what_was_erased() {
     let erased = erase(&ledger, &wanted, 1 << 20, &Run::new("e", &SystemClock, false)).await.unwrap();
     assert_eq!(erased.tables[0].rows_erased, 1);
     ingest(&store, 2, &later(), &book, 2).await.unwrap();
-    assert_eq!(count(ledger.usage(), "raw").await.0, 4);
-    assert_eq!(count(ledger.content(), "raw").await, (4, 3));
+    assert_eq!(count(ledger.usage(), "raw").await.0, 6);
+    assert_eq!(count(ledger.content(), "raw").await, (5, 4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -223,7 +253,7 @@ async fn check_replayed(store: &FaultyStore, book: &Arc<Book>) {
     let left = replay(store, book, true).await.unwrap();
     assert_eq!((left.known, left.messages), (4, 0), "{struck:?}");
     let ledger = Ledger::create_at(store.root()).await.unwrap();
-    assert_eq!(count(ledger.usage(), "raw").await.0, 4, "{struck:?}");
+    assert_eq!(count(ledger.usage(), "raw").await.0, 5, "{struck:?}");
     assert_eq!(count(ledger.content(), "raw").await, (4, 4), "{struck:?}");
     assert_eq!(count(ledger.corrections(), "raw").await.0, 1, "{struck:?}");
 }
@@ -263,11 +293,24 @@ async fn ingest(store: &FaultyStore, number: i32, log: &[Vec<u8>], book: &Arc<Bo
 }
 
 async fn write(writer: &mut Writer, number: i32, log: &[Vec<u8>], book: &Arc<Book>, worker: u64) -> Result<(), Error> {
+    write_as(writer, number, log, book, worker, &BTreeMap::new()).await
+}
+
+async fn write_as(
+    writer: &mut Writer,
+    number: i32,
+    log: &[Vec<u8>],
+    book: &Arc<Book>,
+    worker: u64,
+    formats: &BTreeMap<String, Format>,
+) -> Result<(), Error> {
     let partition = partition(number);
     for round in 0..8 {
         let positions = writer.load_positions(std::slice::from_ref(&partition)).await?;
         let next = positions[0].1.usage.map_or(0, |position| usize::try_from(position.0).unwrap());
-        let mut core = core(book, worker << 8 | round);
+        let (limits, prices) = (FlushLimits::default(), Arc::clone(book));
+        let (capture, formats, worker) = (Capture::Full, formats.clone(), worker << 8 | round);
+        let mut core = Core::new(Rules { limits, capture, formats, prices, worker });
         let mut effects = Vec::new();
         core.on(NOW, Input::Assigned(positions), &mut effects)?;
         for (offset, value) in (0..).zip(log).skip(next) {
@@ -305,13 +348,14 @@ async fn assert_exact(store: &FaultyStore) {
     let root = Root { store: Arc::clone(store.inner()), ..Root::memory() };
     let ledger = Ledger::create_at(root).await.unwrap();
     let struck = store.struck();
-    assert_eq!(count(ledger.usage(), "raw").await.0, 4, "{struck:?}");
-    assert_eq!(count(ledger.content(), "raw").await, (4, 4), "{struck:?}");
-    assert_eq!(count(ledger.corrections(), "raw").await.0, 1, "{struck:?}");
+    assert_eq!(count(ledger.usage(), "raw").await.0, 6, "{struck:?}");
+    assert_eq!(count(ledger.content(), "raw").await, (5, 5), "{struck:?}");
+    assert_eq!(count(ledger.content_partial(), "raw").await, (2, 2), "{struck:?}");
+    assert_eq!(count(ledger.corrections(), "raw").await.0, 2, "{struck:?}");
     assert_eq!(count(ledger.quarantine(), "value").await, (1, 1), "{struck:?}");
     let mut snapshot = ledger.usage().load(None).await.unwrap();
     let position = ledger.usage().load_position(&mut snapshot, &partition(1).app_id("c")).await.unwrap();
-    assert_eq!(position.map(|position| position.0), Some(6), "{struck:?}");
+    assert_eq!(position.map(|position| position.0), Some(8), "{struck:?}");
 }
 
 /// Rows of a table, none of them about an entry that another row is about; and how many of them have a `body`.

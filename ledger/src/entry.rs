@@ -534,13 +534,28 @@ impl Status {
 
     /// How much an event of this status tells, by whether it has counts; 0 to 5.
     pub const fn completeness(self, counted: bool) -> u8 {
-        let finality = match self {
-            Self::Pending => 0,
-            Self::Incomplete => 1,
-            Self::Error | Self::Filtered | Self::Success => 2,
-        };
-        finality * 2 + counted as u8
+        self.finality() as u8 * 2 + counted as u8
     }
+
+    /// How final an event of this status is.
+    pub const fn finality(self) -> Finality {
+        match self {
+            Self::Pending => Finality::Pending,
+            Self::Incomplete => Finality::CutShort,
+            Self::Error | Self::Filtered | Self::Success => Finality::Final,
+        }
+    }
+}
+
+/// How final an event is: a call may send several, and of what they tell the most final holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Finality {
+    /// The call goes on.
+    Pending,
+    /// The call ended, and not all of its answer came.
+    CutShort,
+    /// The call ended.
+    Final,
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! A ledger: its root and its tables.
 
 use crate::schema::{
-    self, BILLING, CONTENT, CORRECTIONS, EVIDENCE, PRICES, QUARANTINE, REGISTRY, RESOLUTIONS, USAGE, VALUATIONS,
+    self, BILLING, CONTENT, CONTENT_PARTIAL, CORRECTIONS, EVIDENCE, PRICES, QUARANTINE, REGISTRY, RESOLUTIONS, USAGE,
+    VALUATIONS,
 };
 use crate::table::Table;
 use crate::{Error, Root};
@@ -12,6 +13,7 @@ pub struct Ledger {
     root: Root,
     usage: Table,
     content: Table,
+    content_partial: Table,
     corrections: Table,
     quarantine: Table,
     resolutions: Table,
@@ -61,6 +63,7 @@ impl Ledger {
         Ok(Self {
             usage: table(&USAGE)?,
             content: table(&CONTENT)?,
+            content_partial: table(&CONTENT_PARTIAL)?,
             corrections: table(&CORRECTIONS)?,
             quarantine: table(&QUARANTINE)?,
             resolutions: table(&RESOLUTIONS)?,
@@ -97,6 +100,7 @@ impl Ledger {
             &self.resolutions,
             &self.quarantine,
             &self.content,
+            &self.content_partial,
             &self.corrections,
             &self.usage,
         ]
@@ -115,6 +119,11 @@ impl Ledger {
     /// What was said.
     pub fn content(&self) -> &Table {
         &self.content
+    }
+
+    /// What was said in events that correct.
+    pub fn content_partial(&self) -> &Table {
+        &self.content_partial
     }
 
     /// Messages that could not become entries.

@@ -1,9 +1,13 @@
 //! From an entry to a row: the one place that fills the columns of `usage` and `content`.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, DictionaryArray, RecordBatch};
+use arrow::datatypes::Int32Type;
 use sha2::{Digest, Sha256};
 
-use crate::schema::{ContentBuilder, UsageBuilder};
-use crate::{Buckets, Entry, EntryId, Instant, Operation, Usd};
+use crate::schema::{CONTENT_PARTIAL, ContentBuilder, UsageBuilder};
+use crate::{Buckets, Entry, EntryId, Error, Instant, Operation, Status, Usd};
 
 /// Where a row's event was read.
 #[derive(Clone, Copy, Debug)]
@@ -172,6 +176,16 @@ impl ContentBuilder {
         self.request_parameters.append_option(body.request_parameters.as_deref());
         self.raw.append_value(row.entry.raw);
     }
+}
+
+/// The rows of `content` as rows of `content_partial`, each with the status of its event.
+///
+/// # Errors
+/// [`Error::Internal`] if they differ in number.
+pub fn content_partial(content: &RecordBatch, statuses: &[Status]) -> Result<RecordBatch, Error> {
+    let statuses: DictionaryArray<Int32Type> = statuses.iter().map(|status| status.as_str()).collect();
+    let columns = content.columns().iter().cloned().chain([Arc::new(statuses) as ArrayRef]).collect();
+    RecordBatch::try_new(CONTENT_PARTIAL.building_schema(), columns).map_err(Error::arrow)
 }
 
 /// A map's keys and values are appended in pairs above, which is all its builder checks; a batch with unequal columns

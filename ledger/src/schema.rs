@@ -12,7 +12,7 @@ use crate::columns::{Kind, table};
 pub const PARTITION: &str = "event_date";
 
 /// A column of a table.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Column {
     /// Name in every reader.
     pub name: &'static str,
@@ -47,6 +47,7 @@ impl Table {
         &USAGE,
         &CORRECTIONS,
         &CONTENT,
+        &CONTENT_PARTIAL,
         &QUARANTINE,
         &RESOLUTIONS,
         &PRICES,
@@ -186,7 +187,7 @@ table! {
 }
 
 table! {
-    /// What was said, apart from the numbers.
+    /// What was said in calls that ended, apart from the numbers.
     CONTENT = "content", sorted by &[], builder ContentBuilder {
         entry_id: Bytes, false, "", "The call, as in `usage`", "Daybook";
         event_date: Day, true, "UTC day", "Day of the call, as in `usage`", "Daybook";
@@ -334,6 +335,33 @@ table! {
 /// fullest correction of an entry holds; queries see it in place of the row.
 pub static CORRECTIONS: Table = Table { name: "corrections", sorted_by: USAGE.sorted_by, columns: USAGE.columns };
 
+/// What was said as far as events tell that came before the end of a call: the columns of `content` and one more. It holds
+/// while `content` has no row of the entry; queries see it there.
+pub static CONTENT_PARTIAL: Table =
+    Table { name: "content_partial", sorted_by: CONTENT.sorted_by, columns: &PARTIAL_BODY };
+
+static PARTIAL_BODY: [Column; 10] = {
+    let mut columns = [Column {
+        name: "status",
+        kind: Kind::Word,
+        prune: false,
+        said: false,
+        unit: "",
+        meaning: "Of the event: pending, or incomplete, which holds before pending",
+        origin: "Daybook",
+    }; 10];
+    let (own, _) = columns.split_at_mut(CONTENT.columns.len());
+    own.copy_from_slice(CONTENT.columns);
+    columns
+};
+
+impl Table {
+    /// Whether a row of it is what was said in one call, by `entry_id`.
+    pub fn is_of_bodies(&self) -> bool {
+        [CONTENT.name, CONTENT_PARTIAL.name].contains(&self.name)
+    }
+}
+
 table! {
     /// Every version of the registry, as its files were imported: what calls are, who owns them, what was agreed.
     REGISTRY = "registry", sorted by &["file"], builder RegistryBuilder {
@@ -387,6 +415,13 @@ pub fn markdown() -> String {
                      corrections applied, and\n`usage_recorded` the rows as first recorded. Readers of the plain tables do the \
                      same with\n`SELECT * FROM usage WHERE entry_id NOT IN (SELECT entry_id FROM corrections)` and the fullest row of \
                      each entry of\n`corrections`.\n";
+            continue;
+        }
+        if table.name == CONTENT_PARTIAL.name {
+            text += "\n## `content_partial`\n\nThe columns of `content`, and `status`, that of the event: pending, or incomplete. What was said in a call as an event before\nits \
+                     end told it; `content` has what one after its end told. In `daybook query` the table `content` has, of an\nentry \
+                     without a row there, its row here, incomplete before pending, and `content_recorded` is `content`\nalone. \
+                     Readers of the plain tables take a row from here where `content` has none of its `entry_id`.\n";
             continue;
         }
         text += &format!(

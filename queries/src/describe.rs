@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use daybook_ledger::schema;
 
 use crate::registry::RegistryTable;
-use crate::session::{USAGE, USAGE_RECORDED};
+use crate::session::recorded_name;
 use crate::views;
 
 /// A column in words.
@@ -29,8 +29,8 @@ pub(crate) fn describe(table: &str, schema: &SchemaRef) -> Vec<ColumnDescription
 }
 
 fn meaning(table: &str, column: &str) -> Option<String> {
-    let table = if table == USAGE_RECORDED { USAGE } else { table };
-    if let Some(table) = schema::Table::named(table) {
+    let is_meant = |spec: &&&schema::Table| spec.name == table || recorded_name(spec.name) == Some(table);
+    if let Some(table) = schema::Table::ALL.iter().find(is_meant) {
         let column = table.columns.iter().find(|candidate| candidate.name == column)?;
         let unit = if column.unit.is_empty() { String::new() } else { format!(" ({})", column.unit) };
         return Some(format!("{}{unit}", column.meaning));

@@ -38,8 +38,12 @@ const STORE: &str = "ledger://files";
 
 /// The entries, corrected.
 pub(crate) const USAGE: &str = "usage";
+/// What was said, of calls without an end as far as it was told.
+const CONTENT: &str = "content";
 /// The entries as first recorded.
 pub(crate) const USAGE_RECORDED: &str = "usage_recorded";
+/// What was said as first recorded.
+const CONTENT_RECORDED: &str = "content_recorded";
 
 /// Which registry a session resolves workloads, contracts and features with.
 #[derive(Clone, Debug, Default)]
@@ -124,13 +128,16 @@ impl Session {
         for (table, snapshot) in tables.iter().zip(&snapshots) {
             let provider =
                 LedgerTable::new(table.spec(), snapshot.as_ref(), store.clone(), time_zone).map_err(failed)?;
-            let name = if table.spec().name == USAGE { USAGE_RECORDED } else { table.spec().name };
+            let name = recorded_name(table.spec().name).unwrap_or(table.spec().name);
             context.register_table(name, Arc::new(provider)).map_err(failed)?;
         }
-        let has_rows = |snapshot: &Option<Snapshot>| snapshot.as_ref().is_some_and(|snapshot| snapshot.rows() > 0);
-        let corrected =
-            tables.iter().zip(&snapshots).any(|(table, at)| table.spec().name == "corrections" && has_rows(at));
-        register_usage(&context, corrected).await.map_err(failed)?;
+        let has_rows = |spec: &schema::Table| {
+            let mut found = tables.iter().zip(&snapshots).filter(|(table, _)| table.spec().name == spec.name);
+            found.any(|(_, snapshot)| snapshot.as_ref().is_some_and(|snapshot| snapshot.rows() > 0))
+        };
+        let (corrected, partial) = (has_rows(&schema::CORRECTIONS), has_rows(&schema::CONTENT_PARTIAL));
+        register_merged(&context, USAGE, corrected.then_some(include_str!("corrected.sql"))).await.map_err(failed)?;
+        register_merged(&context, CONTENT, partial.then_some(include_str!("content.sql"))).await.map_err(failed)?;
         let (registry, registry_version) = load_registry(&tables, &snapshots, &options.registry).await?;
         prices::register(&context, load_prices(&tables, &snapshots).await?);
         registry::functions::register(&context, &registry);
@@ -343,15 +350,23 @@ async fn within<T>(
     }
 }
 
-/// `usage` as queries see it: the rows as recorded, with what corrections tell in place of those they correct. Where
-/// there is none, as nearly always, it is the plain scan.
-async fn register_usage(context: &SessionContext, corrected: bool) -> Result<(), DataFusionError> {
-    if !corrected {
-        return context.register_table(USAGE, context.table_provider(USAGE_RECORDED).await?).map(drop);
+/// The name of `table` alone, where queries see it merged with another.
+pub(crate) fn recorded_name(table: &str) -> Option<&'static str> {
+    match table {
+        USAGE => Some(USAGE_RECORDED),
+        CONTENT => Some(CONTENT_RECORDED),
+        _ => None,
     }
-    let sql = include_str!("corrected.sql");
+}
+
+/// `table` as queries see it, by `sql`. Where nothing is to be merged, as nearly always, it is the plain scan.
+async fn register_merged(context: &SessionContext, table: &str, sql: Option<&str>) -> Result<(), DataFusionError> {
+    let Some(sql) = sql else {
+        let recorded = recorded_name(table).unwrap_or(table);
+        return context.register_table(table, context.table_provider(recorded).await?).map(drop);
+    };
     let plan = context.state().create_logical_plan(sql).await?;
-    context.register_table(USAGE, Arc::new(ViewTable::new(plan, Some(sql.to_owned())))).map(drop)
+    context.register_table(table, Arc::new(ViewTable::new(plan, Some(sql.to_owned())))).map(drop)
 }
 
 async fn load_registry(
@@ -427,7 +442,7 @@ fn names_of(context: &SessionContext) -> Names {
     functions.extend(state.table_functions().keys().cloned());
     functions.sort_unstable();
     functions.dedup();
-    let tables = schema::Table::ALL.iter().map(|table| table.name).chain([USAGE_RECORDED]);
+    let tables = schema::Table::ALL.iter().map(|table| table.name).chain([USAGE_RECORDED, CONTENT_RECORDED]);
     let tables = tables.chain(registry::TABLES.iter().map(|table| table.name));
     let tables = tables.chain(views::ALL.iter().map(|view| view.name)).map(String::from).collect();
     Names { tables, functions }

@@ -98,6 +98,12 @@ impl Sent {
         seen.note_times("sent: a message that is misread", misread.sum());
     }
 
+    /// Whether a message or a record is `value`.
+    pub(crate) fn has(&self, value: &[u8]) -> bool {
+        let messages = self.logs.values().flatten().filter_map(|(_, value)| value.as_ref());
+        messages.chain(&self.file).any(|known| known == value)
+    }
+
     /// The message or record at a place of [`Sent::aside`].
     pub(crate) fn value(&self, (topic, number, offset): &(String, i32, i64)) -> &[u8] {
         match self.logs.get(&partition(topic, *number)) {
@@ -135,13 +141,46 @@ pub(crate) fn is_poison(value: &[u8]) -> bool {
     value.starts_with(b"{poison")
 }
 
-/// An event of a call that does not know its usage yet.
-fn start(id: i64) -> Vec<u8> {
-    call(id, "")
+/// An event of a call that does not know its usage yet, nor, if the call is a pending one, its answer.
+pub(crate) fn start(id: i64) -> Vec<u8> {
+    match is_pending_first(id) {
+        true => observation(id, "null", &format!(r#","input":"call {id}","usageDetails":{{}}"#)),
+        false => call(id, ""),
+    }
 }
 
-fn end(id: i64) -> Vec<u8> {
-    call(id, &format!(r#""prompt_tokens":{id},"completion_tokens":1,"total_tokens":{},"#, id + 1))
+pub(crate) fn end(id: i64) -> Vec<u8> {
+    match is_pending_first(id) {
+        true => {
+            let said = if is_silent(id) { String::new() } else { format!(r#","input":"call {id}","output":"answer""#) };
+            let told = format!(r#"{said},"usageDetails":{{"input":{id},"output":1,"total":{}}}"#, id + 1);
+            observation(id, &format!("\"{}\"", instant(id, 5)), &told)
+        }
+        false => call(id, &format!(r#""prompt_tokens":{id},"completion_tokens":1,"total_tokens":{},"#, id + 1)),
+    }
+}
+
+/// Whether the start of a call comes before its answer; that of the others is a report of its end without counts.
+pub(crate) fn is_pending_first(id: i64) -> bool {
+    id % 3 == 0
+}
+
+/// Whether the end of a pending call has no body.
+pub(crate) fn is_silent(id: i64) -> bool {
+    id % 6 == 0
+}
+
+fn instant(id: i64, tenths: u8) -> String {
+    format!("2026-11-{}T09:00:00.{tenths}00Z", 20 + id % 2)
+}
+
+fn observation(id: i64, end_time: &str, told: &str) -> Vec<u8> {
+    format!(
+        r#"{{"id":"call-{id}","traceId":"trace","type":"GENERATION","startTime":"{}","endTime":{end_time},
+        "model":"gpt-4o"{told}}}"#,
+        instant(id, 0)
+    )
+    .into_bytes()
 }
 
 fn call(id: i64, usage: &str) -> Vec<u8> {

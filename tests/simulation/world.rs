@@ -296,7 +296,7 @@ impl World {
         let work = Box::pin(async move {
             let id = format!("{process:x}");
             let run = Run::new(&id, &SystemClock, false);
-            let tables = ["usage", "corrections", "content", "quarantine"];
+            let tables = ["usage", "corrections", "content", "content_partial", "quarantine"];
             Outcome::Maintained(maintain(&ledger, &tables, &settings, &run).await.map(drop))
         });
         self.jobs.push(Job { process, work, may_fail: true });
@@ -305,7 +305,7 @@ impl World {
     fn start_replay(&mut self) {
         self.seen.note("step: a replay starts");
         let (process, ledger, book) = (self.next_process(), self.ledger.clone(), Arc::clone(&self.book));
-        let settings = ReplaySettings { format: Some(Format::LiteLlm), ..ReplaySettings::default() };
+        let settings = ReplaySettings::default();
         let work = Box::pin(async move {
             let replayed = replay(settings, &ledger, book, Arc::new(SystemClock), Control::default()).await;
             Outcome::Replayed(replayed.map(drop))

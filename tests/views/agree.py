@@ -28,7 +28,9 @@ from sqlglot import exp
 ROOT = Path(__file__).resolve().parent.parent.parent
 VIEWS = ROOT / "queries" / "src" / "views"
 DOC = ROOT / "docs" / "performance.md"
-TABLES = ["usage", "content", "corrections", "quarantine", "resolutions", "billing", "evidence"]
+TABLES = ["usage", "content", "content_partial", "corrections", "quarantine", "resolutions", "billing", "evidence"]
+# What queries see merged: with which table, by which file.
+MERGED = {"usage": ("corrections", "corrected.sql"), "content": ("content_partial", "content.sql")}
 # A view of one row a call is compared by everything a report could group it by.
 CALLS = "event_date, workload, owner, declared_segment, contract, is_approved, provider, model, model_family, operation, team, " \
         "project, api_key_alias, environment, status, price_status"
@@ -254,15 +256,16 @@ def open_duckdb(ledger, registry, folder):
         db.execute(f"CREATE {macro}")
     for table in TABLES:
         files = live_files(ledger, table)
-        name = "usage_recorded" if table == "usage" else table
+        name = f"{table}_recorded" if table in MERGED else table
         if files:
             source = f"read_parquet({files}, hive_partitioning = true, hive_types = {{'event_date': DATE}})"
         else:
             source = quoted(daybook(ledger, f"SELECT * FROM {table} LIMIT 0", folder / f"{table}.parquet"))
         db.execute(f"CREATE VIEW {name} AS SELECT * FROM {source}")
-    corrected = translate((ROOT / "queries/src/corrected.sql").read_text())
-    has_corrections = db.execute("SELECT count(*) > 0 FROM corrections").fetchone()[0]
-    db.execute(f"CREATE VIEW usage AS {corrected if has_corrections else 'SELECT * FROM usage_recorded'}")
+    for table, (other, file) in MERGED.items():
+        merged = translate((ROOT / "queries" / "src" / file).read_text())
+        has_other = db.execute(f"SELECT count(*) > 0 FROM {other}").fetchone()[0]
+        db.execute(f"CREATE VIEW {table} AS {merged if has_other else f'SELECT * FROM {table}_recorded'}")
     for function in functions(registry):
         db.execute(f"CREATE {function}")
     for table in ("workloads", "contracts", "commitments", "clauses", "features", "models"):

@@ -28,7 +28,9 @@ pub(crate) const SUMMARY: &str = "data/summary.json";
 /// In [`SUMMARY`], if texts in CSV have a shield.
 pub(crate) const FORMULA_SAFE: &str = "csv_formula_safe";
 /// The form of `summary.json` and of the folders; a reader refuses what it does not know.
-pub(crate) const LAYOUT: &str = "daybook-bundle/2";
+pub(crate) const LAYOUT: &str = "daybook-bundle/3";
+/// The form before it, without `content_partial`.
+pub(crate) const LAYOUT_BEFORE: &str = "daybook-bundle/2";
 pub(crate) const PAYLOAD_OXUM: &str = "Payload-Oxum";
 const SOFTWARE: &str = concat!("daybook ", env!("CARGO_PKG_VERSION"));
 
@@ -335,7 +337,7 @@ const README_MIGRATIONS: &str = r#"
 What was said, in the shapes other vendors read. Each folder has a README with what does not carry over and why, and the same
 in `loss.json`.
 
-| folder | rows of `content` | in its files | dropped |
+| folder | bodies | in its files | dropped |
 | --- | --- | --- | --- |
 "#;
 

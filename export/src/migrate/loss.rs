@@ -16,6 +16,8 @@ words! {
     Dropped {
         /// The entry's body is there already.
         RepeatedBody = "repeated_body",
+        /// Its answer is not whole: the call was cut short, or no event told its end.
+        Unfinished = "unfinished",
         /// It is no turn of a conversation.
         OtherOperation = "other_operation",
         /// Nothing was asked, or it was not kept.
@@ -53,7 +55,8 @@ impl Dropped {
     /// In words, for who receives the files.
     const fn meaning(self) -> &'static str {
         match self {
-            Self::RepeatedBody => "the call has a row already: its body was recorded twice",
+            Self::RepeatedBody => "the call has a row already: its body was recorded twice, or first in part",
+            Self::Unfinished => "the answer is not whole: the call was cut short, or no event told its end",
             Self::OtherOperation => "the call was no turn of a conversation (embedding, transcription, picture ...)",
             Self::NoPrompt => "the prompt was not recorded",
             Self::NoAnswer => "the answer was not recorded, or there was none",

@@ -1,6 +1,6 @@
 //! Migration files: what was said, in the shapes other vendors read.
 //!
-//! Every row of `content` in the bundle becomes one line or is dropped with a reason. Text and numbers are copied as their
+//! Every row of `content` and `content_partial` in the bundle becomes one line or is dropped with a reason. Text and numbers are copied as their
 //! source wrote them; what a shape cannot hold is counted. A lane reads one row at a time.
 
 mod anthropic;
@@ -223,9 +223,11 @@ fn push(out: &mut Vec<u8>, line: &impl Serialize) -> Result<(), Dropped> {
     Ok(())
 }
 
-/// Rows of `content`, and of each why it is not offered to a migration at all.
+/// Rows of a table of bodies, and of each why it is not offered to a migration at all.
 #[derive(Clone, Debug)]
 pub(crate) struct Bodies {
+    /// Whether they are of calls before their end.
+    pub(crate) are_partial: bool,
     pub(crate) batch: RecordBatch,
     pub(crate) offered: Arc<[Result<(), Dropped>]>,
 }
@@ -271,11 +273,13 @@ impl Migration {
         let mut line = Vec::new();
         for bodies in batches {
             let columns = Columns::of(&bodies.batch)?;
+            let is_unfinished = bodies.are_partial && self.destination.asks().answer;
+            let finished = if is_unfinished { Err(Dropped::Unfinished) } else { Ok(()) };
             for (row, offered) in bodies.offered.iter().enumerate() {
                 line.clear();
                 let mut notes = Notes::default();
                 let id = hex(columns.id.value(row));
-                match offered.and_then(|()| self.line(&id, &columns.row(row), &mut notes, &mut line)) {
+                match offered.and(finished).and_then(|()| self.line(&id, &columns.row(row), &mut notes, &mut line)) {
                     Err(reason) => losses.drop(reason),
                     Ok(()) => {
                         losses.keep(notes);

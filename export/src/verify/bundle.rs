@@ -15,8 +15,8 @@ use super::rows::{Counted, add_file, count_rows};
 use super::{TableRows, Verdict};
 use crate::artifact;
 use crate::describe::{
-    BAG_INFO, BAGIT_TEXT, CROISSANT, DESCRIPTOR, FORMULA_SAFE, LAYOUT, PAYLOAD_OXUM, READER, README, SCHEMA, SUMMARY,
-    table_schema,
+    BAG_INFO, BAGIT_TEXT, CROISSANT, DESCRIPTOR, FORMULA_SAFE, LAYOUT, LAYOUT_BEFORE, PAYLOAD_OXUM, READER, README,
+    SCHEMA, SUMMARY, table_schema,
 };
 use crate::digest::{Digests, Written};
 use crate::manifest::{self, Algorithm, shown};
@@ -316,12 +316,14 @@ impl Check<'_> {
     fn rows(&mut self, digests: &BTreeMap<String, Written>) {
         let package: Option<Package> = self.json(DESCRIPTOR);
         let summary: Option<Value> = self.json(SUMMARY);
-        if let Some(layout) = summary.as_ref().and_then(|summary| summary.get("layout"))
-            && layout != LAYOUT
-        {
-            self.verdict.differs(SUMMARY, format!("layout is {layout}, this program knows {LAYOUT}"));
+        let layout = summary.as_ref().and_then(|summary| summary.get("layout"));
+        if let Some(layout) = layout.filter(|layout| *layout != LAYOUT && *layout != LAYOUT_BEFORE) {
+            let known = format!("{LAYOUT} and {LAYOUT_BEFORE}");
+            self.verdict.differs(SUMMARY, format!("layout is {layout}, this program knows {known}"));
             return;
         }
+        let is_before = layout.is_some_and(|layout| layout == LAYOUT_BEFORE);
+        let parts = || Part::ALL.into_iter().filter(|part| !(is_before && *part == Part::ContentPartial));
         let resources: BTreeMap<String, Resource> = match package {
             Some(package) => self.resources(package),
             None => BTreeMap::new(),
@@ -329,7 +331,7 @@ impl Check<'_> {
         let formats = self.formats(summary.as_ref());
         let is_formula_safe =
             summary.as_ref().is_some_and(|summary| summary.get(FORMULA_SAFE) == Some(&Value::Bool(true)));
-        for part in Part::ALL {
+        for part in parts() {
             let mut rows = None;
             for format in &formats {
                 self.numbers(part, *format);
@@ -348,8 +350,9 @@ impl Check<'_> {
             }
             self.verdict.rows.push(TableRows { table: part.name().into(), rows: rows.unwrap_or_default() });
         }
-        let content = self.verdict.rows.iter().find(|rows| rows.table == Part::Content.name()).map(|rows| rows.rows);
-        self.migrations(summary.as_ref(), content.unwrap_or_default(), &resources, digests);
+        let counted = parts().zip(&self.verdict.rows).filter(|(part, _)| part.is_of_bodies());
+        let bodies = counted.map(|(_, counted)| counted.rows).sum();
+        self.migrations(summary.as_ref(), bodies, &resources, digests);
         self.rates(&resources, digests);
         self.artifacts(digests);
         self.strangers();

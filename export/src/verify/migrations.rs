@@ -24,11 +24,11 @@ pub(super) fn is_account(name: &str) -> bool {
 
 impl Check<'_> {
     /// The migrations there are, are those that `summary.json` lists; each has the lines its account says, and
-    /// accounts for every one of the `content` rows.
+    /// accounts for every one of the `bodies`.
     pub(super) fn migrations(
         &mut self,
         summary: Option<&Value>,
-        content: u64,
+        bodies: u64,
         resources: &BTreeMap<String, Resource>,
         digests: &BTreeMap<String, Written>,
     ) {
@@ -43,7 +43,7 @@ impl Check<'_> {
         }
         for name in listed {
             match Destination::parse(&name) {
-                Some(destination) => self.migration(destination, content, resources, digests),
+                Some(destination) => self.migration(destination, bodies, resources, digests),
                 None => self.verdict.differs(SUMMARY, format!("no migration is called `{}`", shown(&name))),
             }
         }
@@ -52,7 +52,7 @@ impl Check<'_> {
     fn migration(
         &mut self,
         destination: Destination,
-        content: u64,
+        bodies: u64,
         resources: &BTreeMap<String, Resource>,
         digests: &BTreeMap<String, Written>,
     ) {
@@ -78,9 +78,10 @@ impl Check<'_> {
             let declared = account.rows_out;
             self.verdict.differs(&place, format!("rows_out is {declared}, {folder}*.jsonl have {lines}"));
         }
-        if account.rows_in != content {
+        if account.rows_in != bodies {
             let declared = account.rows_in;
-            self.verdict.differs(&place, format!("rows_in is {declared}, `content` has {content} rows"));
+            self.verdict
+                .differs(&place, format!("rows_in is {declared}, `content` and `content_partial` have {bodies} rows"));
         }
     }
 }

@@ -121,7 +121,7 @@ fn check_counts(metadata: &ParquetMetaData, length: u64, part: Option<Part>) -> 
         return Err(format!("its footer says {rows} rows, its row groups do not"));
     }
     let most = match part {
-        Some(Part::Usage | Part::Content) => length / CALL_BYTES_MIN,
+        Some(Part::Usage | Part::Content | Part::ContentPartial) => length / CALL_BYTES_MIN,
         _ => length.saturating_mul(ROWS_PER_BYTE_MAX),
     };
     match u64::try_from(rows).is_ok_and(|rows| rows <= most) {

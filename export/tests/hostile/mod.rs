@@ -297,7 +297,7 @@ const CORPUS: [(&str, Harm, &str); 32] = [
         },
         "data/usage/*.parquet: a day comes before an earlier one",
     ),
-    ("another layout", |bundle| edit(bundle, "data/summary.json", "daybook-bundle/2", "daybook-bundle/3"), "layout is"),
+    ("another layout", |bundle| edit(bundle, "data/summary.json", "daybook-bundle/3", "daybook-bundle/4"), "layout is"),
 ];
 
 #[tokio::test]

@@ -2,13 +2,9 @@
 
 use daybook_ledger::EntryId;
 
-use super::Held;
+use super::Known;
 use crate::batch::IdMap;
 
-/// What is known of an id, in one byte: in `usage`, in `content`, and above them how much the ledger tells of the call.
-const IN_USAGE: u8 = 1;
-const IN_CONTENT: u8 = 2;
-const COMPLETENESS_SHIFT: u8 = 2;
 /// A hash map holds an id in 20 to 41 bytes, as it grows by doubling.
 const BYTES_PER_SLOT: usize = 41;
 /// Packing moves every id of the day, so it waits until one in so many is new.
@@ -17,37 +13,31 @@ const PACK_SHARE: usize = 16;
 /// Which entries of a day are in which table.
 #[derive(Debug, Default)]
 pub(super) struct Day {
-    recent: IdMap<u8>,
+    recent: IdMap<Known>,
     /// Sorted, 17 bytes each; none of them is in `recent`.
-    packed: Vec<(EntryId, u8)>,
+    packed: Vec<(EntryId, Known)>,
     pub(super) last_use: u64,
 }
 
 impl Day {
-    pub(super) fn add(&mut self, rows: &[(EntryId, u8)], held: Held) {
-        for (id, completeness) in rows {
+    pub(super) fn add(&mut self, rows: &[(EntryId, Known)]) {
+        for (id, told) in rows {
             let packed = self.find(id).and_then(|at| self.packed.get_mut(at));
-            let bits = match packed {
-                Some((_, bits)) => bits,
+            let known = match packed {
+                Some((_, known)) => known,
                 None => self.recent.entry(*id).or_default(),
             };
-            let most = (*bits >> COMPLETENESS_SHIFT).max(*completeness);
-            *bits = (most << COMPLETENESS_SHIFT) | (*bits & (IN_USAGE | IN_CONTENT)) | bit(held);
+            *known = known.and(*told);
         }
     }
 
-    pub(super) fn contains(&self, id: &EntryId, held: Held) -> bool {
-        self.bits(id) & bit(held) != 0
-    }
-
-    /// Whether the ledger has the entry and tells less of it than an event of `completeness`.
-    pub(super) fn tells_less(&self, id: &EntryId, completeness: u8) -> bool {
-        let bits = self.bits(id);
-        bits & IN_USAGE != 0 && bits >> COMPLETENESS_SHIFT < completeness
+    pub(super) fn known(&self, id: &EntryId) -> Known {
+        let packed = || Some(self.packed.get(self.find(id)?)?.1);
+        self.recent.get(id).copied().or_else(packed).unwrap_or_default()
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.recent.len() * BYTES_PER_SLOT + self.packed.capacity() * size_of::<(EntryId, u8)>()
+        self.recent.len() * BYTES_PER_SLOT + self.packed.capacity() * size_of::<(EntryId, Known)>()
     }
 
     /// Takes half the memory from now on; an id is then found by a search.
@@ -60,27 +50,15 @@ impl Day {
         self.packed.sort_unstable_by_key(|(id, _)| *id);
     }
 
-    fn bits(&self, id: &EntryId) -> u8 {
-        let packed = || Some(self.packed.get(self.find(id)?)?.1);
-        self.recent.get(id).copied().or_else(packed).unwrap_or(0)
-    }
-
     fn find(&self, id: &EntryId) -> Option<usize> {
         self.packed.binary_search_by_key(id, |(id, _)| *id).ok()
     }
 }
 
-/// A correction makes an entry more complete, and is none by itself.
-const fn bit(held: Held) -> u8 {
-    match held {
-        Held::Usage => IN_USAGE,
-        Held::Corrections => 0,
-        Held::Content => IN_CONTENT,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use daybook_ledger::Finality;
+
     use super::*;
 
     /// Ids as random as digests are, and made faster.
@@ -92,16 +70,18 @@ mod tests {
     #[test]
     fn a_packed_day_knows_what_it_knew_and_what_comes_after() {
         let (mut day, mut plain) = (Day::default(), Day::default());
-        let rounds = [Held::Usage, Held::Content, Held::Corrections, Held::Usage];
-        for (round, held) in (0_u8..).zip(rounds) {
-            let rows: Vec<_> = ids(0, 2_000 * (u32::from(round) + 1)).map(|id| (id, round % 3)).collect();
-            day.add(&rows, held);
-            plain.add(&rows, held);
-            day.pack();
+        let bodies = [Finality::Final, Finality::Pending, Finality::CutShort, Finality::Final];
+        for (round, finality) in (0_u8..).zip(bodies) {
+            for told in [Known::entry(round % 3), Known::body(finality)] {
+                let rows: Vec<_> = ids(0, 2_000 * (u32::from(round) + 1)).map(|id| (id, told)).collect();
+                day.add(&rows);
+                plain.add(&rows);
+                day.pack();
+            }
         }
-        assert!(!day.packed.is_empty() && day.packed.is_sorted());
+        assert!(!day.packed.is_empty() && day.packed.is_sorted_by_key(|(id, _)| *id));
         for id in ids(0, 10_000) {
-            assert_eq!(day.bits(&id), plain.bits(&id));
+            assert_eq!(day.known(&id), plain.known(&id));
         }
         assert_eq!(day.recent.len() + day.packed.len(), 8_000, "each id once");
     }
@@ -115,14 +95,15 @@ mod tests {
         let mut days = Vec::new();
         for number in 0..DAYS {
             let mut day = Day::default();
-            let rows: Vec<_> = ids(number, CALLS.div_ceil(DAYS)).map(|id| (id, 3)).collect();
+            let mut rows: Vec<_> = ids(number, CALLS.div_ceil(DAYS)).map(|id| (id, Known::entry(3))).collect();
             let (most, last) = rows.split_at(rows.len() - rows.len() / (PACK_SHARE + 1));
-            day.add(most, Held::Usage);
+            day.add(most);
             day.pack();
             // As many as stay beside it at most.
-            day.add(last, Held::Usage);
+            day.add(last);
             day.pack();
-            day.add(&rows, Held::Content);
+            rows.iter_mut().for_each(|(_, told)| *told = Known::body(Finality::Final));
+            day.add(&rows);
             days.push(day);
         }
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -130,9 +111,7 @@ mod tests {
         let peak_bytes = peak.parse::<usize>().unwrap() << 10;
         let bytes: usize = days.iter().map(Day::bytes).sum();
         println!("{CALLS} ids: {bytes} bytes by its own count, {peak_bytes} at the peak of the process");
-        assert!(
-            ids(29, 1_000).all(|id| days[29].contains(&id, Held::Content) && !days[0].contains(&id, Held::Content))
-        );
+        assert!(ids(29, 1_000).all(|id| days[29].known(&id).has_entry() && days[0].known(&id) == Known::default()));
         assert!(bytes < 2 << 30 && peak_bytes < 2 << 30, "{bytes} {peak_bytes}");
     }
 }

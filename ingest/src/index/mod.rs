@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use daybook_ledger::{DataFile, EntryId, Error, Snapshot, Table};
+use daybook_ledger::{DataFile, EntryId, Error, Finality, Snapshot, Table};
 
 use self::day::Day;
 
@@ -16,17 +16,52 @@ pub(crate) struct Index {
     uses: u64,
 }
 
-/// Which table rows are in.
+/// What rows of a table tell of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    Usage,
-    /// A correction makes an entry more complete, and is none by itself.
-    Corrections,
-    Content,
+    /// Calls, as `usage` or `corrections` has them.
+    Entries,
+    /// What was said in calls, as `content` or `content_partial` has it.
+    Bodies,
+}
+
+/// What the ledger knows of a call, in one byte, since there are many: below, how complete its entry is, with its corrections; above,
+/// how final the event is whose body it has. Each is one more than that, 0 if there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known(u8);
+
+impl Known {
+    /// An entry of this completeness. A correction is of an entry, also if the row was not seen yet.
+    pub(crate) fn entry(completeness: u8) -> Self {
+        Self(completeness.min(5) + 1)
+    }
+
+    pub(crate) fn body(finality: Finality) -> Self {
+        Self((finality as u8 + 1) << 4)
+    }
+
+    /// What both tell.
+    fn and(self, other: Self) -> Self {
+        Self((self.0 & 0x0f).max(other.0 & 0x0f) | (self.0 & 0xf0).max(other.0 & 0xf0))
+    }
+
+    pub(crate) fn has_entry(self) -> bool {
+        self.0 & 0x0f > 0
+    }
+
+    /// Whether the ledger has the entry and tells less of it than an event of `completeness`.
+    pub(crate) fn tells_less(self, completeness: u8) -> bool {
+        self.has_entry() && self.0 & 0x0f <= completeness
+    }
+
+    /// Whether the ledger has no body of an event as final as `finality`.
+    pub(crate) fn lacks_body(self, finality: Finality) -> bool {
+        self.0 & 0xf0 < Self::body(finality).0
+    }
 }
 
 /// The tables that tell what is recorded.
-pub(crate) type Tables<'t> = [(&'t Table, &'t Snapshot, Held); 3];
+pub(crate) type Tables<'t> = [(&'t Table, &'t Snapshot, Held); 4];
 
 impl Index {
     pub(crate) fn new(bytes_max: usize) -> Self {
@@ -43,7 +78,7 @@ impl Index {
                 let mut day = Day::default();
                 for (table, files, held) in &files {
                     for file in files.iter().filter(|file| file.date.days() == number) {
-                        day.add(&load(table, *held, file).await?, *held);
+                        day.add(&load(table, *held, file).await?);
                     }
                 }
                 self.days.insert(number, day);
@@ -63,28 +98,24 @@ impl Index {
     pub(crate) async fn absorb(&mut self, table: &Table, held: Held, files: &[DataFile]) -> Result<(), Error> {
         for file in files {
             if self.days.contains_key(&file.date.days()) {
-                let ids = load(table, held, file).await?;
+                let rows = load(table, held, file).await?;
                 if let Some(day) = self.days.get_mut(&file.date.days()) {
-                    day.add(&ids, held);
+                    day.add(&rows);
                 }
             }
         }
         Ok(())
     }
 
-    pub(crate) fn contains(&self, day: i32, id: &EntryId, held: Held) -> bool {
-        self.days.get(&day).is_some_and(|day| day.contains(id, held))
-    }
-
-    /// Whether the ledger has the entry and tells less of it than an event of `completeness`.
-    pub(crate) fn tells_less(&self, day: i32, id: &EntryId, completeness: u8) -> bool {
-        self.days.get(&day).is_some_and(|day| day.tells_less(id, completeness))
+    /// What the ledger knows of a call of a day that is resident.
+    pub(crate) fn known(&self, day: i32, id: &EntryId) -> Known {
+        self.days.get(&day).map_or_else(Known::default, |day| day.known(id))
     }
 
     /// Takes in what this worker committed.
-    pub(crate) fn insert(&mut self, day: i32, (id, completeness): (EntryId, u8), held: Held) {
+    pub(crate) fn insert(&mut self, day: i32, id: EntryId, told: Known) {
         if let Some(day) = self.days.get_mut(&day) {
-            day.add(&[(id, completeness)], held);
+            day.add(&[(id, told)]);
         }
     }
 
@@ -105,10 +136,33 @@ impl Index {
     }
 }
 
-/// The rows of `file`: their entries and how complete they are; bodies tell nothing of that.
-async fn load(table: &Table, held: Held, file: &DataFile) -> Result<Vec<(EntryId, u8)>, Error> {
-    match held {
-        Held::Usage | Held::Corrections => table.load_completeness(file).await,
-        Held::Content => Ok(table.load_entry_ids(file).await?.into_iter().map(|id| (id, 0)).collect()),
+/// What the rows of `file` tell of their calls.
+async fn load(table: &Table, held: Held, file: &DataFile) -> Result<Vec<(EntryId, Known)>, Error> {
+    Ok(match held {
+        Held::Entries => {
+            let rows = table.load_completeness(file).await?.into_iter();
+            rows.map(|(id, completeness)| (id, Known::entry(completeness))).collect()
+        }
+        Held::Bodies => {
+            let rows = table.load_finality(file).await?.into_iter();
+            rows.map(|(id, finality)| (id, Known::body(finality))).collect()
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_complete_entry_and_the_more_final_body_are_known() {
+        let pending = Known::default().and(Known::body(Finality::Pending));
+        assert!(!pending.has_entry() && !pending.tells_less(5), "a body is no entry");
+        assert!(pending.lacks_body(Finality::CutShort) && !pending.lacks_body(Finality::Pending));
+        let counted = pending.and(Known::entry(1));
+        assert!(counted.has_entry() && counted.tells_less(2) && !counted.tells_less(1));
+        assert!(counted.lacks_body(Finality::Final), "counts are no body");
+        let ended = counted.and(Known::body(Finality::Final)).and(Known::entry(5)).and(Known::entry(0));
+        assert!(!ended.tells_less(5) && !ended.lacks_body(Finality::Final));
     }
 }

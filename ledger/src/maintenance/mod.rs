@@ -27,7 +27,7 @@ const ATTEMPTS_MAX: u32 = 30;
 /// Versions after the last checkpoint that are worth another one.
 const CHECKPOINT_AFTER: u64 = 10;
 /// Tables that every batch adds files to. The others grow by what people import.
-const GROWING: [&str; 4] = ["usage", "corrections", "content", "quarantine"];
+const GROWING: [&str; 5] = ["usage", "corrections", "content", "content_partial", "quarantine"];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What maintenance aims at.
@@ -157,7 +157,7 @@ async fn maintain_table(
 /// The day before which the bodies of `table` are too old.
 fn retired_before(table: &Table, settings: &Settings, run: &Run<'_>) -> Option<Date> {
     let days = match table.spec().name {
-        "content" => settings.content_days,
+        "content" | "content_partial" => settings.content_days,
         "quarantine" => settings.quarantine_days,
         _ => None,
     }?;

@@ -13,7 +13,7 @@ use crate::{Date, Error, Instant, Usd};
 
 /// Whether rows of `table` are sealed. Bodies may be erased; `usage` has their digests.
 pub fn is_sealed(table: &Table) -> bool {
-    table.name != crate::schema::CONTENT.name
+    !table.is_of_bodies()
 }
 
 /// The columns of a sealed table that its leaves depend on, by name: all but those that may have to be erased.
@@ -193,6 +193,6 @@ mod tests {
                 "topic"
             ]
         );
-        assert!(!is_sealed(&crate::schema::CONTENT));
+        assert!(!is_sealed(&crate::schema::CONTENT) && !is_sealed(&crate::schema::CONTENT_PARTIAL));
     }
 }

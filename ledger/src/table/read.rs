@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{DataFile, Table, off_the_runtime, store_cause};
 use crate::file::hex;
-use crate::{EntryId, Error, Status};
+use crate::{EntryId, Error, Finality, Status};
 
 impl Table {
     /// The ids of the entries in `file`: one column, read alone.
@@ -57,6 +57,24 @@ impl Table {
                 // A word that only a later version knows: the call is here all the same, and any event of it tells more.
                 let completeness = word.and_then(Status::named).map_or(0, |status| status.completeness(counted));
                 Some((EntryId::from_slice(id?)?, completeness))
+            }));
+        }
+        Ok(entries)
+    }
+
+    /// The entry of every row of `file`, a file of `content` or `content_partial`, with how final its event is.
+    ///
+    /// # Errors
+    /// [`Error::DamagedFile`] if it cannot be read.
+    pub async fn load_finality(&self, file: &DataFile) -> Result<Vec<(EntryId, Finality)>, Error> {
+        let mut entries = Vec::new();
+        for batch in self.read(file, Some(&["entry_id", "status"])).await? {
+            let ids = batch.column_by_name("entry_id").and_then(|ids| ids.as_binary_opt::<i32>());
+            let statuses = batch.column_by_name("status").and_then(|words| words.as_string_opt::<i32>());
+            let status = |row| statuses.map(|words| words.value(row)).and_then(Status::named);
+            let rows = ids.into_iter().flatten().enumerate();
+            entries.extend(rows.filter_map(|(row, id)| {
+                Some((EntryId::from_slice(id?)?, status(row).map_or(Finality::Final, Status::finality)))
             }));
         }
         Ok(entries)

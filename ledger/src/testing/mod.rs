@@ -14,7 +14,8 @@ use crate::price::{self, Book};
 use crate::row::{Cost, Origin, Row};
 use crate::schema::{BillingBuilder, ContentBuilder, QuarantineBuilder, UsageBuilder};
 use crate::{
-    Commit, CommitOutcome, Date, Entry, EntryId, Instant, Ledger, Operation, Table, Tokens, UsageSource, Usd, file,
+    Commit, CommitOutcome, Date, Entry, EntryId, Instant, Ledger, Operation, Table, Tokens, UsageSource, Usd,
+    content_partial, file,
 };
 
 /// Appends `entries` as one batch to `usage`, and their bodies to `content`; costs are as given, `None` is unpriced.
@@ -22,6 +23,13 @@ pub async fn append(ledger: &Ledger, batch_id: &str, entries: &[(Entry<'_>, Opti
     let (usage, content) = rows(batch_id, entries);
     commit(ledger.content(), batch_id, &content).await;
     commit(ledger.usage(), batch_id, &usage).await;
+}
+
+/// Appends the bodies of `entries`, all of which have one, to `content_partial`.
+pub async fn append_partial(ledger: &Ledger, batch_id: &str, entries: &[(Entry<'_>, Option<Usd>)]) {
+    let statuses: Vec<_> = entries.iter().map(|(entry, _)| entry.status).collect();
+    let partial = content_partial(&rows(batch_id, entries).1, &statuses).unwrap();
+    commit(ledger.content_partial(), batch_id, &partial).await;
 }
 
 /// Appends `entries` as one batch to `usage`, priced by `book`.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use daybook_ledger::testing::{append, call, correct};
-use daybook_ledger::{Clock as _, Instant, Kind, Ledger, Report as _, Root, SystemClock, TableVersion};
+use daybook_ledger::testing::{append, append_partial, call, correct};
+use daybook_ledger::{Clock as _, Instant, Kind, Ledger, Report as _, Root, Status, SystemClock, TableVersion};
 use daybook_queries::{AsOf, Error, Session, SessionOptions};
 
 use crate::fixture;
@@ -166,10 +166,10 @@ async fn the_fullest_correction_of_an_entry_holds_and_the_row_as_recorded_stays(
     let ledger = fixture::empty().await;
     let at = "2026-11-20T09:00:00Z";
     let mut pending = call("a", "openai", "gpt-5", "search", at, (0, 0));
-    pending.status = daybook_ledger::Status::Pending;
+    pending.status = Status::Pending;
     pending.tokens = daybook_ledger::Tokens::default();
     let mut cut = call("a", "openai", "gpt-5", "search", at, (5, 1));
-    cut.status = daybook_ledger::Status::Incomplete;
+    cut.status = Status::Incomplete;
     let whole = call("a", "openai", "gpt-5", "search", at, (7, 2));
     append(&ledger, "b1", &[(pending, None), (call("b", "openai", "gpt-5", "search", at, (1, 1)), None)]).await;
     let sum = "SELECT count(*) || ' ' || sum(input_tokens) FROM ";
@@ -186,6 +186,32 @@ async fn the_fullest_correction_of_an_entry_holds_and_the_row_as_recorded_stays(
     let session = fixture::open(&ledger).await;
     let described = session.describe("usage_recorded").await.unwrap();
     assert_eq!(described, session.describe("usage").await.unwrap());
+}
+
+#[tokio::test]
+async fn what_was_said_before_the_end_of_a_call_holds_while_nothing_else_is_known() {
+    let ledger = fixture::empty().await;
+    let said = |id: &'static str, status, raw: &'static str| {
+        let mut entry = call(id, "openai", "gpt-5", "search", "2026-11-20T09:00:00Z", (1, 1));
+        (entry.status, entry.raw) = (status, raw.as_bytes());
+        entry.body = Some(daybook_ledger::Body { input_messages: Some(raw.into()), ..Default::default() });
+        (entry, None)
+    };
+    let (pending, cut, whole) = (Status::Pending, Status::Incomplete, Status::Success);
+    append_partial(&ledger, "b1", &[said("a", pending, "a1"), said("b", pending, "b1"), said("c", pending, "c1")])
+        .await;
+    append_partial(&ledger, "b2", &[said("b", cut, "b2"), said("c", cut, "c2")]).await;
+    let content = async |session: Session, table: &str| {
+        let sql = format!("SELECT string_agg(input_messages, ' ' ORDER BY input_messages) FROM {table}");
+        let rows = session.run(&sql).await.unwrap().collect().await.unwrap();
+        arrow::util::display::array_value_to_string(rows[0].column(0), 0).unwrap()
+    };
+    assert_eq!(content(fixture::open(&ledger).await, "content").await, "a1 b2 c2");
+    append(&ledger, "b3", &[said("c", whole, "c3"), said("d", whole, "d3")]).await;
+    assert_eq!(content(fixture::open(&ledger).await, "content").await, "a1 b2 c3 d3");
+    assert_eq!(content(fixture::open(&ledger).await, "content_recorded").await, "c3 d3");
+    let session = fixture::open(&ledger).await;
+    assert_eq!(session.describe("content_recorded").await.unwrap(), session.describe("content").await.unwrap());
 }
 
 #[tokio::test]

@@ -104,7 +104,11 @@ pub async fn erase(ledger: &Ledger, wanted: &Wanted, target_bytes: u64, run: &Ru
         }),
         tables: Vec::new(),
     };
-    let tables = [ledger.content(), ledger.quarantine()];
+    let mut tables = vec![ledger.content(), ledger.quarantine()];
+    // A ledger of an earlier version has none.
+    if ledger.content_partial().exists().await? {
+        tables.insert(1, ledger.content_partial());
+    }
     Box::pin(erase_from(ledger, &tables, &selection, &asked, target_bytes, run, &mut erased)).await?;
     Ok(erased)
 }
@@ -291,7 +295,7 @@ async fn rewrite_live(
 async fn selected(table: &Table, file: &DataFile, selection: &Selection) -> Result<u64, Error> {
     let spec = table.spec();
     if let Selection::Found(found) = selection
-        && spec.name == "content"
+        && spec.is_of_bodies()
     {
         // Ids alone tell of most files that they hold none.
         let ids = found.ids.get(&file.date);

@@ -131,9 +131,8 @@ fn messages(batch: &RecordBatch) -> Result<impl Fn(usize) -> Message, Error> {
 /// The column of a table of bodies that is null only in a row that lost what was said.
 fn body_of(spec: &schema::Table) -> Option<&'static str> {
     match spec.name {
-        "content" => Some("raw"),
         "quarantine" => Some("value"),
-        _ => None,
+        _ => spec.is_of_bodies().then_some("raw"),
     }
 }
 
@@ -148,20 +147,20 @@ impl Selection {
     pub(super) fn may_select(&self, spec: &schema::Table, date: Date) -> bool {
         match self {
             Self::Before(before) => date < *before,
-            Self::Found(found) if spec.name == "content" => found.ids.contains_key(&date),
+            Self::Found(found) if spec.is_of_bodies() => found.ids.contains_key(&date),
             Self::Found(found) => !found.messages.is_empty() || found.subject.is_some(),
         }
     }
 
     /// The columns that tell which rows are selected, and whether they still have a body.
     pub(super) fn columns(&self, spec: &schema::Table) -> Vec<&'static str> {
-        let mut columns = match (self, spec.name) {
-            (Self::Before(_), _) => Vec::new(),
-            (Self::Found(_), "content") => vec!["entry_id"],
-            (Self::Found(_), _) => vec!["topic", "kafka_partition", "kafka_offset"],
+        let mut columns = match self {
+            Self::Before(_) => Vec::new(),
+            Self::Found(_) if spec.is_of_bodies() => vec!["entry_id"],
+            Self::Found(_) => vec!["topic", "kafka_partition", "kafka_offset"],
         };
         match self {
-            Self::Found(Found { subject: Some(_), .. }) if spec.name != "content" => columns.extend(spec.said()),
+            Self::Found(Found { subject: Some(_), .. }) if !spec.is_of_bodies() => columns.extend(spec.said()),
             _ => columns.extend(body_of(spec)),
         }
         columns
@@ -172,7 +171,7 @@ impl Selection {
         let body = named(batch, body_of(spec).unwrap_or_default())?;
         let selected: Box<dyn Fn(usize) -> bool> = match self {
             Self::Before(before) => Box::new(move |_| date < *before),
-            Self::Found(found) if spec.name == "content" => {
+            Self::Found(found) if spec.is_of_bodies() => {
                 let (ids, wanted) = (named(batch, "entry_id")?.as_binary::<i32>().clone(), found.ids.get(&date));
                 let id = move |row| EntryId::from_slice(ids.value(row));
                 Box::new(move |row| id(row).zip(wanted).is_some_and(|(id, wanted)| wanted.contains(&id)))
