@@ -136,7 +136,7 @@ pub struct Summary {
 pub struct MigrationSummary {
     /// Where to.
     pub migration: Migration,
-    /// Rows of `content` in the bundle.
+    /// Rows of `content` and `content_partial` in the bundle.
     pub rows_in: u64,
     /// Those that are in the files.
     pub rows_out: u64,
@@ -202,7 +202,7 @@ impl Order {
         let formats = request.checked_formats()?;
         let window = Window { from: request.from, to: request.to };
         let migrations = Migration::each_once(&request.migrations)?;
-        let plan = Plan::load(ledger, request.as_of, &window, &request.scope).await?;
+        let plan = Plan::load(ledger, &window, request).await?;
         let prices = plan.pins.iter().find(|pin| pin.part == Part::Prices);
         let books = match request.scope.exemption(Part::Prices) {
             None => rates::load(ledger, prices.map(|pin| pin.version)).await?,
@@ -364,10 +364,7 @@ impl RowCopy {
         let mut rows = Rows::open(step, bytes)?;
         while let Some(batch) = rows.next()? {
             if is_look_ahead {
-                match part {
-                    Part::ContentPartial => self.entries.add_partial(&batch)?,
-                    _ => self.entries.add_corrected(&batch, &self.scope)?,
-                }
+                self.look_ahead(part, &batch)?;
                 continue;
             }
             let batch = self.select(part, day, &batch)?;
@@ -383,12 +380,21 @@ impl RowCopy {
                 self.registered.add(&batch)?;
             }
             if part.is_of_bodies() && !self.migrations.is_empty() {
-                let are_partial = part == Part::ContentPartial;
-                let bodies = Bodies { are_partial, offered: self.entries.offer(&batch)?, batch };
+                let bodies = Bodies { offered: self.entries.offer(&batch, part)?, batch };
                 self.migrations.iter_mut().try_for_each(|(_, lane)| lane.send(bodies.clone()))?;
             }
         }
         Ok(self)
+    }
+
+    fn look_ahead(&mut self, part: Part, batch: &RecordBatch) -> Result<(), Error> {
+        if part == Part::ContentPartial {
+            return self.entries.add_partial(batch);
+        }
+        if !self.migrations.is_empty() {
+            self.entries.add_ends(batch)?;
+        }
+        self.entries.add_corrected(batch, &self.scope)
     }
 
     /// The rows of a batch, all of one day, that go in.
@@ -403,7 +409,7 @@ impl RowCopy {
                 }
                 self.entries.add(&batch)?;
                 if !self.migrations.is_empty() {
-                    self.entries.add_operations(&batch)?;
+                    self.entries.add_turns(&batch)?;
                 }
                 Ok(batch)
             }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
-use daybook_ledger::{Date, EntryId, Instant, Operation, Status};
+use daybook_ledger::{Date, EntryId, Finality, Instant, Operation, Status};
 
-use crate::migrate::Dropped;
+use crate::migrate::{Dropped, Offer, Whole};
 use crate::totals::words;
-use crate::{Error, Scope};
+use crate::{Error, Part, Scope};
 
 const DAY_MICROS: i64 = 86_400_000_000;
 /// Operations that are turns of a conversation.
@@ -66,14 +66,14 @@ fn bounds(day: Date) -> (i64, i64) {
     (first, first.saturating_add(DAY_MICROS - 1))
 }
 
-/// The entries of one day that were selected, so that their bodies follow: 16 bytes each.
+/// The entries of one day that were selected, so that their bodies follow: 17 bytes each.
 #[derive(Debug, Default)]
 pub(crate) struct DayEntries {
-    ids: Vec<[u8; 16]>,
+    /// And whether the event of each had a body.
+    entries: Vec<([u8; 16], bool)>,
     is_sorted: bool,
     /// Whether the entry at the same place has a body in the bundle.
     has_body: Vec<bool>,
-    with_digest: u64,
     /// Entries that are in because a correction of theirs is.
     corrected: HashSet<[u8; 16]>,
     /// Entries of which a correction names another person than the one that is asked for.
@@ -84,24 +84,37 @@ pub(crate) struct DayEntries {
     is_offered: Vec<bool>,
     /// Entries that have, of calls cut short, what was said until then.
     cut_short: HashSet<[u8; 16]>,
+    /// Entries whose call did not end, or was cut short, by their rows in `usage`.
+    unfinished: HashSet<[u8; 16]>,
+    /// Entries whose call ended, by a correction.
+    ended: HashSet<[u8; 16]>,
 }
 
 impl DayEntries {
     /// Takes in the selected rows of `usage`.
     pub(crate) fn add(&mut self, usage: &RecordBatch) -> Result<(), Error> {
-        self.ids.extend(ids(usage)?.flatten());
-        self.is_sorted = false;
         let digests = usage.column_by_name("content_sha256");
-        self.with_digest += digests.map_or(0, |digests| (digests.len() - digests.null_count()) as u64);
+        let had_body = (0..usage.num_rows()).map(|row| digests.is_some_and(|digests| digests.is_valid(row)));
+        self.entries.extend(ids(usage)?.zip(had_body).filter_map(|(id, had_body)| Some((id?, had_body))));
+        self.is_sorted = false;
         Ok(())
     }
 
-    /// Notes which of the selected rows of `usage` are no turns of a conversation.
-    pub(crate) fn add_operations(&mut self, usage: &RecordBatch) -> Result<(), Error> {
+    /// Notes which of the selected rows of `usage` are no turns of a conversation, or not whole ones.
+    pub(crate) fn add_turns(&mut self, usage: &RecordBatch) -> Result<(), Error> {
         let operations = words(usage, "operation")?;
         let is_turn = |operation| TURNS.iter().any(|turn| turn.as_str() == operation);
         let others = ids(usage)?.zip(operations.iter()).filter(|(_, operation)| !operation.is_some_and(is_turn));
         self.other_operations.extend(others.filter_map(|(id, _)| id));
+        let unfinished = ids(usage)?.zip(are_final(usage)?).filter(|(_, is_final)| !is_final);
+        self.unfinished.extend(unfinished.filter_map(|(id, _)| id));
+        Ok(())
+    }
+
+    /// Takes in rows of `corrections`, as [`DayEntries::add_partial`] does its.
+    pub(crate) fn add_ends(&mut self, corrections: &RecordBatch) -> Result<(), Error> {
+        let ended = ids(corrections)?.zip(are_final(corrections)?).filter(|(_, is_final)| *is_final);
+        self.ended.extend(ended.filter_map(|(id, _)| id));
         Ok(())
     }
 
@@ -113,20 +126,22 @@ impl DayEntries {
     }
 
     /// Of each selected row of a table of bodies, why it is not offered to migrations: one body of each turn is, that of its end
-    /// if there is one, which `content` has and is read first.
-    pub(crate) fn offer(&mut self, bodies: &RecordBatch) -> Result<Arc<[Result<(), Dropped>]>, Error> {
+    /// if there is one, which `content` has and is read first. What is offered is whole or not: versions before `content_partial`
+    /// put all bodies into `content`.
+    pub(crate) fn offer(&mut self, bodies: &RecordBatch, part: Part) -> Result<Arc<[Offer]>, Error> {
         self.sort();
-        self.is_offered.resize(self.ids.len(), false);
+        self.is_offered.resize(self.entries.len(), false);
         let offer = |(id, is_pending): (Option<[u8; 16]>, bool)| {
             let id = id.unwrap_or_default();
             if is_pending && self.cut_short.contains(&id) {
                 return Err(Dropped::RepeatedBody);
             }
-            let place = self.ids.binary_search(&id).ok().and_then(|at| self.is_offered.get_mut(at));
+            let place = find(&self.entries, &id).and_then(|at| self.is_offered.get_mut(at));
             match place.map(|is_offered| std::mem::replace(is_offered, true)) {
                 Some(true) => Err(Dropped::RepeatedBody),
                 _ if self.other_operations.contains(&id) => Err(Dropped::OtherOperation),
-                _ => Ok(()),
+                _ if part == Part::ContentPartial => Ok(Whole(false)),
+                _ => Ok(Whole(!self.unfinished.contains(&id) || self.ended.contains(&id))),
             }
         };
         Ok(ids(bodies)?.zip(are_pending(bodies)?).map(offer).collect())
@@ -158,8 +173,8 @@ impl DayEntries {
 
     fn sort(&mut self) {
         if !self.is_sorted {
-            self.ids.sort_unstable();
-            self.has_body = vec![false; self.ids.len()];
+            self.entries.sort_unstable();
+            self.has_body = vec![false; self.entries.len()];
             self.is_sorted = true;
         }
     }
@@ -167,7 +182,7 @@ impl DayEntries {
     /// The rows of a table that belong to them, by `entry_id`.
     pub(crate) fn rows_of(&mut self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
         self.sort();
-        let is_in = |id: Option<[u8; 16]>| Some(id.is_some_and(|id| self.ids.binary_search(&id).is_ok()));
+        let is_in = |id: Option<[u8; 16]>| Some(id.is_some_and(|id| find(&self.entries, &id).is_some()));
         let mask: BooleanArray = ids(batch)?.map(is_in).collect();
         filter_record_batch(batch, &mask).map_err(Error::arrow)
     }
@@ -177,7 +192,7 @@ impl DayEntries {
         self.sort();
         let mut mask = Vec::with_capacity(bodies.num_rows());
         for id in ids(bodies)? {
-            let found = id.and_then(|id| self.ids.binary_search(&id).ok());
+            let found = id.and_then(|id| find(&self.entries, &id));
             if let Some(has_body) = found.and_then(|at| self.has_body.get_mut(at)) {
                 *has_body = true;
             }
@@ -189,14 +204,25 @@ impl DayEntries {
     /// Rows of an entry beyond its first: Daybook writes none, another program may have.
     pub(crate) fn repeated(&mut self) -> u64 {
         self.sort();
-        self.ids.windows(2).filter(|pair| matches!(pair, [one, other] if one == other)).count() as u64
+        self.entries.windows(2).filter(|pair| matches!(pair, [(one, _), (other, _)] if one == other)).count() as u64
     }
 
     /// Entries whose event had a body that the ledger does not keep.
     pub(crate) fn without_body(&self) -> u64 {
-        let kept = self.has_body.iter().filter(|has_body| **has_body).count() as u64;
-        self.with_digest.saturating_sub(kept)
+        let pairs = self.has_body.iter().zip(&self.entries);
+        pairs.filter(|(has_body, (_, had_body))| *had_body && !**has_body).count() as u64
     }
+}
+
+/// Where the entry is among `entries`, which are sorted.
+fn find(entries: &[([u8; 16], bool)], id: &[u8; 16]) -> Option<usize> {
+    entries.binary_search_by_key(&id, |(id, _)| id).ok()
+}
+
+/// Whether each row of `usage` or `corrections` is of an event after the end of its call.
+fn are_final(usage: &RecordBatch) -> Result<impl Iterator<Item = bool>, Error> {
+    let is_final = |word: Option<&str>| word.and_then(Status::named).map(Status::finality) == Some(Finality::Final);
+    Ok(words(usage, "status")?.iter().map(is_final).collect::<Vec<_>>().into_iter())
 }
 
 /// Whether each row of a table of bodies is of an event before the end of its call, which went on.

@@ -24,6 +24,14 @@ impl Series {
         Self::all().find(|series| series.folder() == folder && series.names().1 == extension)
     }
 
+    /// Whether a bundle with `parts` can have it.
+    pub(crate) fn is_of(self, parts: &[Part]) -> bool {
+        match self {
+            Self::Table(part, _) => parts.contains(&part),
+            Self::Migration(_) => true,
+        }
+    }
+
     /// The folder they are in.
     pub(crate) fn folder(self) -> String {
         match self {

@@ -15,7 +15,7 @@ use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::select::Window;
-use crate::{Error, Part, Scope};
+use crate::{Error, Part, Request};
 
 /// Log entries read at the same time.
 const LOG_READS: usize = 16;
@@ -70,18 +70,14 @@ pub(crate) struct Holding {
 }
 
 impl Plan {
-    /// Pins `usage` at `as_of` or its newest version, and the other tables at the last version committed no later; without
+    /// Pins `usage` at the version that is asked for or its newest, and the other tables at the last version committed no later; without
     /// `as_of`, tables that other commands write at their newest.
     ///
     /// `content` commits before `usage`, so every visible entry has its body; and all depend on the log alone, so the
     /// same `as_of` gives the same plan whenever it is asked for, until files of it are deleted: what an erasure leaves is read
     /// then.
-    pub(crate) async fn load(
-        ledger: &Ledger,
-        as_of: Option<TableVersion>,
-        window: &Window,
-        scope: &Scope,
-    ) -> Result<Self, Error> {
+    pub(crate) async fn load(ledger: &Ledger, window: &Window, request: &Request) -> Result<Self, Error> {
+        let (as_of, scope, migrates) = (request.as_of, &request.scope, !request.migrations.is_empty());
         let usage = ledger.usage().load(as_of).await?;
         let version = usage.version();
         let commits = committed_at(ledger.usage(), version.0.saturating_sub(SKEWED_VERSIONS)..=version.0).await?;
@@ -105,7 +101,11 @@ impl Plan {
             if scope.exemption(part).is_some() {
                 continue;
             }
-            let looks_ahead = part == Part::ContentPartial || part == Part::Corrections && !scope.is_everything();
+            let looks_ahead = match part {
+                Part::Corrections => migrates || !scope.is_everything(),
+                Part::ContentPartial => migrates,
+                _ => false,
+            };
             let files = snapshot.files().into_iter().filter(|file| part.is_timeless() || window.touches(file.date));
             for file in files {
                 if looks_ahead {

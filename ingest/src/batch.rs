@@ -10,6 +10,7 @@ use daybook_ledger::schema::{ContentBuilder, QuarantineBuilder, UsageBuilder};
 use daybook_ledger::{Entry, EntryId, Finality, Instant, NextOffset, Row, Status, content_partial};
 
 use crate::Error;
+use crate::core::MISSED;
 use crate::partition::{Mark, Partition, Positions};
 
 /// Uses bytes of an id as its hash: ids are SHA-256 output already.
@@ -83,6 +84,8 @@ pub(crate) struct QuarantineMeta {
     pub(crate) partition: usize,
     pub(crate) offset: i64,
     pub(crate) read_from: Partition,
+    /// Whether it stands for messages that are gone.
+    pub(crate) is_missed: bool,
     pub(crate) alive: bool,
 }
 
@@ -102,8 +105,8 @@ pub(crate) struct OpenBatch {
     ranges: BTreeMap<usize, Range>,
     /// The place of each call among the rows.
     seen: IdMap<usize>,
-    /// The place of its most final body.
-    said: IdMap<usize>,
+    /// The places of its bodies, by how final they are.
+    said: IdMap<[Option<usize>; 3]>,
     /// Bytes of tags and headers, of which the builders of maps do not tell.
     map_bytes: usize,
     /// Index of the partition of the last message: the next one is often of the same.
@@ -237,13 +240,20 @@ impl OpenBatch {
     /// does: it may be of another partition, which alone is lost to another worker.
     fn push_body(&mut self, partition: usize, row: &Row<'_>) {
         let (finality, completeness) = (row.entry.status.finality(), row.entry.completeness());
-        if let Some(known) = self.said.get(&row.id).and_then(|at| self.bodies.get_mut(*at)) {
-            if (known.finality, known.completeness) >= (finality, completeness) {
-                return;
-            }
-            known.alive = known.finality < finality;
+        let [pending, cut_short, last] = self.said.entry(row.id).or_default();
+        let (place, more_final) = match finality {
+            Finality::Pending => (pending, cut_short.or(*last)),
+            Finality::CutShort => (cut_short, *last),
+            Finality::Final => (last, None),
+        };
+        let known = place.and_then(|at| self.bodies.get_mut(at));
+        if more_final.is_some() || known.as_ref().is_some_and(|known| known.completeness >= completeness) {
+            return;
         }
-        self.said.insert(row.id, self.bodies.len());
+        if let Some(known) = known {
+            known.alive = false;
+        }
+        *place = Some(self.bodies.len());
         let day = row.started_at.date().days();
         self.bodies.push(BodyMeta { id: row.id, day, partition, finality, completeness, alive: true });
         self.statuses.push(row.entry.status);
@@ -290,7 +300,8 @@ impl OpenBatch {
         columns.error_code.append_value(reason.code);
         columns.error_message.append_value(reason.message);
         let read_from = Partition { topic: message.topic.into(), number: message.partition };
-        self.quarantined.push(QuarantineMeta { partition, offset: message.offset, read_from, alive: true });
+        let (offset, is_missed) = (message.offset, reason.code == MISSED);
+        self.quarantined.push(QuarantineMeta { partition, offset, read_from, is_missed, alive: true });
     }
 
     /// Forgets everything of `partitions`: another worker reads those messages now.
@@ -308,9 +319,8 @@ impl OpenBatch {
         }
         for (at, body) in self.bodies.iter_mut().enumerate().filter(|(_, body)| dropped.contains(&body.partition)) {
             body.alive = false;
-            if self.said.get(&body.id) == Some(&at) {
-                self.said.remove(&body.id);
-            }
+            let places = self.said.get_mut(&body.id).into_iter().flatten();
+            places.filter(|place| **place == Some(at)).for_each(|place| *place = None);
         }
         for row in self.quarantined.iter_mut().filter(|row| dropped.contains(&row.partition)) {
             row.alive = false;
@@ -324,6 +334,11 @@ impl OpenBatch {
     pub(crate) fn close(mut self) -> Result<ClosedBatch, Error> {
         let range_of = (0..self.partitions.len()).map(|index| self.ranges.get(&index).cloned()).collect();
         let named = |(index, range): (usize, Range)| Some((self.partitions.get(index)?.clone(), range));
+        // What was said on another day than the row has would be of no entry.
+        for body in &mut self.bodies {
+            let row = self.seen.get(&body.id).and_then(|at| self.rows.get(*at));
+            body.alive &= row.is_none_or(|row| row.day == body.day);
+        }
         let content = self.content.finish()?;
         Ok(ClosedBatch {
             usage: self.usage.finish()?,

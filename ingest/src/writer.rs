@@ -22,6 +22,7 @@ use rand::Rng as _;
 
 use crate::Error;
 use crate::batch::{BodyMeta, ClosedBatch, QuarantineMeta, Range, RowMeta};
+use crate::core::MISSED;
 use crate::index::{Held, Index, Known};
 use crate::metrics::Metrics;
 use crate::partition::{Mark, Partition, Positions};
@@ -372,44 +373,60 @@ impl Writer {
         };
         // An earlier attempt moved the position past them, and may have read them otherwise: the topic had another format, or the
         // messages went since. What is there is looked for. Records of files are always read the same way.
-        let is_passed = |row: &QuarantineMeta| row.alive && self.cluster != FILES && !is_beyond(row);
-        let known = match batch.quarantined.iter().any(is_passed) {
-            true => self.set_aside().await?,
-            false => HashSet::new(),
+        let is_passed = |row: &&QuarantineMeta| row.alive && self.cluster != FILES && !is_beyond(row);
+        let passed: HashSet<_> = batch.quarantined.iter().filter(is_passed).map(place).collect();
+        let rows = |known: &HashSet<Place>| {
+            let is_new =
+                |row: &QuarantineMeta| is_beyond(row) || passed.contains(&place(row)) && !known.contains(&place(row));
+            let rows = (0_u32..).zip(&batch.quarantined).filter(|(_, row)| row.alive && is_new(row));
+            rows.map(|(at, _)| at).collect::<Vec<_>>()
         };
-        let is_lacking = |row: &QuarantineMeta| is_passed(row) && !known.contains(&(row.read_from.clone(), row.offset));
-        let is_new = |row: &QuarantineMeta| is_beyond(row) || is_lacking(row);
-        let rows = (0_u32..).zip(&batch.quarantined);
-        let keep: Vec<u32> = rows.filter(|(_, row)| row.alive && is_new(row)).map(|(at, _)| at).collect();
-        if positions.is_empty() && (keep.is_empty() || Self::landed(&self.quarantine, batch).is_some()) {
-            return Ok(None);
-        }
-        let count = keep.len() as u64;
-        let adds = store((self.ledger.quarantine(), &self.metrics), &batch.quarantine, keep, &batch.id, files).await?;
-        let commit = Commit { batch_id: batch.id.to_string(), files: adds, positions, counts: vec![("rows", count)] };
+        let mut stored: Option<(Vec<u32>, Vec<StoredFile>)> = None;
         loop {
+            let keep = rows(&self.set_aside(&passed).await?);
+            if positions.is_empty() && (keep.is_empty() || Self::landed(&self.quarantine, batch).is_some()) {
+                return Ok(None);
+            }
+            let counts = vec![("rows", keep.len() as u64)];
+            let adds = match stored.take() {
+                Some((known, adds)) if known == keep => adds,
+                _ => {
+                    let table = (self.ledger.quarantine(), &*self.metrics);
+                    store(table, &batch.quarantine, keep.clone(), &batch.id, files).await?
+                }
+            };
+            let (batch_id, positions) = (batch.id.to_string(), positions.clone());
+            let commit = Commit { batch_id, files: adds.clone(), positions, counts };
             match self.ledger.quarantine().try_commit(&mut self.quarantine, &commit).await? {
                 CommitOutcome::Committed { .. } => return Ok(None),
                 CommitOutcome::Lost => self.metrics.lost_race(),
                 CommitOutcome::Fenced { .. } => return self.fenced(batch).await.map(Some),
             }
+            stored = Some((keep, adds));
         }
     }
 
-    /// The messages of which `quarantine` has a row.
-    async fn set_aside(&self) -> Result<HashSet<(Partition, i64)>, Error> {
+    /// Which of `wanted` have a row in `quarantine`.
+    async fn set_aside(&self, wanted: &HashSet<Place>) -> Result<HashSet<Place>, Error> {
+        let mut found = HashSet::new();
+        if wanted.is_empty() {
+            return Ok(found);
+        }
         let table = self.ledger.quarantine();
-        let mut messages = HashSet::new();
         for file in self.quarantine.files() {
-            let columns = ["topic", "kafka_partition", "kafka_offset"];
+            let columns = ["topic", "kafka_partition", "kafka_offset", "error_code"];
             let mut batches = std::pin::pin!(table.stream_columns(&file, &columns).await?);
             while let Some(batch) = batches.try_next().await? {
-                let places = (0..batch.num_rows()).filter_map(|row| Columns(&batch).coordinates(row));
-                let place = |topic: &str, number| Partition { topic: topic.into(), number };
-                messages.extend(places.map(|at| (place(&at.topic, at.partition), at.offset)));
+                let columns = Columns(&batch);
+                let is_missed = |row| columns.text("error_code", row).is_some_and(|code| code == MISSED);
+                let place = |row| {
+                    let at = columns.coordinates(row)?;
+                    Some((Partition { topic: at.topic.into(), number: at.partition }, at.offset, is_missed(row)))
+                };
+                found.extend((0..batch.num_rows()).filter_map(place).filter(|place| wanted.contains(place)));
             }
         }
-        Ok(messages)
+        Ok(found)
     }
 
     /// Whether an earlier attempt moved the positions of `quarantine` already and stopped later.
@@ -518,6 +535,13 @@ impl Writer {
             version: self.usage.version().0,
         }
     }
+}
+
+/// What a row of `quarantine` is about: a message, or those that are gone from there on.
+type Place = (Partition, i64, bool);
+
+fn place(row: &QuarantineMeta) -> Place {
+    (row.read_from.clone(), row.offset, row.is_missed)
 }
 
 /// What a batch adds without positions to be fenced by: true at once, whatever becomes of the batch.

@@ -121,7 +121,7 @@ impl Ledger {
         &self.content
     }
 
-    /// What was said in events that correct.
+    /// What was said in calls before their end.
     pub fn content_partial(&self) -> &Table {
         &self.content_partial
     }

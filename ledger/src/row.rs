@@ -1,4 +1,4 @@
-//! From an entry to a row: the one place that fills the columns of `usage` and `content`.
+//! From an entry to a row: the one place that fills the columns of `usage`, `content` and `content_partial`.
 
 use std::sync::Arc;
 

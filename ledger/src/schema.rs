@@ -421,7 +421,8 @@ pub fn markdown() -> String {
             text += "\n## `content_partial`\n\nThe columns of `content`, and `status`, that of the event: pending, or incomplete. What was said in a call as an event before\nits \
                      end told it; `content` has what one after its end told. In `daybook query` the table `content` has, of an\nentry \
                      without a row there, its row here, incomplete before pending, and `content_recorded` is `content`\nalone. \
-                     Readers of the plain tables take a row from here where `content` has none of its `entry_id`.\n";
+                     Readers of the plain tables take a row from here where `content` has none of its `event_date` and `entry_id`. Versions\nof Daybook that did not have \
+                     this table put the first body of a call into `content`, whatever its event was.\n";
             continue;
         }
         text += &format!(

@@ -42,7 +42,7 @@ pub(crate) const USAGE: &str = "usage";
 const CONTENT: &str = "content";
 /// The entries as first recorded.
 pub(crate) const USAGE_RECORDED: &str = "usage_recorded";
-/// What was said as first recorded.
+/// What was said in calls that ended.
 const CONTENT_RECORDED: &str = "content_recorded";
 
 /// Which registry a session resolves workloads, contracts and features with.

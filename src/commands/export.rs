@@ -191,10 +191,10 @@ fn print_checks(args: &ExportArgs, folder: &str, out: &mut dyn Write) -> std::io
     writeln!(out, "    python3 -c \"import duckdb; duckdb.sql(\\\"{sql}\\\").show()\"")
 }
 
-/// `for gemini: 59 of 88 rows of content; dropped: 1 media, 19 no_answer`.
+/// `for gemini: 59 of 88 bodies; dropped: 1 media, 19 no_answer`.
 fn print_migration(summary: &MigrationSummary, out: &mut dyn Write) -> std::io::Result<()> {
     let MigrationSummary { migration, rows_in, rows_out, dropped } = summary;
-    write!(out, "for {}: {rows_out} of {rows_in} rows of content", migration.destination.as_str())?;
+    write!(out, "for {}: {rows_out} of {rows_in} bodies", migration.destination.as_str())?;
     for (at, (reason, rows)) in dropped.iter().enumerate() {
         write!(out, "{}{rows} {reason}", if at == 0 { "; dropped: " } else { ", " })?;
     }

@@ -98,6 +98,7 @@ def check_with_duckdb(ledger, truth, scratch):
         elif table == "content":
             entries, distinct = source.aggregate("count(*), count(DISTINCT entry_id)").fetchall()[0] if files else (0, 0)
             checks.equal("duckdb: one body per call", (entries, distinct), (truth["totals"][rows],) * 2)
+            checks.equal("every call ended, so no body is in part", len(ledger.delta_log("content_partial").live), 0)
         else:
             found = source.aggregate("count(*), count(DISTINCT (topic, kafka_partition, kafka_offset))").fetchall()[0] if files else (0, 0)
             checks.equal("duckdb: every poison message is in quarantine once", found, (truth["totals"][rows],) * 2)

@@ -234,9 +234,11 @@ class Sender:
         self.queue(self.count, key, value)
 
     def queue(self, number, key, value):
-        while True:
+        producer = self.producer
+        # One that took its place was given all that waits.
+        while producer is self.producer:
             try:
-                return self.producer.produce(self.topic, key=key, value=value, on_delivery=partial(self.delivered, number))
+                return producer.produce(self.topic, key=key, value=value, on_delivery=partial(self.delivered, number))
             except BufferError:
                 self.poll(0.1)
 
@@ -245,8 +247,7 @@ class Sender:
         if error:
             self.failures.append(error)
         else:
-            del self.waiting[number]
-            self.acknowledged += 1
+            self.acknowledged += self.waiting.pop(number, None) is not None
 
     def poll(self, seconds):
         self.producer.poll(seconds)

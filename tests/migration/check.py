@@ -252,7 +252,8 @@ def spoilt_hugging_face(path):
 
 def main(bundles):
     for bundle in bundles:
-        content = json.load(open(f"{bundle}/data/summary.json"))["content"]["rows"]
+        summary = json.load(open(f"{bundle}/data/summary.json"))
+        content = sum(summary[table]["rows"] for table in ("content", "content_partial"))
         for shape in [*SHAPES, "huggingface"]:
             folder = f"{bundle}/data/migration/{shape}"
             if shape == "huggingface":

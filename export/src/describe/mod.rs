@@ -309,6 +309,8 @@ const README_READ: &str = r#"
 
     select * from 'data/usage/*.parquet' u left join 'data/content/*.parquet' c using (entry_id);  -- DuckDB
 
+A call that has no row in `content` may have one in `content_partial`: what was said before its end, if no event told that.
+
 `croissant.json` says the same to machine learning tools (`mlcroissant load --jsonld data/croissant.json --record_set usage`).
 "#;
 

@@ -143,7 +143,7 @@ impl Losses {
     /// For the README of the migration.
     pub(super) fn markdown(&self) -> String {
         let mut text = format!(
-            "| rows of `content` in the bundle | {} |\n| --- | --- |\n| rows in these files | {} |\n| dropped | {} |\n",
+            "| bodies in the bundle (`content`, `content_partial`) | {} |\n| --- | --- |\n| rows in these files | {} |\n| dropped | {} |\n",
             self.rows_in, self.rows_out, self.rows_dropped
         );
         for reason in Dropped::ALL {

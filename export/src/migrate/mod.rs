@@ -223,13 +223,18 @@ fn push(out: &mut Vec<u8>, line: &impl Serialize) -> Result<(), Dropped> {
     Ok(())
 }
 
-/// Rows of a table of bodies, and of each why it is not offered to a migration at all.
+/// Whether a body has the whole answer of its call, as far as anything tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole(pub(crate) bool);
+
+/// A body that is offered to every migration, or why it is to none.
+pub(crate) type Offer = Result<Whole, Dropped>;
+
+/// Rows of a table of bodies, and which of them are offered.
 #[derive(Clone, Debug)]
 pub(crate) struct Bodies {
-    /// Whether they are of calls before their end.
-    pub(crate) are_partial: bool,
     pub(crate) batch: RecordBatch,
-    pub(crate) offered: Arc<[Result<(), Dropped>]>,
+    pub(crate) offered: Arc<[Offer]>,
 }
 
 /// What a migration wrote.
@@ -273,13 +278,15 @@ impl Migration {
         let mut line = Vec::new();
         for bodies in batches {
             let columns = Columns::of(&bodies.batch)?;
-            let is_unfinished = bodies.are_partial && self.destination.asks().answer;
-            let finished = if is_unfinished { Err(Dropped::Unfinished) } else { Ok(()) };
+            let takes = |Whole(is_whole)| match is_whole || !self.destination.asks().answer {
+                true => Ok(()),
+                false => Err(Dropped::Unfinished),
+            };
             for (row, offered) in bodies.offered.iter().enumerate() {
                 line.clear();
                 let mut notes = Notes::default();
                 let id = hex(columns.id.value(row));
-                match offered.and(finished).and_then(|()| self.line(&id, &columns.row(row), &mut notes, &mut line)) {
+                match offered.and_then(takes).and_then(|()| self.line(&id, &columns.row(row), &mut notes, &mut line)) {
                     Err(reason) => losses.drop(reason),
                     Ok(()) => {
                         losses.keep(notes);

@@ -25,7 +25,7 @@ impl Migration {
         let model = self.model.as_ref().map(|model| format!(" The model is `{model}`.")).unwrap_or_default();
         format!(
             "# `{name}`\n\n{}{model}\n\n{}\n\n\
-             One JSON object a line, in the order of `content`. Text, arguments and schemas are as they were recorded, to the\n\
+             One JSON object a line, in the order of `content`, day by day before `content_partial`. Text, arguments and schemas are as they were recorded, to the\n\
              character. `loss.json` has the same account as here, for programs.\n\n\
              ## What came along and what did not\n\n{}",
             self.destination.meaning(),

@@ -355,16 +355,16 @@ impl Check<'_> {
         self.migrations(summary.as_ref(), bodies, &resources, digests);
         self.rates(&resources, digests);
         self.artifacts(digests);
-        self.strangers();
+        self.strangers(&parts().collect::<Vec<_>>());
     }
 
     /// Every payload file is one that bundles have, which the others of these checks look at.
-    fn strangers(&mut self) {
+    fn strangers(&mut self, parts: &[Part]) {
         const ALONE: [&str; 6] = [DESCRIPTOR, SUMMARY, SCHEMA, README, CROISSANT, RATES];
         let is_known = |name: &str| {
             ALONE.contains(&name)
                 || name.starts_with(artifact::FOLDER)
-                || Series::of(name).is_some()
+                || Series::of(name).is_some_and(|series| series.is_of(parts))
                 || migrations::is_account(name)
         };
         for name in self.files.keys().filter(|name| name.starts_with("data/") && !is_known(name)) {

@@ -60,7 +60,7 @@ fn with_column(batch: &RecordBatch, name: &str, column: impl Fn(&ArrayRef) -> Ar
     RecordBatch::try_new(batch.schema(), columns).unwrap()
 }
 
-const CORPUS: [(&str, Harm, &str); 32] = [
+const CORPUS: [(&str, Harm, &str); 33] = [
     (
         "a link to a file",
         |bundle| {
@@ -296,6 +296,11 @@ const CORPUS: [(&str, Harm, &str); 32] = [
             });
         },
         "data/usage/*.parquet: a day comes before an earlier one",
+    ),
+    (
+        "an earlier layout, which lacks a table",
+        |bundle| edit(bundle, "data/summary.json", "daybook-bundle/3", "daybook-bundle/2"),
+        "data/content_partial/content_partial-00000.parquet: no bundle has such a file",
     ),
     ("another layout", |bundle| edit(bundle, "data/summary.json", "daybook-bundle/3", "daybook-bundle/4"), "layout is"),
 ];

@@ -88,3 +88,27 @@ fn messages_that_are_gone_are_recorded_once_and_reading_goes_on_after_them() {
     assert_eq!(batch.quarantined_by_code(), [(MISSED.to_owned(), 1)].into());
     assert_eq!(batch.quarantined.first().map(|row| row.offset), Some(5), "at the place of the first one");
 }
+
+#[test]
+fn what_was_said_before_the_end_of_a_call_stays_when_the_end_goes_to_another_worker_and_once() {
+    let other = Partition { topic: "calls".into(), number: 1 };
+    let event = |told: &str| {
+        format!(
+            r#"{{"id":"a","traceId":"t","type":"GENERATION","startTime":"2026-11-20T09:00:00Z","model":"m","input":"hi",{told}}}"#
+        )
+    };
+    let pending = event(r#""usageDetails":{}"#);
+    let end = event(r#""output":"so","usageDetails":{"input":1,"output":1}"#);
+    let mut core = core(0);
+    feed(&mut core, 0, Input::Assigned(vec![(other.clone(), Positions::default())]));
+    feed(&mut core, 0, message(0, Some(pending.as_bytes())));
+    let Input::Message(at_end) = message(0, Some(end.as_bytes())) else { panic!("it is a message") };
+    feed(&mut core, 0, Input::Message(Message { partition: 1, ..at_end }));
+    feed(&mut core, 0, Input::Revoked(vec![other]));
+    feed(&mut core, 0, message(1, Some(pending.as_bytes())));
+    let effects = feed(&mut core, 0, Input::Flush);
+    let Some(Effect::Write(batch)) = effects.first() else { panic!("{effects:?}") };
+    let bodies: Vec<_> = batch.bodies.iter().filter(|body| body.alive).map(|body| body.finality).collect();
+    assert_eq!(bodies, [daybook_ledger::Finality::Pending]);
+    assert_eq!(batch.rows.iter().filter(|row| row.alive).count(), 1, "and its row comes again");
+}

@@ -31,9 +31,12 @@ pub(crate) enum Held {
 pub(crate) struct Known(u8);
 
 impl Known {
+    const ENTRY: u8 = 0x0f;
+    const BODY: u8 = 0xf0;
+
     /// An entry of this completeness. A correction is of an entry, also if the row was not seen yet.
     pub(crate) fn entry(completeness: u8) -> Self {
-        Self(completeness.min(5) + 1)
+        Self((completeness + 1).min(Self::ENTRY))
     }
 
     pub(crate) fn body(finality: Finality) -> Self {
@@ -42,21 +45,22 @@ impl Known {
 
     /// What both tell.
     fn and(self, other: Self) -> Self {
-        Self((self.0 & 0x0f).max(other.0 & 0x0f) | (self.0 & 0xf0).max(other.0 & 0xf0))
+        let most = |part: u8| (self.0 & part).max(other.0 & part);
+        Self(most(Self::ENTRY) | most(Self::BODY))
     }
 
     pub(crate) fn has_entry(self) -> bool {
-        self.0 & 0x0f > 0
+        self.0 & Self::ENTRY > 0
     }
 
     /// Whether the ledger has the entry and tells less of it than an event of `completeness`.
     pub(crate) fn tells_less(self, completeness: u8) -> bool {
-        self.has_entry() && self.0 & 0x0f <= completeness
+        self.has_entry() && self.0 & Self::ENTRY <= completeness
     }
 
     /// Whether the ledger has no body of an event as final as `finality`.
     pub(crate) fn lacks_body(self, finality: Finality) -> bool {
-        self.0 & 0xf0 < Self::body(finality).0
+        self.0 & Self::BODY < Self::body(finality).0
     }
 }
 

@@ -114,8 +114,8 @@ impl Sending {
 struct Progress {
     waiting: usize,
     since: Instant,
-    /// Since when messages end without an answer, and none with one.
-    unanswered_since: Option<Instant>,
+    /// The first and the last message that ended without an answer, since one ended with one.
+    unanswered: Option<(Instant, Instant)>,
 }
 
 /// Called by librdkafka's thread.
@@ -142,12 +142,14 @@ impl Context {
         progress.waiting = progress.waiting.saturating_sub(1);
         if acknowledged {
             progress.since = Instant::now();
-            progress.unanswered_since = None;
+            progress.unanswered = None;
         }
     }
 
     fn note_time_out(&self) {
-        self.progress().unanswered_since.get_or_insert_with(Instant::now);
+        let (now, mut progress) = (Instant::now(), self.progress());
+        let first = progress.unanswered.map_or(now, |(first, _)| first);
+        progress.unanswered = Some((first, now));
     }
 }
 
@@ -202,7 +204,7 @@ impl Producer {
     /// # Errors
     /// [`Error::KafkaSetting`].
     pub(super) fn new(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        let progress = Mutex::new(Progress { waiting: 0, since: Instant::now(), unanswered_since: None });
+        let progress = Mutex::new(Progress { waiting: 0, since: Instant::now(), unanswered: None });
         let context = Context { progress, metrics };
         let inner = config(settings)?.create_with_context(context).map_err(crate::source::kafka::setting_error)?;
         let limits = settings.limits;
@@ -269,9 +271,15 @@ impl Producer {
     /// Why the producer had better be made anew, of brokers that answer other questions, if so: librdkafka may take a partition to be
     /// without a leader for good, once a broker that shuts down said so (librdkafka, issue 5430).
     pub(super) fn stuck(&self) -> Option<String> {
-        let waited = self.inner.context().progress().unanswered_since?.elapsed();
-        let reason = || format!("brokers answer, but took no message for {} s", waited.as_secs());
-        (waited > self.stuck_after).then(reason)
+        let (first, last) = self.inner.context().progress().unanswered?;
+        let tried = last.duration_since(first);
+        let reason = || format!("brokers answer, but took no message for {} s", tried.as_secs());
+        (tried > self.stuck_after).then(reason)
+    }
+
+    /// Counts nothing against the producer that was tried so far: the brokers were away.
+    pub(super) fn forgive(&self) {
+        self.inner.context().progress().unanswered = None;
     }
 
     /// Asks the brokers whether they have all of `topics`.

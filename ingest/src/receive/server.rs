@@ -124,8 +124,13 @@ async fn watch_kafka(shared: &Arc<Shared>) -> String {
             return reason;
         }
         let unready = ask_kafka(shared, WATCH_INTERVAL).await.err().map(|error| error.to_string());
-        if let (None, Some(reason)) = (&unready, shared.producer.stuck()) {
-            return reason;
+        match unready {
+            Some(_) => shared.producer.forgive(),
+            None => {
+                if let Some(reason) = shared.producer.stuck() {
+                    return reason;
+                }
+            }
         }
         let was_ready = shared.is_ready();
         if let (true, Some(reason)) = (was_ready, &unready) {

@@ -67,15 +67,20 @@ impl Table {
     /// # Errors
     /// [`Error::DamagedFile`] if it cannot be read.
     pub async fn load_finality(&self, file: &DataFile) -> Result<Vec<(EntryId, Finality)>, Error> {
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(usize::try_from(file.rows).unwrap_or(0).min(1 << 20));
         for batch in self.read(file, Some(&["entry_id", "status"])).await? {
-            let ids = batch.column_by_name("entry_id").and_then(|ids| ids.as_binary_opt::<i32>());
+            let Some(ids) = batch.column_by_name("entry_id").and_then(|ids| ids.as_binary_opt::<i32>()) else {
+                let path = self.file_url(&file.path);
+                return Err(Error::DamagedFile { path, reason: "it has no `entry_id`".into() });
+            };
             let statuses = batch.column_by_name("status").and_then(|words| words.as_string_opt::<i32>());
-            let status = |row| statuses.map(|words| words.value(row)).and_then(Status::named);
-            let rows = ids.into_iter().flatten().enumerate();
-            entries.extend(rows.filter_map(|(row, id)| {
-                Some((EntryId::from_slice(id?)?, status(row).map_or(Finality::Final, Status::finality)))
-            }));
+            let finality = |row| match statuses {
+                None => Finality::Final,
+                // A word that only a later version knows: any other event of the call tells more.
+                Some(words) => Status::named(words.value(row)).map_or(Finality::Pending, Status::finality),
+            };
+            let rows = ids.iter().enumerate();
+            entries.extend(rows.filter_map(|(row, id)| Some((EntryId::from_slice(id?)?, finality(row)))));
         }
         Ok(entries)
     }

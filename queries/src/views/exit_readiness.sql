@@ -1,6 +1,6 @@
 -- How ready one is to leave, by contract: what there is to take along, and whether the way out was walked.
 --
--- One row per contract. A body counts as kept if `content` has it; what was said in other calls nobody can export. Fine-tuned
+-- One row per contract. A body counts as kept if `content` has it, in part or whole; what was said in other calls nobody can export. Fine-tuned
 -- models are those that calls under the contract name; what was made with them counts as registered if `daybook artifacts`
 -- has an artifact of that model.
 --
