@@ -1,7 +1,7 @@
 //! Migration files: what was said, in the shapes other vendors read.
 //!
-//! Every row of `content` and `content_partial` in the bundle becomes one line or is dropped with a reason. Text and numbers are copied as their
-//! source wrote them; what a shape cannot hold is counted. A lane reads one row at a time.
+//! Every row of `content` and `content_partial` in the bundle becomes one line or is dropped with a reason. Text and numbers are
+//! copied as their source wrote them; what a shape cannot hold is counted. A lane reads one row at a time.
 
 mod anthropic;
 mod chat;
