@@ -359,6 +359,37 @@ async fn what_was_said_before_the_end_goes_along_and_is_nothing_to_learn_from() 
     assert_eq!(differences(&out), Vec::<String>::new());
 }
 
+#[tokio::test]
+async fn a_bundle_of_the_layout_before_is_whole_without_the_table_that_came_since() {
+    let place = Place::new();
+    let bundle = place.bundle().await;
+    assert_eq!(differences(&bundle), Vec::<String>::new());
+    fs::remove_dir_all(bundle.join("data/content_partial")).unwrap();
+    let change = |name: &str, change: &dyn Fn(&mut Value)| {
+        let mut value: Value = serde_json::from_slice(&fs::read(bundle.join(name)).unwrap()).unwrap();
+        change(&mut value);
+        fs::write(bundle.join(name), value.to_string()).unwrap();
+    };
+    change("data/summary.json", &|summary| {
+        summary["layout"] = "daybook-bundle/2".into();
+        assert!(summary.as_object_mut().unwrap().remove("content_partial").is_some());
+    });
+    change("data/datapackage.json", &|package| {
+        let resources = package["resources"].as_array_mut().unwrap();
+        resources.retain(|resource| !resource["path"].as_str().unwrap().starts_with("content_partial/"));
+    });
+    let payload: Vec<_> = files(&bundle).into_iter().filter(|(name, _)| name.starts_with("data/")).collect();
+    let bytes: usize = payload.iter().map(|(_, bytes)| bytes.len()).sum();
+    let info = fs::read_to_string(bundle.join("bag-info.txt")).unwrap();
+    let lines = info.lines().map(|line| match line.starts_with("Payload-Oxum") {
+        true => format!("Payload-Oxum: {bytes}.{}\n", payload.len()),
+        false => format!("{line}\n"),
+    });
+    fs::write(bundle.join("bag-info.txt"), lines.collect::<String>()).unwrap();
+    rewrite_manifests(&bundle);
+    assert_eq!(differences(&bundle), Vec::<String>::new());
+}
+
 /// Changes a file of a bundle, so that its manifests fit again.
 type Forge = fn(&Path);
 

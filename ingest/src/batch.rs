@@ -83,6 +83,7 @@ pub(crate) struct BodyMeta {
 pub(crate) struct QuarantineMeta {
     pub(crate) partition: usize,
     pub(crate) offset: i64,
+    /// The topic as its row names it, which of a file is the file's name.
     pub(crate) read_from: Partition,
     /// Whether it stands for messages that are gone.
     pub(crate) is_missed: bool,

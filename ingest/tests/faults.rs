@@ -128,14 +128,9 @@ async fn a_worker_goes_on_while_its_tables_are_maintained_and_takes_no_call_twic
 async fn messages_that_went_after_a_batch_came_half_way_are_recorded_as_lost() {
     let book = Arc::new(Book::default_sheet().unwrap());
     let store = FaultyStore::memory();
-    let ledger = Ledger::create_at(store.root()).await.unwrap();
-    let once = Backoff { attempts_max: 1, ..Backoff::default() };
-    let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap().with_backoff(once);
-    store.fail_always(Call::Put, "usage/_delta_log", Fault::Refuse);
     // Its first message is poison: what stands for those that went has the same offset.
     let log: Vec<_> = [b"{poison".to_vec()].into_iter().chain(later()).collect();
-    write(&mut worker, 1, &log, &book, 1).await.unwrap_err();
-    store.heal();
+    let (ledger, mut worker) = half_way(&store, &log, &book).await;
 
     let positions = worker.load_positions(&[partition(1)]).await.unwrap();
     assert_eq!((positions[0].1.usage, positions[0].1.quarantine), (None, Some(NextOffset(9))));
@@ -160,12 +155,7 @@ async fn messages_that_went_after_a_batch_came_half_way_are_recorded_as_lost() {
 async fn a_message_that_is_read_in_another_format_after_a_batch_came_half_way_is_somewhere() {
     let book = Arc::new(Book::default_sheet().unwrap());
     let store = FaultyStore::memory();
-    let ledger = Ledger::create_at(store.root()).await.unwrap();
-    let once = Backoff { attempts_max: 1, ..Backoff::default() };
-    let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap().with_backoff(once);
-    store.fail_always(Call::Put, "usage/_delta_log", Fault::Refuse);
-    write(&mut worker, 1, &later(), &book, 1).await.unwrap_err();
-    store.heal();
+    let (ledger, _) = half_way(&store, &later(), &book).await;
     // Its poison is in quarantine, and its calls are not in the ledger; now the topic has a format that none of them is of.
     let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap();
     let formats = BTreeMap::from([(partition(1).topic.to_string(), Format::OtelGenAi)]);
@@ -285,6 +275,17 @@ async fn base(book: &Arc<Book>) -> InMemory {
     let store = FaultyStore::over(Arc::clone(&memory) as Arc<dyn ObjectStore>);
     ingest(&store, 0, &early(), book, 0).await.unwrap();
     memory.fork()
+}
+
+/// A ledger with all of a batch but its entries, and the worker that failed at these.
+async fn half_way(store: &FaultyStore, log: &[Vec<u8>], book: &Arc<Book>) -> (Ledger, Writer) {
+    let ledger = Ledger::create_at(store.root()).await.unwrap();
+    let once = Backoff { attempts_max: 1, ..Backoff::default() };
+    let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap().with_backoff(once);
+    store.fail_always(Call::Put, "usage/_delta_log", Fault::Refuse);
+    write(&mut worker, 1, log, book, 1).await.unwrap_err();
+    store.heal();
+    (ledger, worker)
 }
 
 /// One process: it starts where the ledger stands in the partition and reads to its end.

@@ -68,6 +68,11 @@ impl Table {
         ["usage", "content", "quarantine", "prices"].contains(&self.name)
     }
 
+    /// Whether a row of it is what was said in one call, by `entry_id`.
+    pub fn is_of_bodies(&self) -> bool {
+        [CONTENT.name, CONTENT_PARTIAL.name].contains(&self.name)
+    }
+
     /// The Arrow schema readers see.
     pub fn schema(&self) -> SchemaRef {
         self.schema_by(Kind::data_type)
@@ -354,13 +359,6 @@ static PARTIAL_BODY: [Column; 10] = {
     own.copy_from_slice(CONTENT.columns);
     columns
 };
-
-impl Table {
-    /// Whether a row of it is what was said in one call, by `entry_id`.
-    pub fn is_of_bodies(&self) -> bool {
-        [CONTENT.name, CONTENT_PARTIAL.name].contains(&self.name)
-    }
-}
 
 table! {
     /// Every version of the registry, as its files were imported: what calls are, who owns them, what was agreed.

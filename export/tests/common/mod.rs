@@ -35,7 +35,7 @@ pub(crate) fn rewrite_manifests(bundle: &Path) {
     let payload = |path: &str| path.starts_with("data/");
     write("manifest-sha256.txt", &payload, &|bytes| hex(&Sha256::digest(bytes)));
     write("manifest-sha512.txt", &payload, &|bytes| hex(&Sha512::digest(bytes)));
-    let tags = |path: &str| path.starts_with("bag") || path.starts_with("manifest");
+    let tags = |path: &str| !payload(path) && !path.starts_with("tagmanifest");
     write("tagmanifest-sha256.txt", &tags, &|bytes| hex(&Sha256::digest(bytes)));
     write("tagmanifest-sha512.txt", &tags, &|bytes| hex(&Sha512::digest(bytes)));
 }

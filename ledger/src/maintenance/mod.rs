@@ -156,9 +156,9 @@ async fn maintain_table(
 
 /// The day before which the bodies of `table` are too old.
 fn retired_before(table: &Table, settings: &Settings, run: &Run<'_>) -> Option<Date> {
-    let days = match table.spec().name {
-        "content" | "content_partial" => settings.content_days,
-        "quarantine" => settings.quarantine_days,
+    let days = match table.spec() {
+        spec if spec.is_of_bodies() => settings.content_days,
+        spec if spec.name == "quarantine" => settings.quarantine_days,
         _ => None,
     }?;
     Some(Date::from_days(run.clock.now().date().days().saturating_sub_unsigned(days)))

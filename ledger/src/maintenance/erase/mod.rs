@@ -1,7 +1,8 @@
 //! Removing what was said, for good: from the current files, from those of older versions, from files no commit names.
 //!
-//! Rows stay. An entry's row in `content` or `content_partial` keeps its id and digest and loses everything else, so the same event that comes
-//! again is known and brings its body back no more. Counts, costs and positions are in other columns and tables.
+//! Rows stay. An entry's row in `content` or `content_partial` keeps its id and digest and loses everything else, so the same
+//! event that comes again is known and brings its body back no more. Counts, costs and positions are in other columns and
+//! tables.
 //!
 //! Order of effects, and what a crash between two of them leaves; the same request again finds what is left to do:
 //! 1. new files without the bodies are written: no commit names them;

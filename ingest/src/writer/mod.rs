@@ -9,24 +9,22 @@
 //! 4. `usage` files: unreferenced, collected later.
 //! 5. `usage` commit with positions: the batch counts. Before it, the batch is read again from Kafka; after it, never.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use daybook_ledger::{
-    Commit, CommitOutcome, EntryId, Finality, Ledger, NextOffset, PositionChange, Snapshot, StoredFile, Table, file,
-};
-use futures::TryStreamExt as _;
+use daybook_ledger::{Commit, CommitOutcome, Ledger, NextOffset, PositionChange, Snapshot, StoredFile, Table, file};
 use rand::Rng as _;
 
+use self::addition::{Addition, Lacking, rows};
 use crate::Error;
-use crate::batch::{BodyMeta, ClosedBatch, QuarantineMeta, Range, RowMeta};
-use crate::core::MISSED;
-use crate::index::{Held, Index, Known};
+use crate::batch::{ClosedBatch, Range};
+use crate::index::{Held, Index};
 use crate::metrics::Metrics;
 use crate::partition::{Mark, Partition, Positions};
-use crate::quarantine::Columns;
+
+mod addition;
+mod quarantine;
 
 /// How often positions are asked for: a rebalance waits.
 const LOOK_UPS_MAX: u32 = 3;
@@ -355,87 +353,6 @@ impl Writer {
         rows.iter().for_each(|row| self.index.insert(row.day, row.id, row.told));
     }
 
-    async fn write_quarantine(
-        &mut self,
-        batch: &ClosedBatch,
-        files: &mut FileCounter,
-    ) -> Result<Option<Written>, Error> {
-        let ranges = batch.ranges.iter().filter(|(_, range)| range.quarantined > 0);
-        let moves = ranges.filter(|(_, range)| range.from.quarantine < Some(range.to));
-        let positions = self.changes(moves, |range| range.from.quarantine);
-        if !positions.is_empty() && self.is_quarantined(&positions).await? {
-            return Ok(None);
-        }
-        let range = |at: usize| batch.range_of.get(at).and_then(Option::as_ref);
-        let is_beyond = |row: &QuarantineMeta| {
-            let from = range(row.partition).map(|range| range.from.quarantine);
-            from.is_some_and(|from| from.is_none_or(|position| row.offset >= position.0))
-        };
-        // An earlier attempt moved the position past them, and may have read them otherwise: the topic had another format, or the
-        // messages went since. What is there is looked for. Records of files are always read the same way.
-        let is_passed = |row: &&QuarantineMeta| row.alive && self.cluster != FILES && !is_beyond(row);
-        let passed: HashSet<_> = batch.quarantined.iter().filter(is_passed).map(place).collect();
-        let rows = |known: &HashSet<Place>| {
-            let is_new =
-                |row: &QuarantineMeta| is_beyond(row) || passed.contains(&place(row)) && !known.contains(&place(row));
-            let rows = (0_u32..).zip(&batch.quarantined).filter(|(_, row)| row.alive && is_new(row));
-            rows.map(|(at, _)| at).collect::<Vec<_>>()
-        };
-        let mut stored: Option<(Vec<u32>, Vec<StoredFile>)> = None;
-        loop {
-            let keep = rows(&self.set_aside(&passed).await?);
-            if positions.is_empty() && (keep.is_empty() || Self::landed(&self.quarantine, batch).is_some()) {
-                return Ok(None);
-            }
-            let counts = vec![("rows", keep.len() as u64)];
-            let adds = match stored.take() {
-                Some((known, adds)) if known == keep => adds,
-                _ => {
-                    let table = (self.ledger.quarantine(), &*self.metrics);
-                    store(table, &batch.quarantine, keep.clone(), &batch.id, files).await?
-                }
-            };
-            let (batch_id, positions) = (batch.id.to_string(), positions.clone());
-            let commit = Commit { batch_id, files: adds.clone(), positions, counts };
-            match self.ledger.quarantine().try_commit(&mut self.quarantine, &commit).await? {
-                CommitOutcome::Committed { .. } => return Ok(None),
-                CommitOutcome::Lost => self.metrics.lost_race(),
-                CommitOutcome::Fenced { .. } => return self.fenced(batch).await.map(Some),
-            }
-            stored = Some((keep, adds));
-        }
-    }
-
-    /// Which of `wanted` have a row in `quarantine`.
-    async fn set_aside(&self, wanted: &HashSet<Place>) -> Result<HashSet<Place>, Error> {
-        let mut found = HashSet::new();
-        if wanted.is_empty() {
-            return Ok(found);
-        }
-        let table = self.ledger.quarantine();
-        for file in self.quarantine.files() {
-            let columns = ["topic", "kafka_partition", "kafka_offset", "error_code"];
-            let mut batches = std::pin::pin!(table.stream_columns(&file, &columns).await?);
-            while let Some(batch) = batches.try_next().await? {
-                let columns = Columns(&batch);
-                let is_missed = |row| columns.text("error_code", row).is_some_and(|code| code == MISSED);
-                let place = |row| {
-                    let at = columns.coordinates(row)?;
-                    Some((Partition { topic: at.topic.into(), number: at.partition }, at.offset, is_missed(row)))
-                };
-                found.extend((0..batch.num_rows()).filter_map(place).filter(|place| wanted.contains(place)));
-            }
-        }
-        Ok(found)
-    }
-
-    /// Whether an earlier attempt moved the positions of `quarantine` already and stopped later.
-    async fn is_quarantined(&mut self, changes: &[PositionChange]) -> Result<bool, Error> {
-        let app_ids: Vec<&str> = changes.iter().map(|change| change.app_id.as_str()).collect();
-        self.ledger.quarantine().load_positions(&mut self.quarantine, &app_ids).await?;
-        Ok(changes.iter().all(|change| self.quarantine.position(&change.app_id) == Some(change.to)))
-    }
-
     async fn write_usage(&mut self, batch: &ClosedBatch, files: &mut FileCounter) -> Result<Written, Error> {
         let mut positions = self.changes(batch.ranges.iter(), |range| range.from.usage);
         positions.extend(batch.ranges.iter().flat_map(marks));
@@ -535,63 +452,6 @@ impl Writer {
             version: self.usage.version().0,
         }
     }
-}
-
-/// What a row of `quarantine` is about: a message, or those that are gone from there on.
-type Place = (Partition, i64, bool);
-
-fn place(row: &QuarantineMeta) -> Place {
-    (row.read_from.clone(), row.offset, row.is_missed)
-}
-
-/// What a batch adds without positions to be fenced by: true at once, whatever becomes of the batch.
-#[derive(Clone, Copy, Debug)]
-enum Addition {
-    /// What was said in calls that ended.
-    Content,
-    /// What was said in calls before their end.
-    ContentPartial,
-    /// What is told of calls beyond their rows.
-    Corrections,
-}
-
-impl Addition {
-    /// What the ledger lacks of it.
-    fn lacking(self, index: &Index, batch: &ClosedBatch) -> Vec<Lacking> {
-        let lacks = |body: &BodyMeta| body.alive && index.known(body.day, &body.id).lacks_body(body.finality);
-        let is_taken = |finality: Finality| (finality == Finality::Final) == matches!(self, Self::Content);
-        match self {
-            Self::Content | Self::ContentPartial => {
-                let bodies = (0_u32..).zip(&batch.bodies).filter(|(_, body)| is_taken(body.finality) && lacks(body));
-                let lacking = |(place, body): (u32, &BodyMeta)| Lacking {
-                    place,
-                    day: body.day,
-                    id: body.id,
-                    told: Known::body(body.finality),
-                };
-                bodies.map(lacking).collect()
-            }
-            Self::Corrections => rows(batch, |row| index.known(row.day, &row.id).tells_less(row.completeness)),
-        }
-    }
-}
-
-/// A row of a batch that a table lacks.
-#[derive(Clone, Copy, Debug)]
-struct Lacking {
-    /// Its place among the batch's rows of the table.
-    place: u32,
-    day: i32,
-    id: EntryId,
-    /// What is known once it is there.
-    told: Known,
-}
-
-/// The rows of `batch` that are `lacking`.
-fn rows(batch: &ClosedBatch, lacking: impl Fn(&RowMeta) -> bool) -> Vec<Lacking> {
-    let rows = (0_u32..).zip(&batch.rows).filter(|(_, row)| row.alive && lacking(row));
-    let told = |row: &RowMeta| Known::entry(row.completeness);
-    rows.map(|(place, row)| Lacking { place, day: row.day, id: row.id, told: told(row) }).collect()
 }
 
 /// What moves with the position of a file, if the range is of one.
