@@ -29,6 +29,9 @@ use crate::{Error, Totals};
 /// between.
 const POLL: Duration = Duration::from_millis(20);
 
+/// One that is fenced again so soon after it joined anew has a rival.
+const RIVAL_MS: i64 = 60_000;
+
 /// How long a worker that is done waits for the group to take the last offsets, so that its lag reads zero.
 const FAREWELL_MS: i64 = 10_000;
 
@@ -100,12 +103,15 @@ pub async fn run(
     let places =
         LedgerPlaces { runtime: tokio::runtime::Handle::current(), writer: tokio::sync::Mutex::new(positions) };
     let totals = blocking(move || {
-        let source = Source::subscribe(&settings, Box::new(places))?;
+        let places: Arc<dyn Places> = Arc::new(places);
+        let source = Source::subscribe(&settings, Arc::clone(&places))?;
         let ends = settings.until_end.then(|| Ends::new(cluster.logs));
         let mut worker = Worker {
             core: Core::new(rules),
             group: Group::default(),
+            places,
             source,
+            rejoined_at: None,
             writing,
             clock,
             ends,
@@ -148,7 +154,9 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 struct Worker {
     core: Core,
     group: Group,
+    places: Arc<dyn Places>,
     source: Source,
+    rejoined_at: Option<Instant>,
     writing: Writing,
     clock: Arc<dyn Clock>,
     /// Where to stop, if anywhere.
@@ -238,15 +246,38 @@ impl Worker {
                     ends.reached(number);
                 }
             }
-            Some(Err(error)) => match self.source.fault(error) {
-                Some(Fault::Fatal(error)) => return Err(error),
-                Some(Fault::OutOfRange(error)) => self.cross_gaps(error)?,
-                None => {}
-            },
+            Some(Err(error)) => {
+                self.carry_out(std::mem::take(&mut effects))?;
+                match Source::fault(error) {
+                    Some(Fault::Fatal(error)) => return Err(error),
+                    Some(Fault::Fenced(error)) => self.rejoin(error)?,
+                    Some(Fault::OutOfRange(error)) => self.cross_gaps(error)?,
+                    None => {}
+                }
+            }
             None => {}
         }
         self.carry_out(effects)?;
         Ok(came)
+    }
+
+    /// Joins the group anew after it said that another worker has this one's instance id. So it says too where there is no
+    /// other: librdkafka forgets who it was in the group when brokers are away for longer than the session, and then tells
+    /// offsets that it had kept for their return. A rival that is there takes the place again at once.
+    fn rejoin(&mut self, error: KafkaError) -> Result<(), Error> {
+        let now = self.clock.now();
+        if self.rejoined_at.is_some_and(|at| (0..RIVAL_MS).contains(&now.millis_since(at))) {
+            let instance_id = self.settings.instance_id.clone().unwrap_or_default();
+            return Err(Error::InstanceTaken { instance_id, source: error });
+        }
+        tracing::warn!(%error, "the group has another worker in this one's place, it joins anew");
+        self.rejoined_at = Some(now);
+        let owned: Vec<_> = self.core.owned().cloned().collect();
+        self.metrics.revoked(&owned);
+        self.group.revoked(&owned);
+        self.feed(Input::Revoked(owned))?;
+        self.source = Source::subscribe(&self.settings, Arc::clone(&self.places))?;
+        Ok(())
     }
 
     /// A topic made anew ends before the ledger's position: that end was not reached by reading up to it.

@@ -89,9 +89,9 @@ impl EmbeddedKafka {
         self.cluster.request_errors(RDKafkaApiKey::ListOffsets, &errors);
     }
 
-    /// Makes the group tell a static member, at its next heartbeat, that another one took its place.
-    pub fn fence_next_heartbeat(&self) {
-        let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID];
+    /// Makes the group tell a static member, at its next heartbeats, that another one took its place.
+    pub fn fence_next_heartbeats(&self, times: usize) {
+        let errors = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID; times];
         self.cluster.request_errors(RDKafkaApiKey::Heartbeat, &errors);
     }
 

@@ -41,6 +41,12 @@ fn settings(kafka: &EmbeddedKafka) -> Settings {
     }
 }
 
+fn static_member(kafka: &EmbeddedKafka) -> Settings {
+    let mut settings = Settings { instance_id: Some("worker-1".into()), until_end: false, ..settings(kafka) };
+    settings.librdkafka.insert("heartbeat.interval.ms".to_owned(), "100".to_owned());
+    settings
+}
+
 async fn run(settings: Settings, ledger: &Ledger) -> Result<Totals, Error> {
     let prices = Arc::new(Book::default_sheet().unwrap());
     driver::run(settings, ledger.clone(), prices, Arc::new(SystemClock), Control::default(), |_| {}).await
@@ -79,6 +85,15 @@ fn group_offset(kafka: &EmbeddedKafka, group: &str) -> Offset {
     partitions.add_partition("calls", 0);
     let offsets = consumer.committed_offsets(partitions, Duration::from_secs(30)).unwrap();
     offsets.elements()[0].offset()
+}
+
+async fn await_group_offset(kafka: &EmbeddedKafka, offset: i64) {
+    let told = async {
+        while group_offset(kafka, "test") != Offset::Offset(offset) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), told).await.unwrap();
 }
 
 /// Code and offset of every row of quarantine.
@@ -261,16 +276,29 @@ async fn a_topic_with_a_tombstone_and_a_large_message_is_read_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_static_member_that_is_fenced_once_reads_on() {
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    let producer = kafka.producer("calls").unwrap();
+    send(&producer, 0..10, 0);
+    let (ledger, control) = (ledger().await, Control::default());
+    let prices = Arc::new(Book::default_sheet().unwrap());
+    let worker =
+        driver::run(static_member(&kafka), ledger.clone(), prices, Arc::new(SystemClock), control.clone(), |_| {});
+    let worker = tokio::spawn(worker);
+    await_group_offset(&kafka, 10).await;
+    kafka.fence_next_heartbeats(1);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    send(&producer, 10..20, 0);
+    await_group_offset(&kafka, 20).await;
+    control.drain();
+    assert_eq!(worker.await.unwrap().unwrap().entries, 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_static_member_whose_place_is_taken_ends_and_says_so() {
     let kafka = EmbeddedKafka::start("calls", 1).unwrap();
-    kafka.fence_next_heartbeat();
-    let settings = Settings {
-        instance_id: Some("worker-1".into()),
-        until_end: false,
-        librdkafka: [("heartbeat.interval.ms".to_owned(), "100".to_owned())].into(),
-        ..settings(&kafka)
-    };
-    let error = run(settings, &ledger().await).await.unwrap_err();
+    kafka.fence_next_heartbeats(2);
+    let error = run(static_member(&kafka), &ledger().await).await.unwrap_err();
     assert_eq!(error.code(), "INGEST-008", "{error:?}");
     assert!(error.to_string().contains("`worker-1`"));
 }
@@ -285,12 +313,7 @@ async fn offsets_that_the_group_refused_are_told_again_though_nothing_more_comes
     let settings = Settings { until_end: false, ..settings(&kafka) };
     let worker = driver::run(settings, ledger, prices, Arc::new(SystemClock), control.clone(), |_| {});
     let worker = tokio::spawn(worker);
-    let told = async {
-        while group_offset(&kafka, "test") != Offset::Offset(10) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), told).await.expect("the group knows that all is read");
+    await_group_offset(&kafka, 10).await;
     control.drain();
     assert_eq!(worker.await.unwrap().unwrap().entries, 10);
 }

@@ -33,6 +33,8 @@ MEMORY_MAX = 1 << 30
 STOP_TIMEOUT_S = 120
 # Exit codes with which a command says that something it needs is not there: it can be started again.
 UNAVAILABLE = 4
+# One that is told to leave before it has begun ends as any process does.
+MAY_END = {0, UNAVAILABLE, -signal.SIGTERM}
 AGED_S = 40 * 86_400
 
 
@@ -56,8 +58,10 @@ class Member:
             if self.leaving_since and time.monotonic() - self.leaving_since > STOP_TIMEOUT_S:
                 self.end("still there", pause=0)
         elif self.start_at is None:
-            how = "left" if self.leaving_since else "stopped by itself"
-            self.end(f"{how}, exit {self.worker.process.returncode:d}", pause=1)
+            how, code = "left" if self.leaving_since else "stopped by itself", self.worker.process.returncode
+            if code not in MAY_END:
+                note(f"{self.worker.name} {how}, exit {code:d}:\n{tail(self.worker.log.read_text(), 10)}")
+            self.end(f"{how}, exit {code:d}", pause=1)
         elif time.monotonic() >= self.start_at:
             self.worker.start()
             self.start_at = None
@@ -214,8 +218,7 @@ def check_ends(members, kills, maintenance, args):
     exits = sum((member.exits for member in members), Counter())
     note(f"{kills} kills; workers {dict(exits)}; maintenance {dict(maintenance.exits)}")
     checks.check("workers were killed every few seconds", kills > (args.seconds - 4 * WORKERS) / 10, f"{kills} times")
-    # One that is told to leave before it has begun ends as any process does.
-    may = {"killed", "left, exit 0", f"left, exit {-signal.SIGTERM}", f"left, exit {UNAVAILABLE}", f"stopped by itself, exit {UNAVAILABLE}"}
+    may = {"killed", f"stopped by itself, exit {UNAVAILABLE}", *(f"left, exit {code}" for code in MAY_END)}
     checks.check("a worker leaves when told, or stops because something is not there", exits.keys() <= may, f"{dict(exits)}")
     checks.check("maintenance ran, and failed only because something was not there",
                  maintenance.exits[0] > 0 and maintenance.exits.keys() <= {0, UNAVAILABLE, "killed"}, f"{dict(maintenance.exits)}")

@@ -66,7 +66,7 @@ pub(crate) enum Change {
 
 /// The consumer's context: assigns partitions at the ledger's positions.
 pub(crate) struct Context {
-    places: Box<dyn Places>,
+    places: Arc<dyn Places>,
     start: Start,
     changes: Mutex<VecDeque<Change>>,
 }
@@ -178,7 +178,6 @@ fn start_at(consumer: &BaseConsumer<Context>, positions: &[(Partition, Positions
 /// A connected consumer.
 pub(crate) struct Source {
     consumer: BaseConsumer<Context>,
-    instance_id: Option<String>,
 }
 
 impl Drop for Source {
@@ -200,6 +199,8 @@ impl Drop for Source {
 pub(crate) enum Fault {
     /// A position is not in Kafka's log; which one, [`Source::gaps`] finds out.
     OutOfRange(KafkaError),
+    /// The group says that another worker has this one's place, and this consumer reads no more.
+    Fenced(KafkaError),
     /// Nothing more can be read.
     Fatal(Error),
 }
@@ -264,12 +265,12 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::KafkaSetting`], [`Error::Kafka`].
-    pub(crate) fn subscribe(settings: &Settings, places: Box<dyn Places>) -> Result<Self, Error> {
+    pub(crate) fn subscribe(settings: &Settings, places: Arc<dyn Places>) -> Result<Self, Error> {
         let context = Context { places, start: settings.start, changes: Mutex::default() };
         let consumer: BaseConsumer<Context> = config(settings)?.create_with_context(context).map_err(setting_error)?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|source| Error::Kafka { action: "subscribe", source })?;
-        Ok(Self { consumer, instance_id: settings.instance_id.clone() })
+        Ok(Self { consumer })
     }
 
     /// One message or event, or nothing within `wait`.
@@ -322,25 +323,20 @@ impl Source {
     }
 
     /// Sorts what polling reported: `None` is noise that librdkafka recovers from by itself.
-    pub(crate) fn fault(&self, error: KafkaError) -> Option<Fault> {
+    pub(crate) fn fault(error: KafkaError) -> Option<Fault> {
         use RDKafkaErrorCode as Code;
         let fatal = |source| Some(Fault::Fatal(Error::Kafka { action: "read", source }));
-        match (error.rdkafka_error_code(), &self.instance_id) {
-            (Some(Code::AutoOffsetReset | Code::OffsetOutOfRange), _) => Some(Fault::OutOfRange(error)),
-            (Some(Code::FencedInstanceId), Some(instance_id)) => {
-                Some(Fault::Fatal(Error::InstanceTaken { instance_id: instance_id.clone(), source: error }))
-            }
-            (
-                Some(
-                    Code::TopicAuthorizationFailed
-                    | Code::GroupAuthorizationFailed
-                    | Code::ClusterAuthorizationFailed
-                    | Code::SaslAuthenticationFailed
-                    | Code::Authentication
-                    | Code::UnknownTopicOrPartition
-                    | Code::UnknownTopic,
-                ),
-                _,
+        match error.rdkafka_error_code() {
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Some(Fault::OutOfRange(error)),
+            Some(Code::FencedInstanceId) => Some(Fault::Fenced(error)),
+            Some(
+                Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::SaslAuthenticationFailed
+                | Code::Authentication
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownTopic,
             ) => fatal(error),
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => fatal(error),
             _ => {

@@ -42,7 +42,7 @@ fn reader(kafka: &EmbeddedKafka) -> Source {
     let producer = kafka.producer("calls").unwrap();
     producer.send("", b"{}").unwrap();
     producer.flush().unwrap();
-    let source = Source::subscribe(&settings(kafka.brokers()), Box::new(Nowhere)).unwrap();
+    let source = Source::subscribe(&settings(kafka.brokers()), Arc::new(Nowhere)).unwrap();
     await_message(&source);
     source
 }
