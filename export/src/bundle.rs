@@ -506,7 +506,9 @@ fn finish(bundle: &dyn BundleWriter, order: &Order, mut copy: RowCopy, pace: &Pa
     }
     let mut tags = Vec::new();
     if formats.contains(&Format::Parquet) {
-        tags.push(DigestWriter::write_whole(bundle, describe::READER, describe::READER_TEXT.as_bytes())?);
+        for (name, text) in describe::PROGRAMS {
+            tags.push(DigestWriter::write_whole(bundle, name, text.as_bytes())?);
+        }
     }
     let tags = write_manifests(bundle, tags, &description.bag_info(&payload), &payload, &request.signed_by)?;
     bundle.publish()?;

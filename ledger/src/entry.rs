@@ -304,7 +304,8 @@ impl Tokens {
     }
 }
 
-/// What was said, in open form. Present only when the event carries a prompt or an answer.
+/// What was said, in open form. Present only when the event carries a prompt or an answer; that of an embedding call may have no
+/// words.
 #[derive(Clone, Debug, Default)]
 pub struct Body<'a> {
     /// Input messages as OpenTelemetry GenAI message JSON, system text first.

@@ -21,9 +21,9 @@ pub(crate) const DESCRIPTOR: &str = "data/datapackage.json";
 pub(crate) const README: &str = "data/README.md";
 pub(crate) const SCHEMA: &str = "data/schema.md";
 pub(crate) const CROISSANT: &str = "data/croissant.json";
-/// Reads the Parquet files; it lies above `data/`, where Python may leave its cache without a difference.
-pub(crate) const READER: &str = "read.py";
-pub(crate) const READER_TEXT: &str = include_str!("read.py");
+/// They read the Parquet files, and lie above `data/`, where Python may leave its cache without a difference.
+pub(crate) const PROGRAMS: [(&str, &str); 2] =
+    [("read.py", include_str!("read.py")), ("vectors.py", include_str!("vectors.py"))];
 pub(crate) const SUMMARY: &str = "data/summary.json";
 /// In [`SUMMARY`], if texts in CSV have a shield.
 pub(crate) const FORMULA_SAFE: &str = "csv_formula_safe";
@@ -300,9 +300,10 @@ a formula; without that first `'` it is the text of the other formats.
 const README_READ: &str = r#"
 ## Read it
 
-`read.py`, beside `bagit.txt`, needs Python and `pip install pyarrow`, and pandas for frames:
+What lies beside `bagit.txt` needs Python and `pip install pyarrow`, and pandas for frames:
 
     python3 read.py                                                          # what there is; checks digests, counts and sums
+    python3 vectors.py DIR                                                   # the vectors of embedding calls
 
     import read
     calls = read.frame("usage").merge(read.frame("content"), on="entry_id", how="left")    # decimals stay exact

@@ -24,6 +24,7 @@ import pyarrow.parquet
 BAG = Path(__file__).resolve().parent
 DATA = BAG / "data"
 SUMMARY = json.loads((DATA / "summary.json").read_text(encoding="utf-8"))
+BATCH_BYTES = 16 << 20
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 getcontext().prec = 76
 
@@ -41,8 +42,12 @@ def files(name):
 def batches(name, columns=None):
     """The rows of a table as record batches, in order."""
     for path in files(name):
-        with pyarrow.parquet.ParquetFile(path) as file:
-            yield from file.iter_batches(columns=columns)
+        with pyarrow.parquet.ParquetFile(path, buffer_size=1 << 20) as file:
+            for group in range(file.num_row_groups):
+                # A row may be one number or a body of megabytes: as many make a batch as have some megabytes.
+                about = file.metadata.row_group(group)
+                rows = max(1, min(1 << 16, about.num_rows * BATCH_BYTES // max(1, about.total_byte_size)))
+                yield from file.iter_batches(rows, row_groups=[group], columns=columns)
 
 
 def table(name, columns=None):

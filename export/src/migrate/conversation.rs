@@ -23,6 +23,15 @@ pub(super) struct Asks {
     pub(super) answer: bool,
     /// Whether an id of a tool call can stand there.
     pub(super) takes_id: fn(&str) -> bool,
+    /// Whether a tool can have this name there.
+    pub(super) takes_tool: fn(&str) -> bool,
+}
+
+impl Asks {
+    /// Another name would be another tool to who runs it.
+    fn tool(self, name: Json<'_>) -> Result<(), Dropped> {
+        text(name).is_some_and(|name| (self.takes_tool)(&name)).then_some(()).ok_or(Dropped::ToolName)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +96,11 @@ impl<'a> Conversation<'a> {
         }
         let json = |column: Option<&'a str>| column.and_then(|column| serde_json::from_str::<Json<'a>>(column).ok());
         let parameters = json(row.request_parameters);
+        let tools = Tools::read(json(row.tool_definitions), parameters);
+        tools.functions.iter().try_for_each(|function| asks.tool(function.name))?;
         Ok(Self {
             turns: reader.turns,
-            tools: Tools::read(json(row.tool_definitions), parameters),
+            tools,
             parameters: parameters.map(Parameters::read).unwrap_or_default(),
             ends_with_answer: asks.answer,
         })
@@ -196,6 +207,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn call(&mut self, given: Option<Json<'a>>, name: Json<'a>) -> Result<Cow<'a, RawValue>, Dropped> {
+        self.asks.tool(name)?;
         let fits = given.filter(|id| text(id).is_some_and(|id| (self.asks.takes_id)(&id)));
         let id = match fits {
             Some(id) => Cow::Borrowed(id),

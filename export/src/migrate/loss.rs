@@ -42,6 +42,8 @@ words! {
         AnswerFirst = "answer_first",
         /// A tool call without a name.
         ToolUnnamed = "tool_unnamed",
+        /// A tool whose name the destination does not take.
+        ToolName = "tool_name",
         /// Arguments that are no JSON object.
         ToolArguments = "tool_arguments",
         /// A tool's result whose call is not in the conversation.
@@ -69,6 +71,7 @@ impl Dropped {
             Self::LateSystem => "system text after the first turn, which the destination has no place for",
             Self::AnswerFirst => "the model speaks first, which the destination refuses",
             Self::ToolUnnamed => "a tool call without the tool's name",
+            Self::ToolName => "a tool's name has characters or a length that the destination refuses",
             Self::ToolArguments => "arguments of a tool call that are no JSON object",
             Self::ResultUnmatched => "a tool's result whose call is not in the conversation",
             Self::ToolsUnknown => "a tool is called, and the tools that were offered were not recorded",

@@ -93,16 +93,26 @@ impl Destination {
     }
 
     fn asks(self) -> Asks {
+        fn is_of(text: &str, marks: &str) -> bool {
+            text.chars().all(|char| char.is_ascii_alphanumeric() || marks.contains(char))
+        }
         let takes_id: fn(&str) -> bool = match self {
-            Self::Mistral | Self::MistralBatch => {
-                |id| id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            Self::Mistral | Self::MistralBatch => |id| id.len() == 9 && is_of(id, ""),
+            Self::Anthropic | Self::AnthropicBatch | Self::Bedrock | Self::BedrockBatch => {
+                |id| matches!(id.len(), 1..=64) && is_of(id, "_-")
             }
-            Self::Anthropic | Self::AnthropicBatch | Self::Bedrock | Self::BedrockBatch => |id| {
-                matches!(id.len(), 1..=64) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-            },
             _ => |id| !id.is_empty(),
         };
-        Asks { answer: !self.is_batch(), takes_id }
+        let takes_tool: fn(&str) -> bool = match self {
+            Self::HuggingFace => |name| !name.is_empty(),
+            Self::Anthropic | Self::AnthropicBatch => |name| matches!(name.len(), 1..=128) && is_of(name, "_-"),
+            Self::Gemini | Self::GeminiBatch => |name| {
+                let is_begun = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+                is_begun && name.len() <= 128 && is_of(name, "_-.:")
+            },
+            _ => |name| matches!(name.len(), 1..=64) && is_of(name, "_-"),
+        };
+        Asks { answer: !self.is_batch(), takes_id, takes_tool }
     }
 }
 

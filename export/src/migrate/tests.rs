@@ -192,6 +192,28 @@ fn what_a_shape_cannot_hold_drops_the_row_with_the_reason() {
 }
 
 #[test]
+fn tools_keep_the_names_they_are_run_by_or_the_row_is_dropped() {
+    let offered = |name: &str| format!(r#"[{{"type":"function","function":{{"name":"{name}"}}}}]"#);
+    let prompt = r#"[{"role":"user","parts":[{"type":"text","content":"hi"}]}]"#;
+    let all = ["chat-messages", "anthropic", "gemini", "bedrock", "mistral", "huggingface"];
+    let taken_by = |name: &str| {
+        let (tools, calls) = (offered(name), INPUT.replace("weather", name));
+        let rows = [Row { tool_definitions: Some(&tools), ..row(prompt, OUTPUT) }, row(&calls, OUTPUT)];
+        let takes = |shape: &&str| {
+            let dropped = rows.map(|row| line(shape, &row).err());
+            assert!(dropped == [None; 2] || dropped == [Some(Dropped::ToolName); 2], "{shape} {name}: {dropped:?}");
+            dropped == [None; 2]
+        };
+        all.into_iter().filter(takes).collect::<Vec<_>>()
+    };
+    assert_eq!(taken_by("get-weather_2"), all);
+    assert_eq!(taken_by("files.read"), ["gemini", "huggingface"]);
+    assert_eq!(taken_by("2nd"), ["chat-messages", "anthropic", "bedrock", "mistral", "huggingface"]);
+    assert_eq!(taken_by(&"n".repeat(65)), ["anthropic", "gemini", "huggingface"]);
+    assert_eq!(taken_by("wetter_\u{fc}"), ["huggingface"]);
+}
+
+#[test]
 fn results_without_ids_find_the_calls_they_answer() {
     let input = r#"[{"role":"user","parts":[{"type":"text","content":"both"}]},
         {"role":"assistant","parts":[{"type":"tool_call","name":"f","arguments":{}},{"type":"tool_call","name":"f","arguments":{}}]},

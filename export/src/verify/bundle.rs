@@ -15,7 +15,7 @@ use super::rows::{Counted, add_file, count_rows};
 use super::{TableRows, Verdict};
 use crate::artifact;
 use crate::describe::{
-    BAG_INFO, BAGIT_TEXT, CROISSANT, DESCRIPTOR, FORMULA_SAFE, LAYOUT, LAYOUT_BEFORE, PAYLOAD_OXUM, READER, README,
+    BAG_INFO, BAGIT_TEXT, CROISSANT, DESCRIPTOR, FORMULA_SAFE, LAYOUT, LAYOUT_BEFORE, PAYLOAD_OXUM, PROGRAMS, README,
     SCHEMA, SUMMARY, table_schema,
 };
 use crate::digest::{Digests, Written};
@@ -204,7 +204,7 @@ impl Check<'_> {
         let payload: BTreeSet<&str> =
             self.files.keys().map(String::as_str).filter(|name| name.starts_with("data/")).collect();
         let mut tags: BTreeSet<&str> = [BAGIT, BAG_INFO].into();
-        tags.extend(self.files.contains_key(READER).then_some(READER));
+        tags.extend(PROGRAMS.map(|(name, _)| name).into_iter().filter(|name| self.files.contains_key(*name)));
         tags.extend(Algorithm::ALL.map(Algorithm::payload_manifest));
         for algorithm in Algorithm::ALL {
             self.manifest(algorithm, algorithm.payload_manifest(), &payload, digests);

@@ -1,8 +1,9 @@
 //! Objects of which some members are declared and the rest is kept.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::de::{Deserialize, Error as _, MapAccess};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
 use super::scalar::Text;
 use super::source::Json;
@@ -31,18 +32,43 @@ impl<'a> Unknown<'a> {
     }
 }
 
-/// Reads the next value into `member`; one that has a value already is an error, for which of the two counts?
+/// Reads the next value into `member`; a second value is an error, for which of the two counts?
 pub(super) fn read<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     member: &mut Option<T>,
-    key: &str,
     map: &mut A,
 ) -> Result<(), A::Error> {
-    // Before the value is read, so that the error stands at the key.
-    if member.is_some() {
-        return Err(A::Error::custom(format_args!("duplicate field `{key}`")));
+    match member {
+        None => *member = map.next_value()?,
+        Some(_) => map.next_value::<Null>().map(drop)?,
     }
-    *member = map.next_value()?;
     Ok(())
+}
+
+/// What is no second value. Anything else is refused before it is read, so that the error stands where it begins.
+struct Null;
+
+impl<'de> Deserialize<'de> for Null {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NoValue;
+
+        impl<'de> Visitor<'de> for NoValue {
+            type Value = Null;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("null")
+            }
+
+            fn visit_none<E>(self) -> Result<Null, E> {
+                Ok(Null)
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, _: D) -> Result<Null, D::Error> {
+                Err(D::Error::custom("duplicate field"))
+            }
+        }
+
+        deserializer.deserialize_option(NoValue)
+    }
 }
 
 /// Declares an object by the members that are read, each an `Option`, and reads it without a copy.
@@ -57,7 +83,7 @@ pub(super) fn read<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
 /// }
 /// ```
 ///
-/// Two keys of one member are two spellings of it, of which a sender uses one. Members of no declaration end in
+/// Two keys of one member are two spellings of it, of which a sender gives one a value. Members of no declaration end in
 /// `unknown`; those of `ignoring` are known and of no use here. An array does not pass for an object.
 macro_rules! object {
     (
@@ -91,7 +117,7 @@ macro_rules! object {
                         while let Some(key) = map.next_key::<$crate::decode::scalar::Text<$life>>()? {
                             match key.0.as_ref() {
                                 $($($key)|+ => {
-                                    $crate::decode::object::read(&mut object.$member, &key.0, &mut map)?;
+                                    $crate::decode::object::read(&mut object.$member, &mut map)?;
                                 })*
                                 $($($ignored)|* => drop(map.next_value::<serde::de::IgnoredAny>()?),)?
                                 _ => object.unknown.keep(key, &mut map)?,
@@ -132,11 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn a_member_given_twice_is_refused_unless_the_first_is_null() {
+    fn a_member_given_twice_is_refused_unless_one_is_null() {
         let read = |json| serde_json::from_str::<Usage<'_>>(json).map(|usage| count(usage.prompt));
         assert_eq!(read(r#"{"promptTokenCount":null,"promptTokenCount":1}"#).unwrap(), Some(1));
+        assert_eq!(read(r#"{"promptTokenCount":1,"prompt_token_count":null}"#).unwrap(), Some(1));
         let error = read(r#"{"promptTokenCount":1,"promptTokenCount":1}"#).unwrap_err();
-        assert!(error.to_string().starts_with("duplicate field `promptTokenCount`"), "{error}");
+        assert!(error.to_string().starts_with("duplicate field"), "{error}");
         assert!(read("[1]").is_err());
     }
 }

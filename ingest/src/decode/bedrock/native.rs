@@ -1,7 +1,7 @@
 //! Bodies of InvokeModel in the dialects of model vendors that have no decoder of their own: Llama, Titan, Mistral,
 //! Cohere, DeepSeek, OpenAI and others. What is said and counted has few names among them.
 
-use daybook_ledger::{Operation, Tokens};
+use daybook_ledger::{Operation, Tokens, neutral};
 
 use super::reply::Reply;
 use super::usage::Counts;
@@ -20,13 +20,17 @@ object! {
         text: Json<'a> = "generation" | "outputText" | "completion" | "text",
         answers: Json<'a> = "results" | "outputs" | "generations" | "choices",
         message: Json<'a> = "message" | "delta",
-        reason: Text<'a> = "stop_reason" | "completionReason" | "finish_reason" | "stopReason",
+        reason: Text<'a> = "completionReason" | "finish_reason" | "stopReason",
+        // Beside a finish_reason it says at which text or token, which may be a number.
+        stopped_by: Json<'a> = "stop_reason",
         // What is counted.
         prompt_tokens: Count = "prompt_token_count" | "inputTextTokenCount",
         output_tokens: Count = "generation_token_count" | "totalOutputTextTokenCount" | "tokenCount",
         usage: Usage<'a> = "usage",
         // What is neither.
-        vector: Json<'a> = "embedding" | "embeddings" | "embeddingsByType",
+        vector: Json<'a> = "embedding" | "embeddings",
+        // Titan gives those of one type beside all.
+        vectors_by_type: Json<'a> = "embeddingsByType",
         images: Json<'a> = "images" | "artifacts",
         guardrail: Text<'a> = "amazon-bedrock-guardrailAction",
         model: Text<'a> = "model",
@@ -94,7 +98,8 @@ fn take<'a>(
     let body: Body<'a> = source.object(json)?;
     said.texts.extend(body.text);
     said.messages.extend(body.message.filter(|message| message.get().starts_with('{')));
-    if let Some(reason) = present(body.reason) {
+    let stopped_by = body.stopped_by.and_then(neutral::text).filter(|reason| !reason.is_empty());
+    if let Some(reason) = present(body.reason).or(stopped_by) {
         reply.finish_reason = Some(reason);
     }
     reply.model = present(body.model).or(reply.model.take());
@@ -106,7 +111,7 @@ fn take<'a>(
         }
         take(source, answer, reply, said)?;
     }
-    if body.vector.is_some() {
+    if body.vector.or(body.vectors_by_type).is_some() {
         reply.operation = Some(Operation::Embeddings);
     }
     if body.images.is_some() {

@@ -221,6 +221,14 @@ fn bodies_in_every_dialect_are_read() {
             (3, 2),
         ),
         (
+            "writer.palmyra-x5-v1:0",
+            r#"{"messages":[{"role":"user","content":"hi"}]}"#,
+            r#"{"id":"c","object":"chat.completion","model":"writer.palmyra-x5-v1:0","choices":[{"message":{"role":"assistant",
+            "content":"Hey."},"finish_reason":"stop","stop_reason":106}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#,
+            ("hi", "Hey."),
+            (3, 2),
+        ),
+        (
             "anthropic.claude-opus-5",
             r#"{"anthropic_version":"bedrock-2023-05-31","messages":[{"role":"user","content":"hi"}]}"#,
             r#"{"type":"message","content":[{"type":"text","text":"Hey."}],"stop_reason":"end_turn",
@@ -318,7 +326,7 @@ fn embeddings_reranks_and_images_are_told_by_id_or_body() {
     let titan = of(
         "amazon.titan-embed-text-v2:0",
         r#"{"inputText":"eins"}"#,
-        r#"{"embedding":[0.1],"inputTextTokenCount":4}"#,
+        r#"{"embedding":[0.1],"embeddingsByType":{"float":[0.1]},"inputTextTokenCount":4}"#,
         ("", ""),
     );
     assert_eq!(

@@ -253,6 +253,16 @@ fn features_come_from_parameters_guardrails_and_messages() {
 }
 
 #[test]
+fn vectors_for_tokens_by_their_numbers_have_a_body_without_words() {
+    let call =
+        payload(r#""response":{"object":"list","data":[{"embedding":[0.1],"index":0}]},"messages":[[9906,1917]]"#)
+            .replace("acompletion", "aembedding");
+    let body = entry(&call).body.unwrap();
+    assert_eq!((body.input_messages, body.output_messages), (None, None));
+    assert!(entry(&call.replace("embedding\":[0.1]", "order\":1")).body.is_none(), "nothing is in it");
+}
+
+#[test]
 fn an_embedding_binds_to_a_vendor_but_not_to_an_open_model() {
     let event = |provider: &str| {
         payload(&format!(r#""prompt_tokens":5,"custom_llm_provider":"{provider}""#))

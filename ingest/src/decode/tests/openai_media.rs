@@ -199,6 +199,7 @@ fn vectors_are_input_alone() {
                 (Some(Operation::Embeddings), [Some(9), None, Some(0), None], None)
             );
             assert_eq!(features(&entry), ["proprietary_embedding"]);
+            assert!(entry.body.is_some(), "the event has what was said, though not in words");
         }
     }
 }
