@@ -15,7 +15,7 @@ use super::sum::Month;
 use crate::session::{USAGE, USAGE_RECORDED};
 use crate::{Error, Rows, Session};
 
-/// What of a call makes its charges, beside what makes its price. In the order of [`super::sum::Columns`].
+/// What of a call makes its charges, beside what makes its price. In the order of `Facts` in `sum`.
 pub(super) const FACTS: [&str; 10] = [
     "model",
     "team",
