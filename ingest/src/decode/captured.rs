@@ -128,10 +128,7 @@ impl<'a> Captured<'_, 'a> {
         add_features(&mut entry, input.features);
         add_features(&mut entry, output.features);
         if self.bodies {
-            let (asked, answered) = (self.envelope.request, self.envelope.response);
-            let gives_vectors = operation == Some(Operation::Embeddings) && answered.is_some_and(holds_vectors);
-            let wordless = || gives_vectors.then(|| request.wordless_body(asked));
-            entry.body = request.body(asked, input, output).or_else(wordless);
+            entry.body = request.body(self.envelope.request, input, output);
         }
         Ok(entry)
     }
@@ -231,9 +228,4 @@ impl<'a> Captured<'_, 'a> {
         let usage = plain.usage.take();
         Ok((Answer { outcome, usage, created: plain.created, ..Answer::default() }, plain))
     }
-}
-
-/// Whether the answer to an embedding call has its vectors.
-pub(super) fn holds_vectors(answer: Json<'_>) -> bool {
-    answer.get().contains("\"embedding")
 }

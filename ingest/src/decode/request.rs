@@ -313,11 +313,6 @@ impl<'a> Request<'a> {
             request_parameters: request.and_then(parameters).map(Cow::Owned),
         })
     }
-
-    /// The body of a call in which nothing was said in words: tokens by their numbers, vectors. The event has them.
-    pub(super) fn wordless_body(&self, request: Option<Json<'a>>) -> Body<'a> {
-        Body { request_parameters: request.and_then(parameters).map(Cow::Owned), ..Body::default() }
-    }
 }
 
 /// Collects what goes to the model and what comes from it.

@@ -11,7 +11,6 @@ use serde::Deserialize;
 use self::response::Reply;
 use crate::decode::about::About;
 use crate::decode::capture::{add_features, is_filtered, note_modalities, note_model};
-use crate::decode::captured::holds_vectors;
 use crate::decode::extra::Extra;
 use crate::decode::messages::{Direction, Messages, shape};
 use crate::decode::object::object;
@@ -432,8 +431,7 @@ fn note_messages<'a>(payload: &Payload<'a>, reply: &Reply<'a>, options: &DecodeO
         return;
     }
     let (input_messages, output_messages) = (input.finish(), output.finish());
-    let gives_vectors = entry.operation == Some(Operation::Embeddings) && payload.response.is_some_and(holds_vectors);
-    if input_messages.is_some() || output_messages.is_some() || gives_vectors {
+    if input_messages.is_some() || output_messages.is_some() {
         let parameters = payload.model_parameters.filter(|parameters| parameters.get() != "{}");
         let tools = parameters.and_then(shape::<Request<'a>>).and_then(|parameters| parameters.tools);
         entry.body = Some(Body {
