@@ -267,7 +267,8 @@ impl Worker {
     fn rejoin(&mut self, error: KafkaError) -> Result<(), Error> {
         let now = self.clock.now();
         if self.rejoined_at.is_some_and(|at| (0..RIVAL_MS).contains(&now.millis_since(at))) {
-            let instance_id = self.settings.instance_id.clone().unwrap_or_default();
+            let by_library = || self.settings.librdkafka.get("group.instance.id");
+            let instance_id = self.settings.instance_id.as_ref().or_else(by_library).cloned().unwrap_or_default();
             return Err(Error::InstanceTaken { instance_id, source: error });
         }
         tracing::warn!(%error, "the group has another worker in this one's place, it joins anew");

@@ -123,6 +123,10 @@ CALLS = [
     # Without a word of text: tokens by their numbers, an answer alone.
     (called("openai.embeddings", OPENAI, {"model": SMALL, "input": [[9906, 1917], [5]]}, listed(SMALL, [0.1, 0, 0], [0.2, 0, 0])),
      {"openai,text-embedding-3-small,3": [(None, [0.1, 0, 0]), (None, [0.2, 0, 0])]}),
+    (in_cloudflare(SMALL, {"model": SMALL, "input": [9906]}, json.dumps(listed(SMALL, [0.4, 0, 0]))),
+     {"openai,text-embedding-3-small,3": [(None, [0.4, 0, 0])]}),
+    (in_bedrock("amazon.titan-embed-image-v1", {"inputImage": "AAAA"}, {"embedding": [0.5, 0.6], "inputTextTokenCount": 0}),
+     {"bedrock,amazon.titan-embed-image-v1,2": [(None, [0.5, 0.6])]}),
     (listed(SMALL, [0.3, 0, 0]), {"openai,text-embedding-3-small,3": [(None, [0.3, 0, 0])]}),
     (in_litellm(SMALL, listed(SMALL, [0.1, 0.2, 0.3])),
      {"openai,text-embedding-3-small,3": [(LOOKS_LIKE_AN_ANSWER, [0.1, 0.2, 0.3])]}),

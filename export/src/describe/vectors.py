@@ -244,7 +244,7 @@ def write_vectors(folder, form):
     """Writes every vector into `folder`, which has to be empty or not there, and prints what there is and what there is not."""
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        print(f"{folder}: it holds something already", file=sys.stderr)
+        print(f"{folder} holds something already: name a folder that is empty or not there", file=sys.stderr)
         return 2
     open_files, written, without = {}, Counter(), Counter()
     for found in vectors(without):

@@ -42,7 +42,7 @@ mod writer;
 use std::fmt;
 use std::str::FromStr;
 
-use daybook_ledger::Entry;
+use daybook_ledger::{Body, Entry, Operation, Status};
 
 pub use about::{About, markdown as sources_markdown};
 pub use error::{DecodeError, Place};
@@ -327,6 +327,12 @@ pub fn decode<'a>(
     options: &DecodeOptions,
     sink: &mut dyn FnMut(Entry<'a>),
 ) -> Result<Format, DecodeError> {
+    let sink = &mut |mut entry: Entry<'a>| {
+        if options.bodies {
+            keep_vectors(&mut entry);
+        }
+        sink(entry);
+    };
     let format = match format {
         Some(format) => Some(format),
         None => event.header("daybook-format").map(|name| name.trim().parse()).transpose()?,
@@ -339,6 +345,24 @@ pub fn decode<'a>(
     }
     let content_type = event.header("content-type").unwrap_or_default();
     decode_value(event.value, content_type, Inside { format, enveloped: false, options }, sink)
+}
+
+/// What an embedding call gives is numbers, and what it is given may be: its event is kept though nothing in it is said in words.
+fn keep_vectors(entry: &mut Entry<'_>) {
+    let is_wordless = entry.body.is_none() && entry.status == Status::Success;
+    if is_wordless && entry.operation == Some(Operation::Embeddings) && holds_vectors(entry.raw) {
+        entry.body = Some(Body::default());
+    }
+}
+
+/// Whether a member of an event, or of JSON that is text in it, has a name of vectors.
+fn holds_vectors(event: &[u8]) -> bool {
+    str::from_utf8(event).is_ok_and(|event| {
+        event.split("embedding").skip(1).any(|rest| {
+            let rest = rest.strip_prefix('s').unwrap_or(rest);
+            rest.strip_prefix("ByType").unwrap_or(rest).trim_start_matches('\\').starts_with("\":")
+        })
+    })
 }
 
 /// Reads `value`, whose media type is `content_type` if that is known.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
 use super::scalar::Text;
 use super::source::Json;
@@ -35,39 +35,42 @@ impl<'a> Unknown<'a> {
 /// Reads the next value into `member`; a second value is an error, for which of the two counts?
 pub(super) fn read<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     member: &mut Option<T>,
+    key: &str,
     map: &mut A,
 ) -> Result<(), A::Error> {
     match member {
         None => *member = map.next_value()?,
-        Some(_) => map.next_value::<Null>().map(drop)?,
+        Some(_) => map.next_value_seed(NoSecond { key })?,
     }
     Ok(())
 }
 
-/// What is no second value. Anything else is refused before it is read, so that the error stands where it begins.
-struct Null;
+/// Takes null alone: anything else is a second value, refused before it is read, so that the error stands where it begins.
+struct NoSecond<'k> {
+    key: &'k str,
+}
 
-impl<'de> Deserialize<'de> for Null {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NoValue;
+impl<'de> DeserializeSeed<'de> for NoSecond<'_> {
+    type Value = ();
 
-        impl<'de> Visitor<'de> for NoValue {
-            type Value = Null;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("null")
-            }
+impl<'de> Visitor<'de> for NoSecond<'_> {
+    type Value = ();
 
-            fn visit_none<E>(self) -> Result<Null, E> {
-                Ok(Null)
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("null")
+    }
 
-            fn visit_some<D: Deserializer<'de>>(self, _: D) -> Result<Null, D::Error> {
-                Err(D::Error::custom("duplicate field"))
-            }
-        }
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
 
-        deserializer.deserialize_option(NoValue)
+    fn visit_some<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
+        Err(D::Error::custom(format_args!("duplicate field `{}`", self.key)))
     }
 }
 
@@ -117,7 +120,7 @@ macro_rules! object {
                         while let Some(key) = map.next_key::<$crate::decode::scalar::Text<$life>>()? {
                             match key.0.as_ref() {
                                 $($($key)|+ => {
-                                    $crate::decode::object::read(&mut object.$member, &mut map)?;
+                                    $crate::decode::object::read(&mut object.$member, &key.0, &mut map)?;
                                 })*
                                 $($($ignored)|* => drop(map.next_value::<serde::de::IgnoredAny>()?),)?
                                 _ => object.unknown.keep(key, &mut map)?,
@@ -163,7 +166,7 @@ mod tests {
         assert_eq!(read(r#"{"promptTokenCount":null,"promptTokenCount":1}"#).unwrap(), Some(1));
         assert_eq!(read(r#"{"promptTokenCount":1,"prompt_token_count":null}"#).unwrap(), Some(1));
         let error = read(r#"{"promptTokenCount":1,"promptTokenCount":1}"#).unwrap_err();
-        assert!(error.to_string().starts_with("duplicate field"), "{error}");
+        assert!(error.to_string().starts_with("duplicate field `promptTokenCount`"), "{error}");
         assert!(read("[1]").is_err());
     }
 }

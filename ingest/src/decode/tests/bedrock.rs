@@ -335,6 +335,9 @@ fn embeddings_reranks_and_images_are_told_by_id_or_body() {
     );
     assert_eq!(features(&titan), ["proprietary_embedding"]);
     assert_eq!(said(&titan).0.as_deref(), Some("eins"));
+    let picture = r#"{"inputImage":"AAAA"}"#;
+    let titan = of("amazon.titan-embed-image-v1", picture, r#"{"embedding":[0.1],"inputTextTokenCount":0}"#, ("", ""));
+    assert!(titan.body.is_some(), "the event has its vector");
     let cohere = of("cohere.embed-v4:0", r#"{"texts":["eins","zwei"]}"#, "null", (",\"inputTokenCount\":6", ""));
     assert_eq!((cohere.operation.map(Operation::as_str), cohere.tokens.output), (Some("embeddings"), Some(0)));
     assert_eq!(said(&cohere).0.as_deref(), Some("eins\nzwei"));
