@@ -300,7 +300,7 @@ a formula; without that first `'` it is the text of the other formats.
 const README_READ: &str = r#"
 ## Read it
 
-What lies beside `bagit.txt` needs Python and `pip install pyarrow`, and pandas for frames:
+`read.py` and `vectors.py`, beside `bagit.txt`, need Python and `pip install pyarrow`, and pandas for frames:
 
     python3 read.py                                                          # what there is; checks digests, counts and sums
     python3 vectors.py DIR                                                   # the vectors of embedding calls
