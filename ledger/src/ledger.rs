@@ -84,6 +84,17 @@ impl Ledger {
         Self::at(self.root.clone())
     }
 
+    /// The ledger at `root`, a copy of this one: what is known of this one is known of it.
+    ///
+    /// # Errors
+    /// None that opening it did not have.
+    #[cfg(feature = "testing")]
+    pub fn on_copy(&self, root: Root) -> Result<Self, Error> {
+        let copy = Self::at(root)?;
+        copy.tables().into_iter().zip(self.tables()).for_each(|(table, known)| table.remember_as(known));
+        Ok(copy)
+    }
+
     /// Where it is.
     pub fn root(&self) -> &Root {
         &self.root

@@ -118,6 +118,9 @@ fn runtime() -> Runtime {
 async fn base() -> Base {
     let memory = Arc::new(InMemory::new());
     let root = Root { store: Arc::clone(&memory) as Arc<dyn ObjectStore>, ..Root::memory() };
-    Ledger::create_at(root).await.unwrap();
-    Base { memory: memory.fork(), book: Arc::new(Book::default_sheet().unwrap()) }
+    let ledger = Ledger::create_at(root).await.unwrap();
+    for table in ledger.tables() {
+        table.load(None).await.unwrap();
+    }
+    Base { memory: memory.fork(), ledger, book: Arc::new(Book::default_sheet().unwrap()) }
 }

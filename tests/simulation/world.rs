@@ -32,6 +32,8 @@ const WORKERS: usize = 2;
 /// What all schedules share: an empty ledger and the prices.
 pub(crate) struct Base {
     pub(crate) memory: InMemory,
+    /// It is loaded once: a tenth of a schedule would be that.
+    pub(crate) ledger: Ledger,
     pub(crate) book: Arc<Book>,
 }
 
@@ -91,7 +93,7 @@ impl World {
         let scale = Scale::of(seed);
         let sent = Sent::by(&mut rng, scale);
         let store = FaultyStore::over(Arc::new(base.memory.fork()) as Arc<dyn ObjectStore>);
-        let ledger = Ledger::create_at(store.root()).await.unwrap();
+        let ledger = base.ledger.on_copy(store.root()).unwrap();
         let faults = [0, 10, 40][rng.random_range(0..3)];
         let book = Arc::clone(&base.book);
         let positions = open_writer(&ledger, false).await;

@@ -208,6 +208,14 @@ impl Table {
         }
     }
 
+    /// Takes the newest state that is known of `copied` for this table's own.
+    #[cfg(feature = "testing")]
+    pub(crate) fn remember_as(&self, copied: &Self) {
+        if let Some(state) = copied.known() {
+            self.remember(&state);
+        }
+    }
+
     /// Brings `snapshot` up to the newest version; what came is added to [`Snapshot::news`]. Returns the
     /// batches that came, with their versions.
     ///
