@@ -10,7 +10,6 @@ use daybook_ledger::schema::{ContentBuilder, QuarantineBuilder, UsageBuilder};
 use daybook_ledger::{Entry, EntryId, Finality, Instant, NextOffset, Row, Status, content_partial};
 
 use crate::Error;
-use crate::core::MISSED;
 use crate::partition::{Mark, Partition, Positions};
 
 /// Uses bytes of an id as its hash: ids are SHA-256 output already.
@@ -83,10 +82,6 @@ pub(crate) struct BodyMeta {
 pub(crate) struct QuarantineMeta {
     pub(crate) partition: usize,
     pub(crate) offset: i64,
-    /// The topic as its row names it, which of a file is the file's name.
-    pub(crate) read_from: Partition,
-    /// Whether it stands for messages that are gone.
-    pub(crate) is_missed: bool,
     pub(crate) alive: bool,
 }
 
@@ -300,9 +295,7 @@ impl OpenBatch {
         columns.format.append_option(reason.format);
         columns.error_code.append_value(reason.code);
         columns.error_message.append_value(reason.message);
-        let read_from = Partition { topic: message.topic.into(), number: message.partition };
-        let (offset, is_missed) = (message.offset, reason.code == MISSED);
-        self.quarantined.push(QuarantineMeta { partition, offset, read_from, is_missed, alive: true });
+        self.quarantined.push(QuarantineMeta { partition, offset: message.offset, alive: true });
     }
 
     /// Forgets everything of `partitions`: another worker reads those messages now.

@@ -29,6 +29,7 @@ use object_store::memory::InMemory;
 
 /// Objects that a batch of every table puts: a file and a commit each.
 const CHANGES: u64 = 10;
+const ONCE: Backoff = Backoff { attempts_max: 1, pause_ms: 0, pause_ms_max: 0 };
 const NOW: Instant = Instant::from_micros(1_795_200_000_000_000);
 
 fn partition(number: i32) -> Partition {
@@ -132,23 +133,19 @@ async fn messages_that_went_after_a_batch_came_half_way_are_recorded_as_lost() {
     let log: Vec<_> = [b"{poison".to_vec()].into_iter().chain(later()).collect();
     let (ledger, mut worker) = half_way(&store, &log, &book).await;
 
-    let positions = worker.load_positions(&[partition(1)]).await.unwrap();
-    assert_eq!((positions[0].1.usage, positions[0].1.quarantine), (None, Some(NextOffset(9))));
-    let mut core = core(&book, 2);
-    let mut effects = Vec::new();
-    core.on(NOW, Input::Assigned(positions), &mut effects).unwrap();
-    for input in [Input::Missed(partition(1), NextOffset(5)), Input::Flush] {
-        core.on(NOW, input, &mut effects).unwrap();
-    }
-    let batch = effects.into_iter().find_map(written).unwrap();
+    let batch = without_first(&mut worker, 5, &book, 2).await;
     // The second attempt finds that the first came half way again.
     store.fail_always(Call::Put, "usage/_delta_log", Fault::Refuse);
     worker.write(&batch).await.unwrap_err();
+    let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap().with_backoff(ONCE);
+    worker.write(&batch).await.unwrap_err();
+    assert_eq!(count(ledger.quarantine(), "value").await, (3, 3), "two poison messages, and what is gone");
     store.heal();
     let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap();
+    let batch = without_first(&mut worker, 8, &book, 3).await;
     assert!(matches!(worker.write(&batch).await.unwrap(), Written::Committed(counts) if counts.quarantined == 1));
-    write(&mut worker, 1, &log, &book, 3).await.unwrap();
-    assert_eq!(count(ledger.quarantine(), "value").await, (3, 3), "the poison, and what is gone");
+    write(&mut worker, 1, &log, &book, 4).await.unwrap();
+    assert_eq!(count(ledger.quarantine(), "value").await, (4, 4), "more is gone than was known at first");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,6 +159,21 @@ async fn a_message_that_is_read_in_another_format_after_a_batch_came_half_way_is
     write_as(&mut worker, 1, &later(), &book, 2, &formats).await.unwrap();
     assert_eq!(count(ledger.usage(), "raw").await.0, 0);
     assert_eq!(count(ledger.quarantine(), "value").await, (later().len(), later().len()), "each message once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_set_aside_though_another_cluster_has_one_at_its_place() {
+    let book = Arc::new(Book::default_sheet().unwrap());
+    let store = FaultyStore::memory();
+    let (ledger, mut worker) = half_way(&store, &later(), &book).await;
+    let other: Vec<_> = later().into_iter().rev().chain([b"{other poison".to_vec()]).collect();
+    let mut elsewhere = Writer::open(ledger.clone(), "d".into()).await.unwrap();
+    write(&mut elsewhere, 1, &other, &book, 2).await.unwrap();
+    assert_eq!(count(ledger.quarantine(), "value").await, (3, 3), "one of the first, two of the other");
+    // Now one is poison that the other cluster has at this place, and one that was not.
+    let formats = BTreeMap::from([(partition(1).topic.to_string(), Format::OtelGenAi)]);
+    write_as(&mut worker, 1, &later(), &book, 3, &formats).await.unwrap();
+    assert_eq!(count(ledger.quarantine(), "value").await, (2 + later().len(), 2 + later().len()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -280,12 +292,23 @@ async fn base(book: &Arc<Book>) -> InMemory {
 /// A ledger with all of a batch but its entries, and the worker that failed at these.
 async fn half_way(store: &FaultyStore, log: &[Vec<u8>], book: &Arc<Book>) -> (Ledger, Writer) {
     let ledger = Ledger::create_at(store.root()).await.unwrap();
-    let once = Backoff { attempts_max: 1, ..Backoff::default() };
-    let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap().with_backoff(once);
+    let mut worker = Writer::open(ledger.clone(), "c".into()).await.unwrap().with_backoff(ONCE);
     store.fail_always(Call::Put, "usage/_delta_log", Fault::Refuse);
     write(&mut worker, 1, log, book, 1).await.unwrap_err();
     store.heal();
     (ledger, worker)
+}
+
+/// The batch of a worker that finds the messages `below` an offset gone.
+async fn without_first(writer: &mut Writer, below: i64, book: &Arc<Book>, worker: u64) -> Box<ClosedBatch> {
+    let positions = writer.load_positions(&[partition(1)]).await.unwrap();
+    assert_eq!((positions[0].1.usage, positions[0].1.quarantine), (None, Some(NextOffset(9))));
+    let mut core = core(book, worker);
+    let mut effects = Vec::new();
+    for input in [Input::Assigned(positions), Input::Missed(partition(1), NextOffset(below)), Input::Flush] {
+        core.on(NOW, input, &mut effects).unwrap();
+    }
+    effects.into_iter().find_map(written).unwrap()
 }
 
 /// One process: it starts where the ledger stands in the partition and reads to its end.

@@ -12,7 +12,7 @@ use futures::{Stream, TryStreamExt as _};
 use crate::Error;
 
 /// Where a message was: `topic/partition@offset`; of a file, its name, 0 and the number of the record.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Coordinates {
     /// The topic, or the name of the file.
     pub topic: String,
@@ -152,17 +152,22 @@ pub(crate) fn messages(batch: &RecordBatch, event_date: Date) -> Result<Vec<Quar
     })
 }
 
-/// A batch as read from a file of `quarantine` or `resolutions`.
+/// A batch of `quarantine` or `resolutions`, as built or as read from a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns<'b>(pub(crate) &'b RecordBatch);
 
 impl Columns<'_> {
     pub(crate) fn text(&self, name: &str, row: usize) -> Option<String> {
-        let column = self.0.column_by_name(name)?.as_string_opt::<i32>()?;
-        column.is_valid(row).then(|| column.value(row).to_owned())
+        let column = self.0.column_by_name(name)?;
+        let (words, row) = match column.as_dictionary_opt::<Int32Type>() {
+            Some(words) => (words.values(), words.key(row)?),
+            None => (column, row),
+        };
+        let words = words.as_string_opt::<i32>()?;
+        words.is_valid(row).then(|| words.value(row).to_owned())
     }
 
-    fn bytes(&self, name: &str, row: usize) -> Option<Vec<u8>> {
+    pub(crate) fn bytes(&self, name: &str, row: usize) -> Option<Vec<u8>> {
         let column = self.0.column_by_name(name)?.as_binary_opt::<i32>()?;
         column.is_valid(row).then(|| column.value(row).to_vec())
     }

@@ -278,9 +278,8 @@ impl Writer {
 
     async fn try_write(&mut self, batch: &ClosedBatch, files: &mut FileCounter) -> Result<Written, Error> {
         self.refresh().await?;
-        if files.0 > 0
-            && let Some(entries) = Self::landed(&self.usage, batch)
-        {
+        let is_again = files.0 > 0;
+        if is_again && let Some(entries) = Self::landed(&self.usage, batch) {
             // Which of its rows were duplicates is not known any more, so none counts as unpriced.
             return Ok(Written::Committed(self.counts(batch, entries, 0)));
         }
@@ -297,7 +296,7 @@ impl Writer {
         self.index.load_days(&days, tables).await?;
         self.append(Addition::Content, batch, files).await?;
         self.append(Addition::ContentPartial, batch, files).await?;
-        if let Some(fenced) = self.write_quarantine(batch, files).await? {
+        if let Some(fenced) = self.write_quarantine(batch, is_again, files).await? {
             return Ok(fenced);
         }
         self.write_usage(batch, files).await
