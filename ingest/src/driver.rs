@@ -21,6 +21,7 @@ use crate::partition::{Partition, Positions};
 use crate::settings::{OnGap, Settings};
 use crate::source::brokers::{Brokers, look_up_cluster};
 use crate::source::kafka::{Change, Fault, Gap, Places, Source};
+use crate::stall::{self, Stalls};
 use crate::writer::{Writer, Written};
 use crate::writing::Writing;
 use crate::{Error, Totals};
@@ -112,6 +113,7 @@ pub async fn run(
             places,
             source,
             rejoined_at: None,
+            stalls: Stalls::new(settings.silence_max),
             writing,
             clock,
             ends,
@@ -157,6 +159,7 @@ struct Worker {
     places: Arc<dyn Places>,
     source: Source,
     rejoined_at: Option<Instant>,
+    stalls: Stalls,
     writing: Writing,
     clock: Arc<dyn Clock>,
     /// Where to stop, if anywhere.
@@ -185,6 +188,9 @@ impl Worker {
                 draining = true;
                 self.metrics.stopping();
                 self.feed(Input::Drain)?;
+            }
+            if !draining {
+                self.end_stall()?;
             }
         }
         self.source.leave();
@@ -273,6 +279,21 @@ impl Worker {
         }
         tracing::warn!(%error, "the group has another worker in this one's place, it joins anew");
         self.rejoined_at = Some(now);
+        self.join_anew()
+    }
+
+    /// Joins the group anew if nothing comes of a partition that has more.
+    fn end_stall(&mut self) -> Result<(), Error> {
+        let ask = |places| stall::ask(self.settings.clone(), places);
+        let Some(partition) = self.stalls.look(std::time::Instant::now(), &self.core, ask) else { return Ok(()) };
+        let (next, silence_s) = (self.core.next_offset(&partition), self.settings.silence_max.as_secs());
+        tracing::warn!(%partition, next, silence_s, "nothing comes of a partition that has more, the worker joins anew");
+        self.join_anew()
+    }
+
+    fn join_anew(&mut self) -> Result<(), Error> {
+        self.metrics.joined_anew();
+        self.stalls.clear();
         let owned: Vec<_> = self.core.owned().cloned().collect();
         self.metrics.revoked(&owned);
         self.group.revoked(&owned);

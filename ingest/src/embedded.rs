@@ -95,6 +95,12 @@ impl EmbeddedKafka {
         self.cluster.request_errors(RDKafkaApiKey::Heartbeat, &errors);
     }
 
+    /// Makes the broker refuse the next fetch, which its reader tries again after `fetch.error.backoff.ms`.
+    pub fn refuse_next_fetch(&self) {
+        let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION];
+        self.cluster.request_errors(RDKafkaApiKey::Fetch, &errors);
+    }
+
     /// The broker answers, and takes no message for as long as any test.
     #[cfg(test)]
     pub(crate) fn refuse_messages(&self) {

@@ -58,6 +58,8 @@ pub const LOST_RACES: &str = "daybook_ingest_lost_races";
 pub const FENCED: &str = "daybook_ingest_fenced_batches";
 /// Counter: times Kafka's group did not take the offsets it was told.
 pub const REFUSED_OFFSETS: &str = "daybook_ingest_refused_offsets";
+/// Counter: times the worker joined the group anew, because it was fenced or nothing came of a partition that had more.
+pub const JOINED_ANEW: &str = "daybook_ingest_joined_anew";
 /// Gauge: when the last commit was made, seconds since 1970; 0 before the first.
 pub const COMMITTED: &str = "daybook_ingest_last_commit_timestamp";
 /// Gauge: age of the oldest message read and not committed; 0 if there is none.
@@ -100,6 +102,7 @@ pub struct Metrics {
     lost_races: Counter,
     fenced: Counter,
     refused_offsets: Counter,
+    joined_anew: Counter,
     committed: Seconds,
     uncommitted: Seconds,
     batch: Gauge,
@@ -160,6 +163,7 @@ impl Default for Metrics {
             lost_races: plain(r, LOST_RACES, "Commits tried again because another writer took the version"),
             fenced: plain(r, FENCED, "Batches given up because another worker owns a partition of theirs"),
             refused_offsets: plain(r, REFUSED_OFFSETS, "Times Kafka's group did not take the offsets it was told"),
+            joined_anew: plain(r, JOINED_ANEW, "Times the worker joined the group anew"),
             committed: with_unit(r, COMMITTED, "When the last commit was made", Unit::Seconds, Gauge::default()),
             uncommitted: with_unit(
                 r,
@@ -288,6 +292,10 @@ impl Metrics {
 
     pub(crate) fn refused_offsets(&self) {
         self.refused_offsets.inc();
+    }
+
+    pub(crate) fn joined_anew(&self) {
+        self.joined_anew.inc();
     }
 
     /// Why the worker should be started again, if so.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::decode::Format;
 
@@ -95,6 +96,9 @@ impl OnGap {
     }
 }
 
+/// [`Settings::silence_max`] where a worker serves: no fetch takes so long.
+pub const SILENCE_MAX: Duration = Duration::from_secs(120);
+
 /// Everything a worker is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -120,6 +124,8 @@ pub struct Settings {
     pub on_gap: OnGap,
     /// Where health and metrics are served, if anywhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// How long nothing may come of a partition before brokers are asked whether they have more of it.
+    pub silence_max: Duration,
     /// Stop at the end offsets seen at the start.
     pub until_end: bool,
     /// Further settings of librdkafka, by its own names.

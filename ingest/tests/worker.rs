@@ -15,7 +15,7 @@ use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::Int64Type;
 use daybook_ingest::driver::{self, Control};
 use daybook_ingest::embedded::{EmbeddedKafka, EmbeddedProducer};
-use daybook_ingest::{Capture, Error, FlushLimits, OnGap, Settings, Start, Totals};
+use daybook_ingest::{Capture, Error, FlushLimits, OnGap, SILENCE_MAX, Settings, Start, Totals};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Clock as _, Ledger, Report as _, Root, SystemClock};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -35,6 +35,7 @@ fn settings(kafka: &EmbeddedKafka) -> Settings {
         start: Start::Earliest,
         on_gap: OnGap::Stop,
         metrics_listen: None,
+        silence_max: SILENCE_MAX,
         until_end: true,
         // The embedded group waits so long for a member that left.
         librdkafka: [("session.timeout.ms".to_owned(), "6000".to_owned())].into(),
@@ -301,6 +302,27 @@ async fn a_static_member_whose_place_is_taken_ends_and_says_so() {
     let error = run(static_member(&kafka), &ledger().await).await.unwrap_err();
     assert_eq!(error.code(), "INGEST-008", "{error:?}");
     assert!(error.to_string().contains("`worker-1`"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_to_which_nothing_comes_though_there_is_more_reads_on() {
+    let kafka = EmbeddedKafka::start("calls", 1).unwrap();
+    let producer = kafka.producer("calls").unwrap();
+    send(&producer, 0..10, 0);
+    let (ledger, control) = (ledger().await, Control::default());
+    let prices = Arc::new(Book::default_sheet().unwrap());
+    let mut settings = Settings { silence_max: Duration::from_secs(2), until_end: false, ..settings(&kafka) };
+    // The consumer does nothing for five minutes after a fetch that was refused, and says nothing.
+    settings.librdkafka.insert("fetch.error.backoff.ms".to_owned(), "300000".to_owned());
+    let worker = driver::run(settings, ledger.clone(), prices, Arc::new(SystemClock), control.clone(), |_| {});
+    let worker = tokio::spawn(worker);
+    await_group_offset(&kafka, 10).await;
+    kafka.refuse_next_fetch();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    send(&producer, 10..20, 0);
+    await_group_offset(&kafka, 20).await;
+    control.drain();
+    assert_eq!(worker.await.unwrap().unwrap().entries, 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]

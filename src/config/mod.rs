@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use daybook_ingest::decode::Format;
-use daybook_ingest::{Capture, FlushLimits, OnGap, Settings, Start};
+use daybook_ingest::{Capture, FlushLimits, OnGap, SILENCE_MAX, Settings, Start};
 use daybook_ledger::Kind;
 use serde::Deserialize;
 
@@ -272,6 +272,7 @@ impl Layers {
             start,
             on_gap,
             metrics_listen,
+            silence_max: SILENCE_MAX,
             until_end: args.until_end,
             librdkafka,
         })

@@ -227,6 +227,11 @@ impl Core {
         in_flight || self.open.holds(partition)
     }
 
+    /// Whether nothing is to be fetched because the ledger is slower than Kafka.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// Since when the oldest message that is not in the ledger yet waits.
     pub fn uncommitted_since(&self) -> Option<Instant> {
         self.in_flight.as_ref().map_or(self.open.opened_at, |batch| batch.opened_at)

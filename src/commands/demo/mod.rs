@@ -12,7 +12,7 @@ use clap::Args;
 use daybook_export::{Request, Silent};
 use daybook_ingest::driver::{self, Control};
 use daybook_ingest::embedded::{EmbeddedKafka, EmbeddedProducer};
-use daybook_ingest::{Capture, FlushLimits, OnGap, Settings, Start, Totals};
+use daybook_ingest::{Capture, FlushLimits, OnGap, SILENCE_MAX, Settings, Start, Totals};
 use daybook_ledger::price::Book;
 use daybook_ledger::{Clock as _, Kind, Ledger, SystemClock};
 use daybook_queries::registry::{Imported, Registry};
@@ -143,6 +143,7 @@ async fn ingest(args: &DemoArgs, ledger: Ledger) -> Result<(Sent, Totals), Failu
         start: Start::Earliest,
         on_gap: OnGap::default(),
         metrics_listen: None,
+        silence_max: SILENCE_MAX,
         until_end: false,
         librdkafka: [].into(),
     };

@@ -2,7 +2,7 @@ use daybook_ledger::Report as _;
 
 use super::*;
 use crate::embedded::EmbeddedKafka;
-use crate::settings::{Capture, FlushLimits, OnGap};
+use crate::settings::{Capture, FlushLimits, OnGap, SILENCE_MAX};
 
 fn settings(brokers: String) -> Settings {
     Settings {
@@ -17,6 +17,7 @@ fn settings(brokers: String) -> Settings {
         start: Start::Earliest,
         on_gap: OnGap::Stop,
         metrics_listen: None,
+        silence_max: SILENCE_MAX,
         until_end: false,
         // The embedded group waits so long for a member that left.
         librdkafka: [("session.timeout.ms".to_owned(), "6000".to_owned())].into(),
