@@ -20,31 +20,27 @@
 //! # }
 //! ```
 //!
-//! `session` opens and runs, `catalog` and `statistics` choose files, `sharing` computes once what is mentioned more than
-//! once, `alike` decides once about rows that are alike, `ids` reads ids as they are printed, `statement` keeps out what writes, `as_of`
-//! finds states, `limits` bounds memory, `threads` keeps queries apart from who waits for them, `render` writes rows, [`report`]
-//! holds questions with a fixed form, [`focus`] writes bills, [`mod@simulate`] replays calls at other prices, `prices` prices
-//! in SQL, `membership` tells whose a row is, `replay` draws prompts, `names` and `error` say what was meant.
+//! `session` opens and runs, `catalog` and `statistics` choose files, `optimizer` plans otherwise than DataFusion does, `statement`
+//! keeps out what writes, `as_of` finds states, `limits` bounds memory, `threads` keeps queries apart from who waits for them, `render`
+//! writes rows, [`report`] holds questions with a fixed form, [`focus`] writes bills, [`mod@simulate`] replays calls at other prices,
+//! `prices` prices in SQL, `membership` tells whose a row is, `replay` draws prompts, `names` and `error` say what was meant.
 #![deny(clippy::float_arithmetic)]
 
-mod alike;
 mod as_of;
 mod catalog;
 mod describe;
 mod error;
 pub mod focus;
-mod ids;
 mod limits;
 mod membership;
 mod names;
-mod one_row;
+mod optimizer;
 mod prices;
 pub mod registry;
 mod render;
 mod replay;
 pub mod report;
 mod session;
-mod sharing;
 pub mod simulate;
 mod statement;
 mod statistics;

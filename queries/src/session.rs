@@ -29,7 +29,7 @@ use crate::prices::{self, Prices};
 use crate::registry::{self, Registry, RegistryVersion};
 use crate::statement::{self, Statement};
 use crate::views::View;
-use crate::{Error, alike, ids, limits, one_row, sharing, threads, views};
+use crate::{Error, limits, optimizer, threads, views};
 
 /// The catalog and schema of every table, as `SHOW TABLES` names them.
 const CATALOG: (&str, &str) = ("daybook", "ledger");
@@ -408,7 +408,7 @@ fn context(ledger: &Ledger, options: &SessionOptions) -> Result<SessionContext, 
     let store = PrefixStore::new(Arc::clone(&root.store), root.prefix.clone());
     runtime.register_object_store(ObjectStoreUrl::parse(STORE)?.as_ref(), Arc::new(store));
     let state = SessionStateBuilder::new_with_default_features().with_config(config(options)).with_runtime_env(runtime);
-    Ok(SessionContext::new_with_state(sharing::enable(alike::enable(one_row::keep(ids::enable(state)))).build()))
+    Ok(SessionContext::new_with_state(optimizer::extend(state).build()))
 }
 
 fn config(options: &SessionOptions) -> SessionConfig {

@@ -21,7 +21,7 @@ use daybook_ledger::Date;
 
 use super::pattern::{first_that_holds, word};
 use super::{ModelRule, Pattern, Registry, Workload, contract, workload};
-use crate::alike::answer_once;
+use crate::optimizer::answer_once;
 
 /// A function of the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -9,8 +9,8 @@ use datafusion::datasource::ViewTable;
 use datafusion::error::Result;
 use datafusion::prelude::SessionContext;
 
+use crate::optimizer::KeptView;
 use crate::registry::{RegistryTable, TABLES};
-use crate::sharing::KeptView;
 
 /// A published view.
 #[derive(Debug)]
