@@ -125,7 +125,8 @@ pub struct ClosedBatch {
     /// What it accounts for.
     pub ranges: Vec<(Partition, Range)>,
     pub(crate) opened_at: Option<Instant>,
-    pub(crate) range_of: Vec<Option<Range>>,
+    /// The place among `ranges` of that of each partition, by its number.
+    pub(crate) range_of: Vec<Option<usize>>,
 }
 
 /// A message of a batch, as far as quarantine needs it.
@@ -326,7 +327,8 @@ impl OpenBatch {
 
     /// Closes the batch.
     pub(crate) fn close(mut self) -> Result<ClosedBatch, Error> {
-        let range_of = (0..self.partitions.len()).map(|index| self.ranges.get(&index).cloned()).collect();
+        let range_of =
+            (0..self.partitions.len()).map(|index| self.ranges.keys().position(|known| *known == index)).collect();
         let named = |(index, range): (usize, Range)| Some((self.partitions.get(index)?.clone(), range));
         // What was said on another day than the row has would be of no entry.
         for body in &mut self.bodies {

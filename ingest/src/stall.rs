@@ -54,9 +54,14 @@ impl Stalls {
         if self.looked_at.is_some_and(|at| now < at + INTERVAL) {
             return None;
         }
-        self.looked_at = Some(now);
-        self.stands.retain(|partition, _| !core.is_paused() && core.positions(partition).is_some());
-        for partition in core.owned().filter(|_| !core.is_paused()) {
+        let looked_at = self.looked_at.replace(now).unwrap_or(now);
+        self.stands.retain(|partition, _| core.positions(partition).is_some());
+        if core.is_paused() {
+            // Nothing is fetched, so this is no silence.
+            self.stands.values_mut().for_each(|stand| stand.since += now - looked_at);
+            return None;
+        }
+        for partition in core.owned() {
             let next = core.next_offset(partition);
             let stand = || Stand { next, since: now, has_more: false };
             let known = self.stands.entry(partition.clone()).or_insert_with(stand);
@@ -100,25 +105,22 @@ impl Stalls {
 
 /// Asks the brokers of `settings` in which of `places` there is a message.
 pub(crate) fn ask(settings: Settings, places: Vec<Place>) -> JoinHandle<Vec<Place>> {
-    std::thread::spawn(move || {
-        with_more(&settings, places).unwrap_or_else(|error| {
-            tracing::debug!(%error, "the brokers do not tell what they have, they are asked again");
-            Vec::new()
-        })
-    })
-}
-
-fn with_more(settings: &Settings, places: Vec<Place>) -> Result<Vec<Place>, Error> {
-    let brokers = Brokers::new(settings)?;
-    let mut found = Vec::new();
-    for (partition, next) in places {
-        let (low, high) = brokers.watermarks(&partition)?;
+    let has_more = |brokers: &Brokers, (partition, next): &Place| -> Result<bool, Error> {
+        let (low, high) = brokers.watermarks(partition)?;
         let from = next.map_or(low, |next| next.max(low));
-        if from < high && brokers.has_message(&partition, from..high)? {
-            found.push((partition, next));
-        }
-    }
-    Ok(found)
+        Ok(from < high && brokers.has_message(partition, from..high)?)
+    };
+    let tell = |found: Result<bool, Error>| {
+        found.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the brokers do not tell what they have, they are asked again");
+            false
+        })
+    };
+    std::thread::spawn(move || {
+        // Without settings that make a client there would be no worker.
+        let Ok(brokers) = Brokers::new(&settings) else { return Vec::new() };
+        places.into_iter().filter(|place| tell(has_more(&brokers, place))).collect()
+    })
 }
 
 #[cfg(test)]
@@ -132,6 +134,7 @@ mod tests {
     use crate::core::{Input, Message, Rules};
     use crate::partition::Positions;
     use crate::settings::{Capture, FlushLimits};
+    use crate::writer::{Counts, Written};
 
     const SILENCE: Duration = Duration::from_secs(120);
 
@@ -205,5 +208,27 @@ mod tests {
         for times in 0..4 {
             assert_eq!(look(&mut stalls, began + SILENCE * times, &core, true), None);
         }
+    }
+
+    #[test]
+    fn pauses_stretch_a_silence_and_do_not_end_it() {
+        let (mut stalls, mut core, began) = (Stalls::new(SILENCE), core(), Instant::now());
+        let silent = Partition { topic: "calls".into(), number: 1 };
+        feed(&mut core, Input::Assigned(vec![(silent.clone(), Positions::default())]));
+        let (mut found, mut offset, mut now) = (None, 7, began);
+        while found.is_none() && now < began + SILENCE * 4 {
+            // The ledger is busy every other time with what the other partition brings.
+            (offset..offset + 200).for_each(|offset| read(&mut core, offset));
+            offset += 200;
+            assert!(core.is_paused());
+            now += SILENCE / 8;
+            assert_eq!(look(&mut stalls, now, &core, true), None);
+            feed(&mut core, Input::Written(Written::Committed(Counts::default())));
+            feed(&mut core, Input::Written(Written::Committed(Counts::default())));
+            assert!(!core.is_paused());
+            now += SILENCE / 8;
+            found = look(&mut stalls, now, &core, true);
+        }
+        assert_eq!(found, Some(silent));
     }
 }

@@ -10,9 +10,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
+use daybook_ingest::decode::Format;
 use daybook_ingest::driver::Control;
 use daybook_ingest::import::{ImportSettings, Summary, Watch, preview, run};
 use daybook_ingest::{Capture, Error, FlushLimits, Totals};
@@ -164,6 +166,42 @@ async fn an_import_under_a_fault_at_every_write_ends_exact() {
     futures::future::join_all(kinds).await;
 }
 
+/// As the ledger does not know the file after such a death, and another format makes something else of its records.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_died_in_its_only_batch_is_finished_whatever_its_records_are_read_as() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.jsonl"), format!("{{poison\n{}", lines(0..10))).unwrap();
+    for format in [None, Some(Format::OtelGenAi)] {
+        let whole = ImportSettings { limits: FlushLimits::default(), ..settings(folder.path(), &["a.jsonl"]) };
+        for at in 0.. {
+            let store = FaultyStore::memory();
+            let ledger = Ledger::create_at(store.root()).await.unwrap();
+            store.fail_at_change(at, Fault::DieAfter);
+            let died = tokio::select! {
+                done = import(&ledger, whole.clone()) => done.is_err(),
+                () = store.death() => true,
+            };
+            let struck = store.struck();
+            store.heal();
+            let ledger = Ledger::create_at(store.root()).await.unwrap();
+            let again = import(&ledger, ImportSettings { format, ..whole.clone() });
+            let summary = tokio::time::timeout(Duration::from_secs(60), again).await.expect("it ends").unwrap();
+            assert!(summary.faults.is_empty(), "{struck:?}");
+            let calls_found: usize = rows(ledger.usage()).await.iter().map(RecordBatch::num_rows).sum();
+            let aside = quarantined(&ledger).await;
+            assert_eq!(calls_found + aside.len(), 11, "{format:?}, {struck:?}");
+            if format.is_none() {
+                check_calls(&ledger, calls(0..10), &format!("{struck:?}")).await;
+                assert_eq!(aside, [("a.jsonl".to_owned(), 0)], "{struck:?}");
+            }
+            if !died {
+                assert!(at > 5, "an import makes more than {at} writes");
+                break;
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn imports_side_by_side_add_every_call_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -234,7 +272,7 @@ async fn reading_from_the_start_adds_nothing_that_is_there() {
     import_all(&ledger, folder.path(), &names).await;
     // Events without a time keep the day they were first read on, whenever the file was written.
     let written = std::fs::File::options().append(true).open(folder.path().join("t.jsonl")).unwrap();
-    written.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000)).unwrap();
+    written.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000)).unwrap();
     let again = ImportSettings { from_start: true, ..settings(folder.path(), &names) };
     for _ in 0..2 {
         let summary = import(&ledger, again.clone()).await.unwrap();

@@ -104,7 +104,11 @@ impl Known {
         let mut families = self.families();
         let family = families.entry(Arc::clone(&partition.topic)).or_default();
         if family.epoch == epoch {
-            family.positions.insert(partition.number, positions);
+            let known = family.positions.entry(partition.number).or_insert(positions);
+            // What landed may be less than what a copy that goes on has come to.
+            if known.usage <= positions.usage {
+                *known = positions;
+            }
         }
     }
 

@@ -283,6 +283,9 @@ impl Writer {
             // Which of its rows were duplicates is not known any more, so none counts as unpriced.
             return Ok(Written::Committed(self.counts(batch, entries, 0)));
         }
+        if self.is_overtaken(batch).await? {
+            return self.fenced(batch).await;
+        }
         let days = batch.rows.iter().map(|row| row.day).chain(batch.bodies.iter().map(|body| body.day));
         let mut days: Vec<i32> = days.collect();
         days.sort_unstable();
@@ -393,6 +396,14 @@ impl Writer {
                 CommitOutcome::Fenced { .. } => return self.fenced(batch).await,
             }
         }
+    }
+
+    /// Whether another worker wrote of the batch's partitions already. Their commit would fail, but what comes before it would land.
+    async fn is_overtaken(&mut self, batch: &ClosedBatch) -> Result<bool, Error> {
+        let positions = self.changes(batch.ranges.iter(), |range| range.from.usage);
+        let app_ids: Vec<_> = positions.iter().map(|change| change.app_id.as_str()).collect();
+        self.ledger.usage().load_positions(&mut self.usage, &app_ids).await?;
+        Ok(positions.iter().any(|change| self.usage.position(&change.app_id) != change.from))
     }
 
     async fn fenced(&mut self, batch: &ClosedBatch) -> Result<Written, Error> {

@@ -3,14 +3,15 @@
 use std::collections::{HashMap, HashSet};
 
 use arrow::array::RecordBatch;
-use daybook_ledger::{Commit, CommitOutcome, StoredFile};
+use daybook_ledger::{Commit, CommitOutcome, DataFile, PositionChange, StoredFile};
 use futures::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{FILES, FileCounter, Writer, Written, store};
 use crate::Error;
-use crate::batch::{ClosedBatch, QuarantineMeta};
+use crate::batch::{ClosedBatch, QuarantineMeta, Range};
 use crate::core::MISSED;
+use crate::partition::Partition;
 use crate::quarantine::{Columns, Coordinates};
 
 /// Rows of a batch by their places.
@@ -53,17 +54,26 @@ impl Writer {
         if is_again && Self::landed(&self.quarantine, batch).is_some() {
             return Ok(None);
         }
-        let ranges = batch.ranges.iter().filter(|(_, range)| range.quarantined > 0);
-        let moves = ranges.filter(|(_, range)| range.from.quarantine < Some(range.to));
-        let positions = self.changes(moves, |range| range.from.quarantine);
-        let range = |at: usize| batch.range_of.get(at).and_then(Option::as_ref);
+        // Of files the table itself tells: an import knows of a file what `usage` knows.
+        let stands = |(partition, range): &(Partition, Range)| match self.cluster == FILES {
+            true => self.quarantine.position(&partition.app_id(FILES)),
+            false => range.from.quarantine,
+        };
+        let moves = batch.ranges.iter().filter(|range| range.1.quarantined > 0 && stands(range) < Some(range.1.to));
+        let moves = moves.map(|range| PositionChange {
+            app_id: range.0.app_id(&self.cluster),
+            from: stands(range),
+            to: range.1.to,
+        });
+        let positions: Vec<_> = moves.collect();
+        let stood: Vec<_> = batch.range_of.iter().map(|at| Some(stands(batch.ranges.get((*at)?)?))).collect();
         let is_beyond = |row: &QuarantineMeta| {
-            let from = range(row.partition).map(|range| range.from.quarantine);
+            let from = stood.get(row.partition).copied().flatten();
             from.is_some_and(|from| from.is_none_or(|position| row.offset >= position.0))
         };
         // An earlier attempt moved the position past them, and may have read them otherwise: the topic had another format, or the
-        // messages went since. What is there is looked for. Records of files are always read the same way.
-        let is_passed = |row: &QuarantineMeta| row.alive && self.cluster != FILES && !is_beyond(row);
+        // messages went since. What is there is looked for.
+        let is_passed = |row: &QuarantineMeta| row.alive && !is_beyond(row);
         let mut passed = Rows::new();
         for (at, _) in (0_u32..).zip(&batch.quarantined).filter(|(_, row)| is_passed(row)) {
             let row = at as usize;
@@ -71,14 +81,12 @@ impl Writer {
             let place = place.ok_or_else(|| Error::Internal { found: format!("row {row} without a place") })?;
             passed.entry(place).or_default().push((at, Told::by(&batch.quarantine, row)));
         }
-        let rows = |lacking: &HashSet<u32>| {
-            let is_new = |at: &u32, row: &QuarantineMeta| row.alive && (is_beyond(row) || lacking.contains(at));
-            let rows = (0_u32..).zip(&batch.quarantined).filter(|(at, row)| is_new(at, row));
-            rows.map(|(at, _)| at).collect::<Vec<_>>()
-        };
+        let mut lacking: HashSet<u32> = passed.values().flatten().map(|(at, _)| *at).collect();
+        self.strike_known(&mut lacking, &passed, &self.quarantine.files()).await?;
         let mut stored: Option<(Vec<u32>, Vec<StoredFile>)> = None;
         loop {
-            let keep = rows(&self.lacking(&passed).await?);
+            let is_new = |(at, row): &(u32, &QuarantineMeta)| row.alive && (is_beyond(row) || lacking.contains(at));
+            let keep: Vec<u32> = (0..).zip(&batch.quarantined).filter(is_new).map(|(at, _)| at).collect();
             if positions.is_empty() && keep.is_empty() {
                 return Ok(None);
             }
@@ -97,20 +105,20 @@ impl Writer {
                 CommitOutcome::Lost => self.metrics.lost_race(),
                 CommitOutcome::Fenced { .. } => return self.fenced(batch).await.map(Some),
             }
+            self.strike_known(&mut lacking, &passed, self.quarantine.news()).await?;
             stored = Some((keep, adds));
         }
     }
 
-    /// Which rows of `passed` are not in `quarantine`.
-    async fn lacking(&self, passed: &Rows) -> Result<HashSet<u32>, Error> {
-        let mut lacking: HashSet<u32> = passed.values().flatten().map(|(at, _)| *at).collect();
+    /// Strikes the rows from `lacking`, all of `passed`, that are in `files`.
+    async fn strike_known(&self, lacking: &mut HashSet<u32>, passed: &Rows, files: &[DataFile]) -> Result<(), Error> {
         if lacking.is_empty() {
-            return Ok(lacking);
+            return Ok(());
         }
         let table = self.ledger.quarantine();
-        for file in self.quarantine.files() {
+        for file in files {
             let columns = ["topic", "kafka_partition", "kafka_offset", "error_code", "error_message", "value"];
-            let mut batches = std::pin::pin!(table.stream_columns(&file, &columns).await?);
+            let mut batches = std::pin::pin!(table.stream_columns(file, &columns).await?);
             while let Some(batch) = batches.try_next().await? {
                 for row in 0..batch.num_rows() {
                     let Some(rows) = Columns(&batch).coordinates(row).and_then(|at| passed.get(&at)) else { continue };
@@ -121,6 +129,6 @@ impl Writer {
                 }
             }
         }
-        Ok(lacking)
+        Ok(())
     }
 }
