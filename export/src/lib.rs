@@ -4,8 +4,8 @@
 //! descriptor: whole or not at all, the same bytes for the same versions and arguments. [`verify::bundle`] checks one with
 //! nothing but the bundle; [`verify::ledger`] checks that a ledger's files are what its commits say.
 //!
-//! Memory does not grow with the ledger: two data files of the source, one batch per format, and 16 bytes per selected
-//! entry of one day.
+//! Memory does not grow with the ledger: two data files of the source, per table three batches and an open Parquet row group,
+//! and 17 bytes per selected entry of one day.
 //!
 //! | module | holds |
 //! | --- | --- |

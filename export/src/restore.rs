@@ -9,6 +9,7 @@ use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use daybook_ledger::seal::RESTORED;
 use daybook_ledger::{Commit, CommitOutcome, Ledger, Table, file};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::{Sender, channel};
@@ -109,7 +110,7 @@ async fn filled(ledger: &Ledger, address: &str, batch_id: &str) -> Result<Vec<Pa
 /// The same for the same bundle, so that a run after a crash knows its own work.
 async fn batch_id(bundle: &Bundle) -> Result<String, Error> {
     let digest = file::hex(&Sha256::digest(bundle.load(SIGNED).await?));
-    Ok(format!("bundle-{}", digest.chars().take(32).collect::<String>()))
+    Ok(format!("{RESTORED}{}", digest.chars().take(32).collect::<String>()))
 }
 
 /// The names of a table's Parquet files in order.
@@ -157,6 +158,8 @@ impl<'a> Filling<'a> {
 
     /// Commits the rows of `part`, if they are as many as were verified.
     async fn fill(mut self, bundle: &Bundle, part: Part, verified: u64) -> Result<(), Error> {
+        // Before anything is stored: the commit then notices if files of no version were deleted meanwhile.
+        let mut snapshot = self.table.load(None).await?;
         let (read, mut batches) = channel(BATCHES_AHEAD);
         let own = bundle.clone();
         let reading = tokio::task::spawn_blocking(move || read_batches(&own, part, &read));
@@ -170,7 +173,6 @@ impl<'a> Filling<'a> {
             let first = format!("`{}` has {rows} rows by now, {verified} were verified", part.name());
             return Err(Error::Differs { path, differences: 1, first });
         }
-        let mut snapshot = self.table.load(None).await?;
         match self.table.try_commit(&mut snapshot, &self.commit).await? {
             CommitOutcome::Committed { .. } => Ok(()),
             CommitOutcome::Lost | CommitOutcome::Fenced { .. } => {

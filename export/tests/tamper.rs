@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray as _, Date32Array, Int64Array, RecordBatch, StringArray, StructArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema};
 use daybook_export::Silent;
@@ -15,9 +15,11 @@ use daybook_export::verify::{self, Trust, Verdict};
 use daybook_ledger::schema::USAGE;
 use daybook_ledger::seal::{Request, Sealed, SigningKey, seal};
 use daybook_ledger::testing::{append, call};
-use daybook_ledger::{DataFile, Ledger, Root, Table, Usd, file};
+use daybook_ledger::{DataFile, Ledger, Root, Table, TableVersion, Usd, file};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 #[tokio::test]
 async fn an_altered_row_is_named_whatever_else_was_made_to_fit() {
@@ -62,6 +64,42 @@ async fn rows_that_came_after_the_seal_are_counted_and_no_difference() {
     let verdict = verify(&ledger).await;
     assert!(verdict.is_whole(), "{:?}", verdict.differences);
     assert_eq!(verdict.seal.map(|seal| (seal.checkpoints, seal.rows_since)), Some((1, 7)));
+}
+
+/// Queries leave out files by the bounds that a snapshot has of them, which it takes from the newest checkpoint.
+#[tokio::test]
+async fn other_bounds_in_a_delta_checkpoint_are_named() {
+    let ledger = sealed().await;
+    let table = ledger.usage();
+    table.write_checkpoint(TableVersion(1)).await.unwrap();
+    assert!(differences(&ledger).await.is_empty());
+
+    let path = Path::from("_delta_log/00000000000000000001.checkpoint.parquet");
+    let bytes = table.store().get(&path).await.unwrap().bytes().await.unwrap();
+    let batches = ParquetRecordBatchReader::try_new(bytes, 1_024).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+    let mut written = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut written, batches[0].schema(), None).unwrap();
+    for batch in &batches {
+        writer.write(&with_bounds(batch, "openai", "nobody")).unwrap();
+    }
+    writer.close().unwrap();
+    table.store().put(&path, written.into()).await.unwrap();
+    let found = differences(&ledger.anew().unwrap()).await;
+    let told = |place: &str| found.iter().any(|found| found.starts_with(&format!("{place}: what it says of ")));
+    assert!(told("usage/_delta_log/00000000000000000001.checkpoint.parquet"), "{found:?}");
+    assert!(told("usage/_delta_log"), "a snapshot has them too: {found:?}");
+}
+
+/// A batch of a checkpoint with other words in the statistics of its files.
+fn with_bounds(batch: &RecordBatch, from: &str, to: &str) -> RecordBatch {
+    let at = batch.schema().index_of("add").unwrap();
+    let (fields, mut columns, nulls) = batch.column(at).as_struct().clone().into_parts();
+    let stats = fields.find("stats").unwrap().0;
+    let texts = columns[stats].as_string::<i32>().iter().map(|text| text.map(|text| text.replace(from, to)));
+    columns[stats] = Arc::new(texts.collect::<StringArray>());
+    let mut all = batch.columns().to_vec();
+    all[at] = Arc::new(StructArray::new(fields, columns, nulls));
+    RecordBatch::try_new(batch.schema(), all).unwrap()
 }
 
 async fn ledger() -> Ledger {
@@ -135,7 +173,6 @@ async fn patch(table: &Table, file: &DataFile, encoded: &file::EncodedFile) {
 }
 
 fn entry_of(rows: &RecordBatch) -> &[u8] {
-    use arrow::array::AsArray as _;
     rows.column_by_name("entry_id").unwrap().as_binary::<i32>().value(0)
 }
 

@@ -179,9 +179,57 @@ fn whatever_is_altered_is_named() {
     sealed.differs(&["log/checkpoint: it is not signed by the key given"]);
 
     restore();
+    let size = sealed.old.lines().nth(1).unwrap();
+    fs::remove_file(sealed.path("ledger/log/checkpoints").join(size)).unwrap();
+    sealed.differs(&[&format!("log/checkpoints/{size}: it is missing")]);
+
+    restore();
     let other = sealed.run(&["keys", "generate", "other.key", "--name", NAME]).done().trim_end().to_owned();
     let run = sealed.run(&["verify", "ledger", "--key", &other]);
     assert!(run.code == 1 && run.stdout.contains("it is not signed by the key given"), "{}", run.stdout);
+}
+
+/// Rows of a bundle keep the batches that they had, and no commit of the new ledger has these.
+#[test]
+fn a_restored_ledger_is_sealed_and_proven_compacted_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| daybook_in(dir.path(), args);
+    let calls = |name: &str| {
+        let call = |at: usize| {
+            format!(
+                r#"{{"id":"{name}-{at}","call_type":"acompletion","status":"success","custom_llm_provider":"openai","model":"gpt-4o","startTime":1795170000.0,"endTime":1795170001.0,"prompt_tokens":9,"completion_tokens":1,"total_tokens":10,"response_cost":0.5,"messages":[],"metadata":{{}}}}"#
+            )
+        };
+        fs::write(dir.path().join(name), (0..20).map(|at| call(at) + "\n").collect::<String>()).unwrap();
+    };
+    calls("early.jsonl");
+    calls("later.jsonl");
+    run(&["import", "--ledger", "first", "early.jsonl"]).done();
+    run(&["export", "--ledger", "first", "--out", "bundle"]).done();
+    let sql = "SELECT encode(entry_id, 'hex') AS id FROM usage LIMIT 1";
+    let entry =
+        run(&["query", "--ledger", "first", "--format", "csv", "-c", sql]).done().lines().nth(1).unwrap().to_owned();
+    for (ledger, seal_first) in [("sealed-first", true), ("compacted-first", false)] {
+        let key = format!("{ledger}.key");
+        let vkey = run(&["keys", "generate", &key, "--name", NAME]).done().trim_end().to_owned();
+        let seal = || run(&["seal", "--ledger", ledger, "--key", &key]).done().to_owned();
+        let verify = || run(&["verify", ledger, "--key", &vkey]).done().to_owned();
+        run(&["import", "--ledger", ledger, "bundle"]).done();
+        if seal_first {
+            seal();
+            assert!(verify().contains("; 0 rows since"));
+        }
+        run(&["import", "--ledger", ledger, "later.jsonl"]).done();
+        let compacted = run(&["maintain", "--ledger", ledger]);
+        assert_eq!(files(&dir.path().join(ledger).join("usage"), ".parquet").len(), 3, "{}", compacted.done());
+        if seal_first {
+            assert!(verify().contains("; 20 rows since"));
+        }
+        seal();
+        assert!(verify().contains("; 0 rows since"));
+        run(&["prove", &entry, "--ledger", ledger, "--out", "x.tlog-proof"]).done();
+        run(&["verify", "--proof", "x.tlog-proof", "--key", &vkey]).done();
+    }
 }
 
 #[test]

@@ -78,6 +78,7 @@ pub(super) fn is_damage(error: &LedgerError) -> bool {
     matches!(
         error,
         LedgerError::DamagedLog { .. }
+            | LedgerError::DamagedCheckpoint { .. }
             | LedgerError::DamagedFile { .. }
             | LedgerError::NotOurs { .. }
             | LedgerError::NotFound { .. }

@@ -5,7 +5,7 @@
 //! one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
@@ -13,8 +13,8 @@ use bytes::Bytes;
 use daybook_ledger::file::hex;
 use daybook_ledger::schema;
 use daybook_ledger::seal::{
-    COMMIT, Checkpoint, Edge, Error as SealError, Head, Log, RowTexts, Secret, Segment, TILE_WIDTH, VerifierKey,
-    commit_text, is_sealed, leaf, sealed_columns,
+    COMMIT, Checkpoint, Edge, Error as SealError, Head, Log, RESTORED, RowTexts, Secret, Segment, TILE_WIDTH,
+    VerifierKey, commit_text, is_sealed, leaf, sealed_columns,
 };
 use daybook_ledger::{DataFile, Date, Ledger, LogEntry};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -55,6 +55,10 @@ struct Sealed {
     nonce: [u8; 32],
     /// The version of each batch of each table.
     batches: HashMap<String, HashMap<String, u64>>,
+    /// That of a bundle which a table was restored from: its rows are of batches that no commit of the table has.
+    restored: HashMap<String, u64>,
+    /// Batches of such tables that came after the last seal.
+    since: RwLock<HashMap<String, HashSet<String>>>,
 }
 
 /// A commit's leaves: its own, then those of its rows.
@@ -142,7 +146,7 @@ impl Audit {
         verdict: &mut Verdict,
     ) -> Result<Option<Self>, Error> {
         let log = Log::of(ledger);
-        let checkpoints = load_checkpoints(&log, keys, verdict).await?;
+        let (checkpoints, signed) = load_checkpoints(&log, keys, verdict).await?;
         let segments = load_segments(&log, verdict).await?;
         let secret = log.load_secret().await;
         let (Some(newest), Some(secret)) = (checkpoints.last(), differing(secret, "seal/secret", verdict)?.flatten())
@@ -162,7 +166,13 @@ impl Audit {
         };
         let head = newest.head.clone();
         let mut audit = Self {
-            sealed: Arc::new(Sealed { secret, nonce, batches: HashMap::new() }),
+            sealed: Arc::new(Sealed {
+                secret,
+                nonce,
+                batches: HashMap::new(),
+                restored: HashMap::new(),
+                since: RwLock::default(),
+            }),
             places: Vec::new(),
             versions: BTreeMap::new(),
             sums: Arc::new(Mutex::new(Sums::new())),
@@ -179,7 +189,7 @@ impl Audit {
             head,
             checkpoints,
         };
-        audit.take_segments(segments, verdict);
+        audit.take_segments(segments, &signed, verdict);
         Ok(Some(audit))
     }
 
@@ -188,8 +198,10 @@ impl Audit {
         self.versions.get(table).copied()
     }
 
-    fn take_segments(&mut self, segments: Vec<Segment>, verdict: &mut Verdict) {
+    /// `signed` are the sizes that there are checkpoints of.
+    fn take_segments(&mut self, segments: Vec<Segment>, signed: &BTreeSet<u64>, verdict: &mut Verdict) {
         let mut batches: HashMap<String, HashMap<String, u64>> = HashMap::new();
+        let mut restored = HashMap::new();
         let mut next = 0;
         for segment in segments {
             if segment.from >= self.head.size {
@@ -201,11 +213,20 @@ impl Audit {
             if segment.from != next || segment.from + leaves != segment.to {
                 verdict.differs(place, format!("its leaves are not those from {next} on"));
             }
+            if !signed.contains(&segment.to) {
+                verdict.differs(
+                    format!("log/checkpoints/{}", segment.to),
+                    "it is missing, and was signed after its segment",
+                );
+            }
             next = segment.from;
             for commit in segment.commits {
                 if let Some(batch_id) = &commit.batch_id {
                     let of_table = batches.entry(commit.table.clone()).or_default();
                     of_table.entry(batch_id.clone()).or_insert(commit.version);
+                    if batch_id.starts_with(RESTORED) {
+                        restored.insert(commit.table.clone(), commit.version);
+                    }
                 }
                 self.versions.insert(commit.table.clone(), commit.version);
                 self.places.push(Place { first: next, table: commit.table, version: commit.version });
@@ -216,7 +237,8 @@ impl Audit {
             verdict
                 .differs("seal/segments", format!("they have {next} leaves, the newest checkpoint {}", self.head.size));
         }
-        self.sealed = Arc::new(Sealed { secret: self.sealed.secret.clone(), nonce: self.sealed.nonce, batches });
+        let (secret, nonce) = (self.sealed.secret.clone(), self.sealed.nonce);
+        self.sealed = Arc::new(Sealed { secret, nonce, batches, restored, since: RwLock::default() });
     }
 
     /// Takes in a commit of `table`; rows of one that is not sealed yet are told by their file, for a batch may come in several
@@ -226,6 +248,10 @@ impl Audit {
             let leaf = self.commit_leaf(table, entry);
             self.sums().add(&self.sealed.nonce, &leaf, 1);
         } else {
+            if self.sealed.restored.contains_key(table) {
+                let mut since = self.sealed.since.write().unwrap_or_else(PoisonError::into_inner);
+                since.entry(table.to_owned()).or_default().extend(entry.batch_id.clone());
+            }
             self.since.extend(entry.new_files().iter().map(|file| format!("{table}/{}", file.path)));
         }
     }
@@ -438,10 +464,22 @@ fn differing<T>(loaded: Result<T, SealError>, place: &str, verdict: &mut Verdict
     }
 }
 
-/// Every checkpoint there is, in order, each signed by one of `keys`, and the published one among them.
-async fn load_checkpoints(log: &Log, keys: &[VerifierKey], verdict: &mut Verdict) -> Result<Vec<Checkpoint>, Error> {
+/// Every checkpoint there is, in order, each signed by one of `keys`, and the published one among them; and the sizes that there
+/// are some of.
+async fn load_checkpoints(
+    log: &Log,
+    keys: &[VerifierKey],
+    verdict: &mut Verdict,
+) -> Result<(Vec<Checkpoint>, BTreeSet<u64>), Error> {
+    const PUBLISHED: &str = "log/checkpoint";
+    // Before the others are listed: a seal that ends meanwhile publishes one that the list does not have.
+    let mut published = differing(log.load_published().await, PUBLISHED, verdict)?;
     let mut checkpoints: Vec<Checkpoint> = Vec::new();
-    for size in log.list_checkpoints().await? {
+    let sizes: BTreeSet<u64> = log.list_checkpoints().await?.into_iter().collect();
+    if matches!(published, Some(None)) && !sizes.is_empty() {
+        published = differing(log.load_published().await, PUBLISHED, verdict)?;
+    }
+    for &size in &sizes {
         let place = format!("log/checkpoints/{size}");
         let Some(checkpoint) = differing(log.load_checkpoint(size).await, &place, verdict)?.flatten() else { continue };
         check_signature(&checkpoint, keys, &place, verdict);
@@ -453,8 +491,6 @@ async fn load_checkpoints(log: &Log, keys: &[VerifierKey], verdict: &mut Verdict
             checkpoints.push(checkpoint);
         }
     }
-    const PUBLISHED: &str = "log/checkpoint";
-    let published = differing(log.load_published().await, PUBLISHED, verdict)?;
     match (published.flatten(), checkpoints.last()) {
         (None, None) => {}
         (None, Some(_)) => verdict.differs(PUBLISHED, "it is missing or no checkpoint"),
@@ -471,7 +507,7 @@ async fn load_checkpoints(log: &Log, keys: &[VerifierKey], verdict: &mut Verdict
             }
         }
     }
-    Ok(checkpoints)
+    Ok((checkpoints, sizes))
 }
 
 fn check_signature(checkpoint: &Checkpoint, keys: &[VerifierKey], place: &str, verdict: &mut Verdict) {
@@ -534,6 +570,9 @@ fn each_row(
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
     let reader = builder.with_projection(mask).build().map_err(|error| error.to_string())?;
     let batches = sealed.batches.get(spec.name);
+    let restored = sealed.restored.get(spec.name).copied();
+    let since = sealed.since.read().unwrap_or_else(PoisonError::into_inner);
+    let since = since.get(spec.name);
     let mut text = Vec::new();
     for batch in reader {
         let batch = batch.map_err(|error| error.to_string())?;
@@ -541,7 +580,9 @@ fn each_row(
         let batch_ids = batch.column_by_name("batch_id").and_then(|ids| ids.as_string_opt::<i32>());
         for row in 0..batch.num_rows() {
             let batch_id = batch_ids.filter(|ids| ids.is_valid(row)).map(|ids| ids.value(row));
-            let version = batch_id.and_then(|id| batches?.get(id)).copied();
+            let is_since = || batch_id.is_some_and(|id| since.is_some_and(|since| since.contains(id)));
+            let version =
+                batch_id.and_then(|id| batches?.get(id)).copied().or_else(|| restored.filter(|_| !is_since()));
             texts.write(row, &mut text).map_err(|error| error.to_string())?;
             let leaf = leaf(spec.name, &sealed.secret.commitment(&text));
             take(SealedRow { leaf, version, batch: &batch, row });

@@ -42,12 +42,12 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// The first leaf and the number of leaves of the rows of each commit of a batch.
-    pub(super) fn rows_of(&self, table: &str, batch_id: &str) -> Vec<(u64, u64)> {
+    /// The first leaf and the number of leaves of the rows of each commit of the batches that `is_it` tells.
+    pub(super) fn rows_of(&self, table: &str, is_it: impl Fn(&str) -> bool) -> Vec<(u64, u64)> {
         let mut next = self.from;
         let mut found = Vec::new();
         for commit in &self.commits {
-            if commit.table == table && commit.batch_id.as_deref() == Some(batch_id) {
+            if commit.table == table && commit.batch_id.as_deref().is_some_and(&is_it) {
                 found.push((next + 1, commit.rows));
             }
             next += 1 + commit.rows;

@@ -35,5 +35,8 @@ pub use tree::{
     subtrees,
 };
 
+/// A batch whose id begins so brought the rows of a bundle, which keep the batches that they had in the ledger they are of.
+pub const RESTORED: &str = "bundle-";
+
 #[cfg(test)]
 mod tests;

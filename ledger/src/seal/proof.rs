@@ -7,13 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::Error;
 use super::leaf::{Opening, Secret, leaf};
 use super::log::{IN_FLIGHT, Log};
 use super::note::{Checkpoint, VerifierKey};
 use super::row::RowTexts;
 use super::tile::TILE_WIDTH;
 use super::tree::{Hash, includes, inclusion_ranges, leaf_hash};
+use super::{Error, RESTORED};
 use crate::file::{hex, unhex};
 use crate::schema::USAGE;
 use crate::{Date, EntryId, Ledger};
@@ -163,8 +163,13 @@ async fn find(log: &Log, opening: &Opening, batch_id: &str, size: u64) -> Result
     let mut segments = std::pin::pin!(stream::iter(starts).map(|from| log.load_segment(from)).buffered(IN_FLIGHT));
     let mut found = Found::NoBatch;
     while let Some(segment) = segments.try_next().await? {
-        for (first, rows) in segment.iter().flat_map(|segment| segment.rows_of(&opening.table, batch_id)) {
+        let rows_of = |is_it: &dyn Fn(&str) -> bool| segment.as_ref().map(|known| known.rows_of(&opening.table, is_it));
+        let own = rows_of(&|id| id == batch_id).unwrap_or_default();
+        if !own.is_empty() {
             found = Found::Nowhere;
+        }
+        let restored = rows_of(&|id| id.starts_with(RESTORED)).unwrap_or_default();
+        for (first, rows) in own.into_iter().chain(restored) {
             let (mut low, mut high) = (first, first + rows);
             while low < high {
                 let middle = low + (high - low) / 2;

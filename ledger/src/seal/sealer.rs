@@ -13,13 +13,13 @@ use std::sync::Arc;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::Error;
 use super::leaf::{COMMIT, Secret, leaf, split_leaf};
 use super::log::{IN_FLIGHT, Log, SealedCommit, Segment};
 use super::note::{Checkpoint, Head, SigningKey, VerifierKey};
 use super::row::{RowTexts, commit_text, is_sealed, sealed_columns};
 use super::tile::TILE_WIDTH;
 use super::tree::{Hash, root_of};
+use super::{Error, RESTORED};
 use crate::schema;
 use crate::table::LogEntry;
 use crate::{DataFile, Date, Ledger, Snapshot, Table, TableVersion};
@@ -81,6 +81,8 @@ pub async fn seal(ledger: &Ledger, request: &Request<'_>) -> Result<Sealed, Erro
     while let Some(segment) = sealer.next_segment(head.size, sealed).await? {
         head = sealer.write(&head, &segment).await?;
         checkpoint = Some(log.keep(&Checkpoint::sign(head.clone(), request.key)).await?);
+        // Whoever looks meanwhile finds a published one.
+        log.publish().await?;
         commits += segment.commits.len() as u64;
         rows += segment.commits.iter().map(|commit| commit.rows).sum::<u64>();
         sealed = segment.sealed;
@@ -259,12 +261,14 @@ impl Sealer<'_> {
                 }
             }
         }
-        let of_batch = Arc::new(of_batch);
+        let restored = of_batch.iter().find(|(batch_id, _)| batch_id.starts_with(RESTORED)).map(|(_, first)| *first);
+        let known = if restored.is_some() { batch_ids(table, snapshot).await? } else { HashSet::new() };
+        let placing = Arc::new(Placing { of_batch, restored, known });
         for file in &files {
             let whole = of_path.get(file.path.as_str()).copied();
-            let is_original = || file.batch_id.as_ref().is_some_and(|batch_id| of_batch.contains_key(batch_id));
+            let is_original = || file.batch_id.as_ref().is_some_and(|batch_id| placing.of_batch.contains_key(batch_id));
             if whole.is_some() || days.contains(&file.date) && !is_original() {
-                self.read(table, file, whole, &of_batch, &mut found).await?;
+                self.read(table, file, whole, &placing, &mut found).await?;
             }
         }
         found.iter_mut().for_each(|leaves| leaves.sort_unstable());
@@ -277,17 +281,18 @@ impl Sealer<'_> {
         table: &Table,
         file: &DataFile,
         whole: Option<usize>,
-        of_batch: &Arc<HashMap<String, usize>>,
+        placing: &Arc<Placing>,
         found: &mut [Vec<Hash>],
     ) -> Result<(), Error> {
         let (spec, date) = (table.spec(), file.date);
         let columns: Vec<&str> = sealed_columns(spec).into_iter().map(|column| column.name).collect();
-        let batches = table.stream_columns(file, &columns).await?;
+        // What is sealed stays, so a row of a damaged file would for ever.
+        let batches = table.stream_whole(file, &columns).await?;
         let hashed = batches.map(|batch| {
-            let (secret, of_batch) = (self.secret.clone(), Arc::clone(of_batch));
+            let (secret, placing) = (self.secret.clone(), Arc::clone(placing));
             async move {
                 let batch = batch?;
-                let target = move |batch_id: Option<&str>| whole.or_else(|| of_batch.get(batch_id?).copied());
+                let target = move |batch_id: Option<&str>| whole.or_else(|| placing.of(batch_id?));
                 let hash = tokio::task::spawn_blocking(move || hash_rows(spec, date, &batch, &secret, target));
                 let hashed = hash.await;
                 let panicked = |error: tokio::task::JoinError| crate::Error::Internal {
@@ -309,6 +314,32 @@ impl Sealer<'_> {
     }
 }
 
+/// To which entry of a run rows belong whose file was compacted.
+#[derive(Debug)]
+struct Placing {
+    of_batch: HashMap<String, usize>,
+    /// That of a restored bundle.
+    restored: Option<usize>,
+    /// Every batch that the log knows, if a bundle was restored: its rows are of none of them.
+    known: HashSet<String>,
+}
+
+impl Placing {
+    fn of(&self, batch_id: &str) -> Option<usize> {
+        let restored = || self.restored.filter(|_| !self.known.contains(batch_id));
+        self.of_batch.get(batch_id).copied().or_else(restored)
+    }
+}
+
+async fn batch_ids(table: &Table, snapshot: &Snapshot) -> Result<HashSet<String>, Error> {
+    let mut entries = table.log_entries(0..=snapshot.version().0);
+    let mut found = HashSet::new();
+    while let Some(entry) = entries.try_next().await? {
+        found.extend(entry.batch_id);
+    }
+    Ok(found)
+}
+
 /// The commitments of the batch of `commit` among the first `size` leaves: where its own data file was compacted, its rows cannot
 /// be told from those of an earlier commit of its batch.
 async fn batch_leaves(log: &Log, commit: &SealedCommit, size: u64) -> Result<HashSet<Hash>, Error> {
@@ -316,7 +347,7 @@ async fn batch_leaves(log: &Log, commit: &SealedCommit, size: u64) -> Result<Has
     for from in log.list_segments().await?.into_iter().filter(|from| *from < size) {
         let segment = log.load_segment(from).await?;
         let batch_id = commit.batch_id.as_deref().unwrap_or_default();
-        for (first, rows) in segment.iter().flat_map(|segment| segment.rows_of(&commit.table, batch_id)) {
+        for (first, rows) in segment.iter().flat_map(|segment| segment.rows_of(&commit.table, |id| id == batch_id)) {
             for index in first / TILE_WIDTH as u64..(first + rows).div_ceil(TILE_WIDTH as u64) {
                 let leaves = log.load_leaves(index, size).await?;
                 let of_table =

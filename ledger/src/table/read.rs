@@ -1,5 +1,6 @@
 //! Reading data files: some of their columns, their rows, or their bytes.
 
+use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{Array as _, AsArray, RecordBatch};
@@ -12,7 +13,7 @@ use object_store::path::Path;
     reason = "its successor is a trait for each store to implement; this is that for object_store"
 )]
 use parquet::arrow::async_reader::ParquetObjectReader;
-use parquet::arrow::async_reader::ParquetRecordBatchStream;
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::errors::ParquetError;
 use sha2::{Digest as _, Sha256};
@@ -107,6 +108,21 @@ impl Table {
         Ok(stream.map_err(damaged))
     }
 
+    /// As [`Self::stream_columns`], of bytes that are those its commit describes. Memory: the file.
+    ///
+    /// # Errors
+    /// As [`Self::load_whole`]; of each batch [`Error::DamagedFile`].
+    pub(crate) async fn stream_whole(
+        &self,
+        file: &DataFile,
+        columns: &[&str],
+    ) -> Result<impl Stream<Item = Result<RecordBatch, Error>> + use<>, Error> {
+        let damaged = self.damaged_file(file);
+        let bytes = self.load_whole(file).await?;
+        let stream = project(Cursor::new(bytes), Some(columns)).await.map_err(&damaged)?;
+        Ok(stream.map_err(damaged))
+    }
+
     async fn read(&self, file: &DataFile, columns: Option<&[&str]>) -> Result<Vec<RecordBatch>, Error> {
         let damaged = self.damaged_file(file);
         self.stream(file, columns).await.map_err(&damaged)?.try_collect().await.map_err(damaged)
@@ -155,12 +171,18 @@ impl Table {
         columns: Option<&[&str]>,
     ) -> Result<ParquetRecordBatchStream<ParquetObjectReader>, ParquetError> {
         let path = Path::from(file.path.as_str());
-        let reader = ParquetObjectReader::new(Arc::clone(&self.store), path).with_file_size(file.size);
-        let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
-        let mask = match columns {
-            Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
-            None => ProjectionMask::all(),
-        };
-        builder.with_projection(mask).build()
+        project(ParquetObjectReader::new(Arc::clone(&self.store), path).with_file_size(file.size), columns).await
     }
+}
+
+async fn project<R: AsyncFileReader + Unpin + Send + 'static>(
+    reader: R,
+    columns: Option<&[&str]>,
+) -> Result<ParquetRecordBatchStream<R>, ParquetError> {
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
+    let mask = match columns {
+        Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
+        None => ProjectionMask::all(),
+    };
+    builder.with_projection(mask).build()
 }
