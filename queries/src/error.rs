@@ -404,8 +404,8 @@ impl Report for Error {
             }
             Self::UnknownColumn { valid, .. } => format!("known here: {}", list(valid)),
             Self::UnknownFunction { .. } => "`SHOW FUNCTIONS` lists every function".into(),
-            Self::ReadOnly { .. } => "use SELECT, EXPLAIN, DESCRIBE or SHOW; entries come only from `daybook ingest`, \
-                                      and settings from flags such as --tz"
+            Self::ReadOnly { .. } => "use SELECT, EXPLAIN, DESCRIBE or SHOW; a query never writes, entries come from `daybook \
+                                      ingest` and `import`, and settings from flags such as --tz"
                 .into(),
             Self::UnknownTimeZone { .. } => "use a name of the IANA database, such as `UTC` or `Europe/Berlin`".into(),
             Self::NotAsOf { .. } => {

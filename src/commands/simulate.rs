@@ -41,6 +41,9 @@ pub(crate) struct SimulateArgs {
     /// Replay the calls of this workload only.
     #[arg(long, value_name = "WORKLOAD")]
     workload: Option<String>,
+    /// Replay the calls under this contract only.
+    #[arg(long, value_name = "CONTRACT")]
+    contract: Option<String>,
     #[command(flatten)]
     tables: TablesArgs,
 }
@@ -75,7 +78,8 @@ pub(crate) async fn run(args: SimulateArgs, layers: &mut Layers, quiet: bool) ->
         return Ok(ExitCode::SUCCESS);
     }
     window::check(args.from, args.until)?;
-    let window = Window { from: args.from, until: args.until, workload: args.workload.clone() };
+    let window =
+        Window { from: args.from, until: args.until, workload: args.workload.clone(), contract: args.contract.clone() };
     let session = args.tables.show.open("UTC", layers).await?;
     let report = |sections| Report::of("Simulation", None, sections);
     if args.tables.show.sql {

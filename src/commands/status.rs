@@ -180,10 +180,10 @@ fn print_table(status: &Status, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "newest call  {}", status.newest_call_at.clone().unwrap_or_else(none))?;
     let age = status.last_commit_age_s.map(|age| format!("{age} s ago"));
     writeln!(out, "last commit  {}", age.unwrap_or_else(none))?;
-    writeln!(out, "\n{:12} {:>8} {:>7} {:>10} {:>12}  committed", "table", "version", "files", "size", "rows")?;
+    writeln!(out, "\n{:15} {:>8} {:>7} {:>10} {:>12}  committed", "table", "version", "files", "size", "rows")?;
     for TableStatus { table, version, files, bytes, rows, committed_at } in &status.tables {
         let committed = committed_at.as_deref().unwrap_or("unknown");
-        writeln!(out, "{table:12} {version:>8} {files:>7} {:>10} {rows:>12}  {committed}", bytes_text(*bytes))?;
+        writeln!(out, "{table:15} {version:>8} {files:>7} {:>10} {rows:>12}  {committed}", bytes_text(*bytes))?;
     }
     let Coverage { days, calls, gaps } = &status.coverage;
     writeln!(out, "\nnot known, of {calls} calls in the newest {days} days")?;

@@ -33,6 +33,8 @@ pub(super) struct Projection<'a> {
     rest: Usd,
     /// What the calls it is about cost in the window without it.
     pub(super) affected: Usd,
+    /// What the part of them that moves costs in the window without it.
+    moved: Usd,
     /// Engineering days.
     pub(super) engineering: Assumed,
 }
@@ -40,10 +42,12 @@ pub(super) struct Projection<'a> {
 impl<'a> Projection<'a> {
     pub(super) fn new(played: &'a Played<'a>, days: i128) -> Result<Self, Error> {
         let affected = played.affected_base().round().ok_or_else(beyond)?;
+        let share = if let Change::Moves { share, .. } = played.scenario.change { share } else { ONE };
+        let moved = dollars(played.affected_base().times(share))?;
         let rest = played.rest().round().ok_or_else(beyond)?;
         let stated = played.scenario.project.engineering_days;
         let by_rules = Assumed { range: Range::exactly(engineering_days(played)), origin: Origin::Features };
-        Ok(Self { played, days, rest, affected, engineering: by_rules.or(stated) })
+        Ok(Self { played, days, rest, affected, moved, engineering: by_rules.or(stated) })
     }
 
     /// What the calls the scenario is about cost in the window.
@@ -76,7 +80,7 @@ impl<'a> Projection<'a> {
         };
         let months =
             project.dual_running_months.map_or(Usd::ZERO, |range| range.of(cases.of(Driver::DualRunningMonths)));
-        let old = monthly(self.affected, growth, self.days)?;
+        let old = monthly(self.moved, growth, self.days)?;
         let twice = old.times(months.pico() / parts(1).pico(), 10_000).ok_or_else(beyond)?;
         Ok(engineering.map(|engineering| engineering + twice))
     }

@@ -24,6 +24,8 @@ pub struct Window {
     pub until: Option<Date>,
     /// Only calls of this workload.
     pub workload: Option<String>,
+    /// Only calls under this contract.
+    pub contract: Option<String>,
 }
 
 /// What calls share beside their price.
@@ -55,16 +57,21 @@ impl Window {
     /// The query that gives every call with what decides its price.
     pub(super) fn sql(&self) -> String {
         let day = |day: &Date, is: &str| format!("event_date {is} DATE '{day}'");
-        let days = [self.from.as_ref().map(|from| day(from, ">=")), self.until.as_ref().map(|until| day(until, "<"))];
-        let days: Vec<_> = days.into_iter().flatten().collect();
-        let days = if days.is_empty() { String::new() } else { format!(" WHERE {}", days.join(" AND ")) };
+        let quoted = |name: &String| format!("'{}'", name.replace('\'', "''"));
+        let under = |name: &String| {
+            format!("contract(provider, coalesce(response_model, request_model), event_date) = {}", quoted(name))
+        };
+        let (from, until) =
+            (self.from.as_ref().map(|from| day(from, ">=")), self.until.as_ref().map(|until| day(until, "<")));
+        let bounds: Vec<_> = [from, until, self.contract.as_ref().map(under)].into_iter().flatten().collect();
+        let bounds = if bounds.is_empty() { String::new() } else { format!(" WHERE {}", bounds.join(" AND ")) };
         let calls = format!(
             "SELECT {}, workload(team, project, api_key_alias, workload_hint, environment, operation, provider, \
-             coalesce(response_model, request_model), tags) AS workload FROM usage{days}",
+             coalesce(response_model, request_model), tags) AS workload FROM usage{bounds}",
             PastCalls::columns().join(", ")
         );
         match &self.workload {
-            Some(name) => format!("SELECT * FROM ({calls}) WHERE workload = '{}'", name.replace('\'', "''")),
+            Some(name) => format!("SELECT * FROM ({calls}) WHERE workload = {}", quoted(name)),
             None => calls,
         }
     }

@@ -46,12 +46,22 @@ WITH placed AS (
     JOIN registry_contracts ON registry_contracts.contract = commitments.contract
     LEFT JOIN trends ON dimension = 'contract' AND name = commitments.contract
 ),
+-- A line that falls costs nothing from where it meets zero, and never less. It has its level four days before the last day.
+lined AS (
+    SELECT
+        *,
+        CASE WHEN drift < 0 THEN
+            greatest(0, least(projected_days,
+                least(ceil(greatest(weekly::double, 0) * 7 / abs(drift::double)), 100000)::bigint - 4 - first_ahead))
+        ELSE projected_days END AS line_days
+    FROM placed
+),
 ways AS (
     SELECT
         *,
         CASE WHEN projected_days = 0 THEN 0::decimal(38, 12) ELSE
-            ((weekly * projected_days::decimal(6, 0)
-                + drift * (projected_days * (2 * first_ahead + projected_days + 7) / 2)::decimal(12, 0) / 7::decimal(1, 0))
+            ((weekly * line_days::decimal(6, 0)
+                + drift * (line_days * (2 * first_ahead + line_days + 7) / 2)::decimal(12, 0) / 7::decimal(1, 0))
                 / 7::decimal(1, 0))::decimal(38, 12)
         END AS drifting,
         CASE WHEN projected_days = 0 THEN 0::decimal(38, 12) ELSE
@@ -60,7 +70,7 @@ ways AS (
         CASE WHEN projected_days = 0 THEN 0::decimal(38, 12) ELSE
             (noise * projected_days::decimal(6, 0) / 7::decimal(1, 0))::decimal(38, 12)
         END AS off
-    FROM placed
+    FROM lined
 ),
 projected AS (
     SELECT

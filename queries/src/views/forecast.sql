@@ -39,13 +39,22 @@ ahead AS (
     CROSS JOIN months
     LEFT JOIN registry_contracts ON dimension = 'contract' AND contract = name
 ),
-reached AS (
+-- A line that falls costs nothing from where it meets zero, and never less. It has its level in the middle of the last week,
+-- four days before the last day.
+lined AS (
     SELECT
         *,
-        greatest(0, last_ahead - first_ahead + 1) AS projected_days,
-        -- The line has its level in the middle of the last week, four days before the last day.
-        greatest(0, last_ahead - first_ahead + 1) * (first_ahead + last_ahead - 2 * last_day::int + 8) / 2 AS reach
-    FROM ahead
+        CASE WHEN drift < 0 THEN
+            greatest(0, least(projected_days,
+                least(ceil(greatest(weekly::double, 0) * 7 / abs(drift::double)), 100000)::bigint - 4 - days_ahead))
+        ELSE projected_days END AS line_days
+    FROM (
+        SELECT *, greatest(0, last_ahead - first_ahead + 1) AS projected_days, first_ahead - last_day::int AS days_ahead
+        FROM ahead
+    )
+),
+reached AS (
+    SELECT *, line_days * (2 * days_ahead + line_days + 7) / 2 AS reach FROM lined
 ),
 spent AS (
     SELECT provider, workload, contract, date_trunc('month', event_date)::date AS month, sum(list_cost) AS list_cost
@@ -70,7 +79,7 @@ ways AS (
         actual,
         projected_days,
         weeks,
-        ((weekly * projected_days::decimal(5, 0) + drift * reach::decimal(9, 0) / 7::decimal(1, 0)) / 7::decimal(1, 0))
+        ((weekly * line_days::decimal(5, 0) + drift * reach::decimal(9, 0) / 7::decimal(1, 0)) / 7::decimal(1, 0))
             ::decimal(38, 12) AS drifting,
         (recent * projected_days::decimal(5, 0) / 7::decimal(1, 0))::decimal(38, 12) AS level,
         (noise * projected_days::decimal(5, 0) / 7::decimal(1, 0))::decimal(38, 12) AS noise

@@ -198,6 +198,30 @@ async fn the_gate_judges_commitments_by_where_they_end() {
     assert_eq!(found.as_string::<i32>().value(0), expected);
 }
 
+/// Every day costs a dollar less than the one before, 16 on the last: in sixteen days nothing, and not less.
+#[tokio::test]
+async fn spend_that_falls_to_nothing_stays_there() {
+    let ledger = fixture::empty().await;
+    let last = Date::parse(LAST_DAY).unwrap().days();
+    let days: Vec<_> =
+        (0..85).map(|back| (back, format!("f{back}"), Date::from_days(last - back).to_string())).collect();
+    let entries = days.iter().map(|(back, id, day)| {
+        let one = call(id, "openai", "gpt-5", "steady", &format!("{day}T09:00:00Z"), (1_000, 100));
+        (one, Some(Usd::from_pico(1_000_000_000_000 * i128::from(16 + back))))
+    });
+    append(&ledger, "days", &entries.collect::<Vec<_>>()).await;
+    let contract = "[[contract]]\nname = 'c'\nvendor = 'o'\nproviders = 'openai'\nstarts_on = 2026-06-01\nends_on = 2027-05-23\n\
+                    [[contract.commitment]]\nname = 'year'\nusd = 20000\nstarts_on = 2026-06-01\nends_on = 2027-05-23\n\
+                    shortfall = 'billed'\n";
+    let session = Session::open(&ledger, of(contract)).await.unwrap();
+    // The line comes to 15 + 14 + ... + 1, 213.50 a week to 5,612, over 184 days; half of both on 4,930 used.
+    let found = rows(&session, "SELECT projected_days, middle FROM burn_down").await;
+    assert_eq!(found, ["184 7796.000000000000"]);
+    let forecast = "SELECT month, middle FROM forecast WHERE dimension = 'total' AND month BETWEEN DATE '2026-12-01' AND DATE '2027-01-31'";
+    let found = rows(&session, &format!("{forecast} ORDER BY month")).await;
+    assert_eq!(found, ["2026-12-01 480.250000000000", "2027-01-01 472.750000000000"]);
+}
+
 #[tokio::test]
 async fn portability_names_the_change_that_cost_it_and_who_began() {
     let session = Session::open(&ledger().await, options()).await.unwrap();

@@ -292,9 +292,17 @@ async fn the_brief_plays_each_alternative_and_says_how_to_play_it_again() {
 
     let section = report.sections().find(|section| section.name == "moves").unwrap();
     let comment: Vec<_> = section.sql.lines().map_while(|line| line.strip_prefix("-- ")).collect();
-    assert_eq!(comment[1], "daybook simulate --scenario FILE --from 2026-08-29 --until 2026-11-21 --on 2026-11-25");
+    assert_eq!(
+        comment[1],
+        "daybook simulate --scenario FILE --contract openai-2026 --from 2026-08-29 --until 2026-11-21 --on 2026-11-25"
+    );
     let again = Scenarios::read("again", &comment[2..].join("\n")).unwrap();
-    let window = Window { from: Date::parse("2026-08-29"), until: Date::parse("2026-11-21"), workload: None };
+    let window = Window {
+        from: Date::parse("2026-08-29"),
+        until: Date::parse("2026-11-21"),
+        workload: None,
+        contract: Some(CONTRACT.into()),
+    };
     let options = SimulateOptions { window, prices_of: PricesOf::Day(on()), growth: again.growth };
     let priced = again.scenarios.into_iter().map(|scenario| Priced { scenario, book: book() });
     let session = company().await;

@@ -289,6 +289,24 @@ async fn a_move_costs_what_the_moved_calls_cost_one_by_one() {
 }
 
 #[tokio::test]
+async fn while_both_vendors_are_paid_only_what_moves_is_paid_twice() {
+    let book = || Book::read_csv(format!("{SHEET}{VARIED}").as_bytes(), "test").unwrap();
+    let session = open(&varied_ledger(&book()).await, Registry::builtin().unwrap()).await;
+    let to = "to = { provider = 'other', model = 'c' }\ndual_running_months = 2\n";
+    let scenarios = format!(
+        "[[scenario]]\nname = 'all'\nkind = 'transfer'\n{to}[[scenario]]\nname = 'part'\nkind = 'dual_vendor'\nshare = 0.25\n{to}"
+    );
+    let sections = play(&session, book(), Scenarios::read("s", &scenarios).unwrap()).await.unwrap();
+    let report = json(&session, &sections).await;
+    let once = |scenario| usd(report_cell(&report, scenario)).pico();
+    assert!(once("all") > 0 && (once("all") - 4 * once("part")).abs() < 100, "{}", report["matrix"]);
+}
+
+fn report_cell<'v>(report: &'v Value, scenario: &str) -> &'v str {
+    row(report, "matrix", "scenario", scenario)["once_middle"].as_str().unwrap()
+}
+
+#[tokio::test]
 async fn a_move_of_the_planted_company_names_what_stays_and_what_it_takes() {
     let session = open(&portfolio::ledger().await, portfolio::registry()).await;
     let text = "[[scenario]]\nname = 'm'\nkind = 'transfer'\nproviders = 'openai'\n\

@@ -108,7 +108,7 @@ fn print_text(verdict: &Verdict, out: &mut dyn Write) -> std::io::Result<()> {
     if let Some(SealCheck { origin, size, checkpoints, keys, rows_since }) = &verdict.seal {
         let signed = match keys.is_empty() {
             true => "whose signatures were not checked: give the verifier key with --key".into(),
-            false => format!("signed by {}", keys.join(" or ")),
+            false => format!("signatures checked with {}", keys.join(" or ")),
         };
         writeln!(
             out,

@@ -44,9 +44,11 @@ impl Outcome {
         if let Some(row) = &self.row {
             writeln!(out, "{row}")?;
         }
-        match self.holds {
-            true => writeln!(out, "proven: {}", self.claim),
-            false => writeln!(out, "not proven: {}", self.claim),
+        match (self.holds, self.keys.is_empty()) {
+            (false, _) => writeln!(out, "not proven: {}", self.claim),
+            (true, false) => writeln!(out, "proven: {}", self.claim),
+            // Anyone can write a log in which it is.
+            (true, true) => writeln!(out, "consistent, and not proven by a signature: {}", self.claim),
         }
     }
 }

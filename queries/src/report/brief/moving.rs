@@ -135,7 +135,7 @@ fn scenarios(
     let scenario = |((provider, model), workloads): ((&str, &str), _)| {
         let to = ModelRef { provider: provider.into(), model: model.into() };
         let mut scenario = Scenario::transfer(to, Project { day_rate_usd, ..Project::default() });
-        let scope = Scope { workloads, providers: contract.providers.clone(), models: contract.models.clone() };
+        let scope = Scope { workloads, ..Scope::default() };
         if let Change::Moves { moves, .. } = &mut scenario.change {
             moves.iter_mut().for_each(|one| one.scope = scope.clone());
         }
@@ -159,6 +159,7 @@ async fn window(session: &Session, contract: &Contract) -> Result<Window, Error>
         from: Some(first.map_or(from, |first| from.max(first.min(until)))),
         until: Some(until),
         workload: None,
+        contract: Some(contract.name.clone()),
     })
 }
 
@@ -166,7 +167,9 @@ async fn window(session: &Session, contract: &Contract) -> Result<Window, Error>
 fn again(scenarios: &[Scenario], window: &Window, options: &BriefOptions) -> String {
     let day = |day: Option<Date>| day.map(|day| day.to_string()).unwrap_or_default();
     let mut text = format!(
-        "-- Over the tables that this leaves, with the file below:\n-- daybook simulate --scenario FILE --from {} --until {} --on {}\n",
+        "-- Over the tables that this leaves, with the file below:\n\
+         -- daybook simulate --scenario FILE --contract {} --from {} --until {} --on {}\n",
+        window.contract.as_deref().unwrap_or_default(),
         day(window.from),
         day(window.until),
         options.on
@@ -174,13 +177,8 @@ fn again(scenarios: &[Scenario], window: &Window, options: &BriefOptions) -> Str
     for scenario in scenarios {
         text += &format!("-- [[scenario]]\n-- name = {}\n-- kind = \"transfer\"\n", json!(scenario.name));
         for one in scenario.moves() {
-            let Scope { workloads, providers, models } = &one.scope;
-            for (key, patterns) in [("workloads", workloads), ("providers", providers), ("models", models)] {
-                let patterns: Vec<_> = patterns.iter().map(Pattern::as_str).collect();
-                if !patterns.is_empty() {
-                    text += &format!("-- {key} = {}\n", json!(patterns));
-                }
-            }
+            let workloads: Vec<_> = one.scope.workloads.iter().map(Pattern::as_str).collect();
+            text += &format!("-- workloads = {}\n", json!(workloads));
             text += &format!("-- to = {{ provider = {}, model = {} }}\n", json!(one.to.provider), json!(one.to.model));
         }
         if let Some(rate) = options.day_rate_usd {

@@ -83,6 +83,8 @@ pub(super) struct Bill {
     pub(super) cost: i128,
     /// Whether `cost` is `counted` at list rates, because there is no bill but a usage report.
     pub(super) is_valued: bool,
+    /// Whether these counts differ from the ledger's, and there is no rate to value the difference at.
+    pub(super) is_unknown: bool,
     /// Whether it is what is left of a bill for all models after their usage at list rates.
     pub(super) is_remainder: bool,
     /// Whether nobody knows which model the lines are about.
@@ -484,8 +486,8 @@ fn value_usage(timelines: &mut Timelines, split: &Split) {
             if cell.bill.lines == 0 && (!split.costs.contains(&provider_day) || split.unsplit.contains(&provider_day)) {
                 cell.bill.is_valued = true;
                 // What no bucket counts, no usage report speaks of either. Counts that differ have no value without rates.
-                let is_known = !volume.differs || !cell.rates.is_empty();
-                let same = if is_known { cell.list_cost } else { 0 };
+                cell.bill.is_unknown = volume.differs && cell.rates.is_empty();
+                let same = if cell.bill.is_unknown { 0 } else { cell.list_cost };
                 cell.bill.cost = same + to_pico((volume.unpriced + volume.over).sum());
                 *valued.entry(provider_day).or_default() += cell.bill.cost;
             }

@@ -260,12 +260,27 @@ struct Line {
     list_cost: i128,
     billed_cost: i128,
     is_valued: bool,
+    /// Whether a part of what is billed is counted and has no rate.
+    is_unknown: bool,
     causes: BTreeMap<Cause, (i128, Vec<String>)>,
 }
 
 impl Line {
     fn difference(&self) -> i128 {
         self.billed_cost - self.list_cost
+    }
+
+    fn is_beyond(&self, tolerance: Tolerance) -> bool {
+        self.is_unknown || !tolerance.allows(self.difference(), self.billed_cost)
+    }
+
+    fn detail(&self) -> Option<String> {
+        let detail = match (self.is_unknown, self.is_valued) {
+            (true, _) => "the usage report's counts differ from the ledger's, and no list rate values them",
+            (false, true) => "usage report at list rates, no bill",
+            (false, false) => return None,
+        };
+        Some(detail.into())
     }
 }
 
@@ -285,7 +300,7 @@ pub async fn reconcile(session: &Session, book: &Book, options: &ReconcileOption
     let lines = lines(&timelines, book, &options.by);
     let unexplained = lines.values().filter_map(|line| line.causes.get(&Cause::Unexplained));
     let unexplained = unexplained.map(|(amount, _)| amount.abs()).sum();
-    let beyond = lines.values().filter(|line| !options.tolerance.allows(line.difference(), line.billed_cost)).count();
+    let beyond = lines.values().filter(|line| line.is_beyond(options.tolerance)).count();
     Ok(Reconciled {
         windows,
         notes: notes.iter().map(ToString::to_string).collect(),
@@ -323,6 +338,7 @@ fn lines(timelines: &cells::Timelines, book: &Book, by: &[By]) -> BTreeMap<Key, 
             line.list_cost += cell.list_cost;
             line.billed_cost += cell.billed();
             line.is_valued |= cell.bill.is_valued;
+            line.is_unknown |= cell.bill.is_unknown;
             for Finding { cause, amount, detail } in explained.remove(day).unwrap_or_default() {
                 let (sum, details) = line.causes.entry(cause).or_default();
                 *sum += amount;
@@ -356,8 +372,7 @@ struct Shown<'l> {
 fn shown(lines: &BTreeMap<Key, Line>) -> Vec<Shown<'_>> {
     let mut rows = Vec::new();
     for (key, line) in lines {
-        let detail = line.is_valued.then(|| "usage report at list rates, no bill".to_owned());
-        rows.push(Shown { key, line: Some(line), cause: None, detail });
+        rows.push(Shown { key, line: Some(line), cause: None, detail: line.detail() });
         let causes = line.causes.iter().filter(|(_, (amount, _))| *amount != 0);
         rows.extend(causes.map(|(cause, (amount, details))| Shown {
             key,
@@ -385,11 +400,14 @@ fn record_batch(lines: &BTreeMap<Key, Line>, by: &[By]) -> Result<RecordBatch, E
         Arc::new(amounts.with_data_type(ColumnKind::Decimal.data_type()))
     };
     let of_line = |amount: fn(&Line) -> i128| money(rows.iter().map(|row| row.line.map(amount)).collect());
+    let known = |amount: fn(&Line) -> i128| {
+        money(rows.iter().map(|row| row.line.filter(|line| !line.is_unknown).map(amount)).collect())
+    };
     columns.extend([
         ("calls", Arc::new(rows.iter().map(|row| row.line.map(|line| line.calls)).collect::<Int64Array>()) as ArrayRef),
         ("list_cost", of_line(|line| line.list_cost)),
-        ("billed_cost", of_line(|line| line.billed_cost)),
-        ("difference", of_line(Line::difference)),
+        ("billed_cost", known(|line| line.billed_cost)),
+        ("difference", known(Line::difference)),
         ("cause", Arc::new(rows.iter().map(|row| row.cause.map(|(cause, _)| cause.as_str())).collect::<StringArray>())),
         ("amount", money(rows.iter().map(|row| row.cause.map(|(_, amount)| amount)).collect())),
         ("detail", Arc::new(rows.iter().map(|row| row.detail.clone()).collect::<StringArray>())),

@@ -124,7 +124,7 @@ type Found = (String, String, i128, String);
 
 struct Outcome {
     found: Vec<Found>,
-    differences: Vec<i128>,
+    differences: Vec<Option<i128>>,
     reconciled: Reconciled,
 }
 
@@ -159,8 +159,8 @@ async fn run(
             let day = day.map(|day| Date::from_days(day).to_string()).unwrap_or_default();
             if causes.is_null(at) {
                 assert_eq!(explained, difference, "causes sum to the difference");
+                differences.push(sums.is_valid(at).then(|| sums.value(at)));
                 (explained, difference) = (0, sums.value(at));
-                differences.push(difference);
             } else {
                 explained += amounts.value(at);
                 let text = |array: &ArrayRef| {
@@ -188,7 +188,7 @@ async fn a_bill_for_what_the_ledger_has_leaves_nothing_to_explain() {
     let made = made();
     let outcome = compare(&made, &plain_bill(&made)).await;
     assert_eq!(outcome.found, []);
-    assert_eq!(outcome.differences, [0, 0, 0]);
+    assert_eq!(outcome.differences, [Some(0); 3]);
     assert!(outcome.reconciled.is_within && outcome.reconciled.notes.is_empty());
     let total: i128 = made.iter().map(Made::cost).sum();
     assert_eq!(
@@ -294,7 +294,7 @@ async fn a_line_for_several_days_is_compared_with_the_calls_of_all_of_them() {
         lines.map(|line| BillingLine { period_start: start, period_end: end, ..line }).collect()
     };
     let outcome = compare(&made, &period(&made)).await;
-    assert_eq!((outcome.found, outcome.differences), (vec![], vec![0]));
+    assert_eq!((outcome.found, outcome.differences), (vec![], vec![Some(0)]));
     let days = ["2026-11-18", "2026-11-20"].map(|day| Date::parse(day).unwrap());
     assert_eq!(outcome.reconciled.windows[PROVIDER], days.into());
     let kept: Vec<_> = made.iter().filter(|one| one.id != "call-4").cloned().collect();
@@ -535,6 +535,14 @@ fn usage_line(batch: bool, requests: i64, (input, output): (i64, i64)) -> Billin
 }
 
 #[tokio::test]
+async fn counts_that_differ_and_have_no_rate_are_beyond_any_tolerance() {
+    let line = BillingLine { model: Some("gpt-9-unheard".into()), ..usage_line(false, 3, (1_000_000, 100_000)) };
+    let outcome = run(&[], &[line], |_| {}).await;
+    assert_eq!((outcome.found, outcome.differences), (vec![], vec![None]));
+    assert!(!outcome.reconciled.is_within && outcome.reconciled.beyond == 1);
+}
+
+#[tokio::test]
 async fn counts_that_agree_come_to_the_ledgers_cost_whatever_rates_it_is_made_of() {
     let entries = of_many_rates();
     let total: i128 = entries.iter().map(|(_, cost)| cost.unwrap().pico()).sum();
@@ -544,7 +552,7 @@ async fn counts_that_agree_come_to_the_ledgers_cost_whatever_rates_it_is_made_of
     let lumped = [usage_line(false, 22, (2_400_000, 220_000))];
     for lines in [told.as_slice(), lumped.as_slice()] {
         let outcome = run(&entries, lines, |_| {}).await;
-        assert_eq!((outcome.found, outcome.differences), (vec![], vec![0]));
+        assert_eq!((outcome.found, outcome.differences), (vec![], vec![Some(0)]));
         assert_eq!(outcome.reconciled.billed_cost, Usd::from_pico(total));
     }
 }
@@ -567,7 +575,7 @@ async fn a_bill_in_another_currency_does_not_drive_out_one_in_dollars() {
     let dollars = plain_bill(&made).into_iter().map(|line| BillingLine { source: "focus", ..line });
     let euros = plain_bill(&made).into_iter().map(|line| BillingLine { currency: Some("EUR".into()), ..line });
     let outcome = compare(&made, &dollars.chain(euros).collect::<Vec<_>>()).await;
-    assert_eq!((outcome.found, outcome.differences), (vec![], vec![0]));
+    assert_eq!((outcome.found, outcome.differences), (vec![], vec![Some(0)]));
     let note = "anthropic-admin bills 0.027 EUR for anthropic: other currencies are not compared";
     assert_eq!(outcome.reconciled.notes, [note]);
 }
