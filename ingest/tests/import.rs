@@ -166,33 +166,36 @@ async fn an_import_under_a_fault_at_every_write_ends_exact() {
     futures::future::join_all(kinds).await;
 }
 
-/// As the ledger does not know the file after such a death, and another format makes something else of its records.
+/// As the ledger does not know the file after such a death, and another format makes something else of its records. It may have
+/// another name by then.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_died_in_its_only_batch_is_finished_whatever_its_records_are_read_as() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.jsonl"), format!("{{poison\n{}", lines(0..10))).unwrap();
-    for format in [None, Some(Format::OtelGenAi)] {
-        let whole = ImportSettings { limits: FlushLimits::default(), ..settings(folder.path(), &["a.jsonl"]) };
+    for name in ["a.jsonl", "b.jsonl"] {
+        std::fs::write(folder.path().join(name), format!("{{poison\n{}", lines(0..10))).unwrap();
+    }
+    for (format, name) in [(None, "a.jsonl"), (None, "b.jsonl"), (Some(Format::OtelGenAi), "b.jsonl")] {
+        let whole = |name| ImportSettings { limits: FlushLimits::default(), ..settings(folder.path(), &[name]) };
         for at in 0.. {
             let store = FaultyStore::memory();
             let ledger = Ledger::create_at(store.root()).await.unwrap();
             store.fail_at_change(at, Fault::DieAfter);
             let died = tokio::select! {
-                done = import(&ledger, whole.clone()) => done.is_err(),
+                done = import(&ledger, whole("a.jsonl")) => done.is_err(),
                 () = store.death() => true,
             };
             let struck = store.struck();
             store.heal();
             let ledger = Ledger::create_at(store.root()).await.unwrap();
-            let again = import(&ledger, ImportSettings { format, ..whole.clone() });
+            let again = import(&ledger, ImportSettings { format, ..whole(name) });
             let summary = tokio::time::timeout(Duration::from_secs(60), again).await.expect("it ends").unwrap();
             assert!(summary.faults.is_empty(), "{struck:?}");
             let calls_found: usize = rows(ledger.usage()).await.iter().map(RecordBatch::num_rows).sum();
             let aside = quarantined(&ledger).await;
-            assert_eq!(calls_found + aside.len(), 11, "{format:?}, {struck:?}");
+            assert_eq!(calls_found + aside.len(), 11, "{format:?}, {name}, {struck:?}");
             if format.is_none() {
                 check_calls(&ledger, calls(0..10), &format!("{struck:?}")).await;
-                assert_eq!(aside, [("a.jsonl".to_owned(), 0)], "{struck:?}");
+                assert!(aside.len() == 1 && aside[0].1 == 0, "{struck:?}: {aside:?}");
             }
             if !died {
                 assert!(at > 5, "an import makes more than {at} writes");

@@ -22,6 +22,7 @@ use crate::billing::{count_bills, import_bills, take_bills};
 use crate::core::{FileRecord, Rules};
 use crate::driver::Control;
 use crate::partition::{Partition, Positions};
+use crate::quarantine::FILE_HEADER;
 use crate::source::file::{Found, Input, find};
 
 /// How long to wait for records: replies and ticks are looked at in between.
@@ -238,12 +239,14 @@ impl Driver {
         if !self.is_current(&chunk.partition, chunk.epoch) {
             return Ok(());
         }
+        let file = chunk.partition.to_string();
         let mut start = 0;
         for about in &chunk.records {
             let value = chunk.data.get(start..about.end).unwrap_or_default();
             start = about.end;
             let (line, byte) = (about.spot.line.to_string(), about.spot.byte.map(|byte| byte.to_string()));
-            let mut headers: Vec<(&str, &[u8])> = vec![("daybook-line", line.as_bytes())];
+            let mut headers: Vec<(&str, &[u8])> =
+                vec![(FILE_HEADER, file.as_bytes()), ("daybook-line", line.as_bytes())];
             headers.extend(byte.as_ref().map(|byte| ("daybook-byte", byte.as_bytes())));
             self.sink.take(FileRecord {
                 partition: &chunk.partition,

@@ -11,6 +11,9 @@ use futures::{Stream, TryStreamExt as _};
 
 use crate::Error;
 
+/// The header of a record of a file that names the file by its content.
+pub(crate) const FILE_HEADER: &str = "daybook-file";
+
 /// Where a message was: `topic/partition@offset`; of a file, its name, 0 and the number of the record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Coordinates {
@@ -187,6 +190,12 @@ impl Columns<'_> {
             partition: self.number::<Int32Type>("kafka_partition", row)?,
             offset: self.number::<Int64Type>("kafka_offset", row)?,
         })
+    }
+
+    /// Where the message was; of a file, whatever it was called then.
+    pub(crate) fn lineage(&self, row: usize) -> Option<Coordinates> {
+        let file = self.headers(row)?.into_iter().find(|(name, _)| name == FILE_HEADER)?.1;
+        Some(Coordinates { topic: String::from_utf8(file).ok()?, ..self.coordinates(row)? })
     }
 
     fn headers(&self, row: usize) -> Option<Vec<(String, Vec<u8>)>> {

@@ -16,7 +16,7 @@ use crate::core::{BEYOND_CAP, MISSED};
 use crate::decode::DecodeError;
 use crate::source::file::BAD_ROW;
 
-pub(crate) use message::Columns;
+pub(crate) use message::{Columns, FILE_HEADER};
 pub use message::{Coordinates, Filter, NotCoordinates, Quarantined, find};
 pub use replay::{ReplaySettings, Replayed, replay};
 

@@ -76,10 +76,13 @@ impl Writer {
         let is_passed = |row: &QuarantineMeta| row.alive && !is_beyond(row);
         let mut passed = Rows::new();
         for (at, _) in (0_u32..).zip(&batch.quarantined).filter(|(_, row)| is_passed(row)) {
-            let row = at as usize;
-            let place = Columns(&batch.quarantine).coordinates(row);
+            let (columns, row) = (Columns(&batch.quarantine), at as usize);
+            let place = columns.coordinates(row);
             let place = place.ok_or_else(|| Error::Internal { found: format!("row {row} without a place") })?;
-            passed.entry(place).or_default().push((at, Told::by(&batch.quarantine, row)));
+            // Rows of earlier versions have a file's name alone.
+            for place in self.lineage(columns, row).into_iter().chain([place]) {
+                passed.entry(place).or_default().push((at, Told::by(&batch.quarantine, row)));
+            }
         }
         let mut lacking: HashSet<u32> = passed.values().flatten().map(|(at, _)| *at).collect();
         self.strike_known(&mut lacking, &passed, &self.quarantine.files()).await?;
@@ -110,6 +113,11 @@ impl Writer {
         }
     }
 
+    /// Where a record of a file was: its name may be another one each time.
+    fn lineage(&self, columns: Columns<'_>, row: usize) -> Option<Coordinates> {
+        if self.cluster == FILES { columns.lineage(row) } else { None }
+    }
+
     /// Strikes the rows from `lacking`, all of `passed`, that are in `files`.
     async fn strike_known(&self, lacking: &mut HashSet<u32>, passed: &Rows, files: &[DataFile]) -> Result<(), Error> {
         if lacking.is_empty() {
@@ -117,11 +125,14 @@ impl Writer {
         }
         let table = self.ledger.quarantine();
         for file in files {
-            let columns = ["topic", "kafka_partition", "kafka_offset", "error_code", "error_message", "value"];
+            let columns =
+                ["topic", "kafka_partition", "kafka_offset", "error_code", "error_message", "value", "headers"];
             let mut batches = std::pin::pin!(table.stream_columns(file, &columns).await?);
             while let Some(batch) = batches.try_next().await? {
+                let columns = Columns(&batch);
                 for row in 0..batch.num_rows() {
-                    let Some(rows) = Columns(&batch).coordinates(row).and_then(|at| passed.get(&at)) else { continue };
+                    let place = self.lineage(columns, row).or_else(|| columns.coordinates(row));
+                    let Some(rows) = place.and_then(|place| passed.get(&place)) else { continue };
                     let stored = Told::by(&batch, row);
                     for (at, _) in rows.iter().filter(|(_, told)| told.is_of(&stored)) {
                         lacking.remove(at);
