@@ -163,13 +163,22 @@ async fn window(session: &Session, contract: &Contract) -> Result<Window, Error>
     })
 }
 
+/// `name` as a word of a shell, on one line.
+fn quoted(name: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    match name.chars().all(is_plain) {
+        true => name.into(),
+        false => format!("'{}'", name.replace('\'', r"'\''").replace(char::is_control, " ")),
+    }
+}
+
 /// The command that plays the same, and its file. Strings of JSON are strings of TOML.
 fn again(scenarios: &[Scenario], window: &Window, options: &BriefOptions) -> String {
     let day = |day: Option<Date>| day.map(|day| day.to_string()).unwrap_or_default();
     let mut text = format!(
         "-- Over the tables that this leaves, with the file below:\n\
          -- daybook simulate --scenario FILE --contract {} --from {} --until {} --on {}\n",
-        window.contract.as_deref().unwrap_or_default(),
+        quoted(window.contract.as_deref().unwrap_or_default()),
         day(window.from),
         day(window.until),
         options.on

@@ -15,7 +15,7 @@ mod rates;
 mod semantics;
 mod vector;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -260,8 +260,10 @@ struct Line {
     list_cost: i128,
     billed_cost: i128,
     is_valued: bool,
-    /// Whether a part of what is billed is counted and has no rate.
-    is_unknown: bool,
+    /// Providers and days of which a part is counted and has no rate.
+    unknown: BTreeSet<(String, Date)>,
+    /// Those of which the line has what is left of a bill for all models: it then has all that was billed.
+    remainders: BTreeSet<(String, Date)>,
     causes: BTreeMap<Cause, (i128, Vec<String>)>,
 }
 
@@ -270,12 +272,16 @@ impl Line {
         self.billed_cost - self.list_cost
     }
 
+    fn is_unknown(&self) -> bool {
+        !self.unknown.is_subset(&self.remainders)
+    }
+
     fn is_beyond(&self, tolerance: Tolerance) -> bool {
-        self.is_unknown || !tolerance.allows(self.difference(), self.billed_cost)
+        self.is_unknown() || !tolerance.allows(self.difference(), self.billed_cost)
     }
 
     fn detail(&self) -> Option<String> {
-        let detail = match (self.is_unknown, self.is_valued) {
+        let detail = match (self.is_unknown(), self.is_valued) {
             (true, _) => "the usage report's counts differ from the ledger's, and no list rate values them",
             (false, true) => "usage report at list rates, no bill",
             (false, false) => return None,
@@ -338,7 +344,9 @@ fn lines(timelines: &cells::Timelines, book: &Book, by: &[By]) -> BTreeMap<Key, 
             line.list_cost += cell.list_cost;
             line.billed_cost += cell.billed();
             line.is_valued |= cell.bill.is_valued;
-            line.is_unknown |= cell.bill.is_unknown;
+            let of_day = || (provider.clone(), *day);
+            line.unknown.extend(cell.bill.is_unknown.then(of_day));
+            line.remainders.extend(cell.bill.is_remainder.then(of_day));
             for Finding { cause, amount, detail } in explained.remove(day).unwrap_or_default() {
                 let (sum, details) = line.causes.entry(cause).or_default();
                 *sum += amount;
@@ -401,7 +409,7 @@ fn record_batch(lines: &BTreeMap<Key, Line>, by: &[By]) -> Result<RecordBatch, E
     };
     let of_line = |amount: fn(&Line) -> i128| money(rows.iter().map(|row| row.line.map(amount)).collect());
     let known = |amount: fn(&Line) -> i128| {
-        money(rows.iter().map(|row| row.line.filter(|line| !line.is_unknown).map(amount)).collect())
+        money(rows.iter().map(|row| row.line.filter(|line| !line.is_unknown()).map(amount)).collect())
     };
     columns.extend([
         ("calls", Arc::new(rows.iter().map(|row| row.line.map(|line| line.calls)).collect::<Int64Array>()) as ArrayRef),

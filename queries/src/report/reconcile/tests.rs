@@ -537,9 +537,15 @@ fn usage_line(batch: bool, requests: i64, (input, output): (i64, i64)) -> Billin
 #[tokio::test]
 async fn counts_that_differ_and_have_no_rate_are_beyond_any_tolerance() {
     let line = BillingLine { model: Some("gpt-9-unheard".into()), ..usage_line(false, 3, (1_000_000, 100_000)) };
-    let outcome = run(&[], &[line], |_| {}).await;
+    let outcome = run(&[], std::slice::from_ref(&line), |_| {}).await;
     assert_eq!((outcome.found, outcome.differences), (vec![], vec![None]));
     assert!(!outcome.reconciled.is_within && outcome.reconciled.beyond == 1);
+    // A bill for all models together says what they cost, also that one.
+    let period = (instant("2026-11-18T00:00:00Z"), instant("2026-11-19T00:00:00Z"));
+    let mut bill = BillingLine::new("openai-admin", BillingReport::Cost, "openai", period);
+    (bill.billed_cost, bill.currency) = (Some(Usd::from_pico(5_000_000_000_000)), Some("USD".into()));
+    let outcome = run(&[], &[line, bill], |options| options.by = vec![By::Provider]).await;
+    assert_eq!(outcome.differences, [Some(5_000_000_000_000)]);
 }
 
 #[tokio::test]
