@@ -245,9 +245,9 @@ impl Driver {
             let value = chunk.data.get(start..about.end).unwrap_or_default();
             start = about.end;
             let (line, byte) = (about.spot.line.to_string(), about.spot.byte.map(|byte| byte.to_string()));
-            let mut headers: Vec<(&str, &[u8])> =
-                vec![(FILE_HEADER, file.as_bytes()), ("daybook-line", line.as_bytes())];
+            let mut headers: Vec<(&str, &[u8])> = vec![("daybook-line", line.as_bytes())];
             headers.extend(byte.as_ref().map(|byte| ("daybook-byte", byte.as_bytes())));
+            headers.push((FILE_HEADER, file.as_bytes()));
             self.sink.take(FileRecord {
                 partition: &chunk.partition,
                 offset: about.offset,
