@@ -59,8 +59,10 @@ pub(crate) struct RowMeta {
     pub(crate) richness: u8,
     /// What of the richness a correction is decided by.
     pub(crate) completeness: u8,
-    /// False once a richer event replaced it or its partition went to another worker.
+    /// False while a richer event is there, or one as rich of another partition, and once its partition went to another worker.
     pub(crate) alive: bool,
+    /// Whether that happened.
+    gone: bool,
 }
 
 /// What is known of a row of the content batch besides its columns. It stands apart from the call's row, which may be of another
@@ -73,8 +75,11 @@ pub(crate) struct BodyMeta {
     /// Of the event that brought it.
     pub(crate) finality: Finality,
     pub(crate) completeness: u8,
-    /// False once an event as final replaced it that tells more, or its partition went to another worker.
+    /// False while an event is there that is as final and tells more, or one of another partition that tells as much, and once
+    /// its partition went to another worker.
     pub(crate) alive: bool,
+    /// Whether that happened.
+    gone: bool,
 }
 
 /// A message set aside.
@@ -219,18 +224,23 @@ impl OpenBatch {
             self.push_body(partition, row);
         }
         let richness = row.entry.richness();
-        if let Some(&known) = self.seen.get(&row.id) {
-            match self.rows.get_mut(known) {
-                Some(known) if known.richness < richness => known.alive = false,
-                _ => return,
+        let mut alive = true;
+        if let Some(known) = self.seen.get(&row.id).and_then(|at| self.rows.get_mut(*at)) {
+            match known.richness < richness {
+                true => known.alive = false,
+                false if known.partition == partition => return,
+                // It stands in should the other's partition go to another worker.
+                false => alive = false,
             }
         }
         self.usage.push(row);
         self.map_bytes += row.entry.tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
         let day = row.started_at.date().days();
-        self.seen.insert(row.id, self.rows.len());
+        if alive {
+            self.seen.insert(row.id, self.rows.len());
+        }
         let completeness = row.entry.completeness();
-        self.rows.push(RowMeta { id: row.id, day, partition, richness, completeness, alive: true });
+        self.rows.push(RowMeta { id: row.id, day, partition, richness, completeness, alive, gone: false });
     }
 
     /// Adds what was said, unless the batch has it of an event as final. What an event before the end says stays beside what the end
@@ -243,16 +253,19 @@ impl OpenBatch {
             Finality::CutShort => (cut_short, *last),
             Finality::Final => (last, None),
         };
-        let known = place.and_then(|at| self.bodies.get_mut(at));
-        if more_final.is_some() || known.as_ref().is_some_and(|known| known.completeness >= completeness) {
-            return;
+        let tells_as_much = |at: &usize| self.bodies.get(*at).is_some_and(|known| known.completeness >= completeness);
+        let better = more_final.or_else(|| place.filter(tells_as_much));
+        match better.and_then(|at| self.bodies.get(at)) {
+            Some(better) if better.partition == partition => return,
+            // It stands in should the other's partition go to another worker.
+            Some(_) => {}
+            None => {
+                place.and_then(|at| self.bodies.get_mut(at)).into_iter().for_each(|known| known.alive = false);
+                *place = Some(self.bodies.len());
+            }
         }
-        if let Some(known) = known {
-            known.alive = false;
-        }
-        *place = Some(self.bodies.len());
-        let day = row.started_at.date().days();
-        self.bodies.push(BodyMeta { id: row.id, day, partition, finality, completeness, alive: true });
+        let (day, alive) = (row.started_at.date().days(), better.is_none());
+        self.bodies.push(BodyMeta { id: row.id, day, partition, finality, completeness, alive, gone: false });
         self.statuses.push(row.entry.status);
         self.content.push(row);
     }
@@ -305,23 +318,68 @@ impl OpenBatch {
             .filter(|index| self.partitions.get(*index).is_some_and(|known| partitions.contains(known)))
             .collect();
         self.ranges.retain(|index, _| !dropped.contains(index));
-        for (at, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| dropped.contains(&row.partition)) {
-            row.alive = false;
-            // The id may meanwhile belong to a row of another partition.
-            if self.seen.get(&row.id) == Some(&at) {
-                self.seen.remove(&row.id);
-            }
-        }
-        for (at, body) in self.bodies.iter_mut().enumerate().filter(|(_, body)| dropped.contains(&body.partition)) {
-            body.alive = false;
-            let places = self.said.get_mut(&body.id).into_iter().flatten();
-            places.filter(|place| **place == Some(at)).for_each(|place| *place = None);
-        }
+        self.drop_rows(&dropped);
+        self.drop_bodies(&dropped);
         for row in self.quarantined.iter_mut().filter(|row| dropped.contains(&row.partition)) {
             row.alive = false;
         }
         if self.ranges.is_empty() {
             *self = Self::new(Arc::clone(&self.id));
+        }
+    }
+
+    /// Of a call that other partitions tell of too, the richest of these stands in.
+    fn drop_rows(&mut self, dropped: &[usize]) {
+        let mut richest: IdMap<Option<(u8, usize)>> = IdMap::default();
+        for (at, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| dropped.contains(&row.partition)) {
+            (row.alive, row.gone) = (false, true);
+            // The id may meanwhile belong to a row of another partition.
+            if self.seen.get(&row.id) == Some(&at) {
+                self.seen.remove(&row.id);
+                richest.insert(row.id, None);
+            }
+        }
+        for (at, row) in self.rows.iter().enumerate().filter(|(_, row)| !row.gone) {
+            if let Some(known) = richest.get_mut(&row.id)
+                && known.is_none_or(|(richness, _)| richness < row.richness)
+            {
+                *known = Some((row.richness, at));
+            }
+        }
+        for (id, at) in richest.into_iter().filter_map(|(id, known)| Some((id, known?.1))) {
+            self.rows.get_mut(at).into_iter().for_each(|row| row.alive = true);
+            self.seen.insert(id, at);
+        }
+    }
+
+    /// Likewise of what was said.
+    fn drop_bodies(&mut self, dropped: &[usize]) {
+        let mut fullest: IdMap<()> = IdMap::default();
+        for (at, body) in self.bodies.iter_mut().enumerate().filter(|(_, body)| dropped.contains(&body.partition)) {
+            (body.alive, body.gone) = (false, true);
+            let places = self.said.get_mut(&body.id).into_iter().flatten();
+            for place in places.filter(|place| **place == Some(at)) {
+                *place = None;
+                fullest.insert(body.id, ());
+            }
+        }
+        for at in 0..self.bodies.len() {
+            let Some(body) = self.bodies.get(at).filter(|body| !body.gone && fullest.contains_key(&body.id)) else {
+                continue;
+            };
+            let (finality, completeness) = (body.finality, body.completeness);
+            let [pending, cut_short, last] = self.said.entry(body.id).or_default();
+            let place = match finality {
+                Finality::Pending => pending,
+                Finality::CutShort => cut_short,
+                Finality::Final => last,
+            };
+            let known = place.and_then(|known| self.bodies.get(known));
+            if known.is_none_or(|known| known.completeness < completeness) {
+                place.and_then(|known| self.bodies.get_mut(known)).into_iter().for_each(|known| known.alive = false);
+                *place = Some(at);
+                self.bodies.get_mut(at).into_iter().for_each(|body| body.alive = true);
+            }
         }
     }
 
