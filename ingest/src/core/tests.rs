@@ -112,3 +112,33 @@ fn what_was_said_before_the_end_of_a_call_stays_when_the_end_goes_to_another_wor
     assert_eq!(bodies, [daybook_ledger::Finality::Pending]);
     assert_eq!(batch.rows.iter().filter(|row| row.alive).count(), 1, "and its row comes again");
 }
+
+/// Otherwise the position of the one that stays moves past its event, and the call is gone if the next worker does the same the
+/// other way round.
+#[test]
+fn a_call_that_two_partitions_tell_of_stays_whichever_goes_to_another_worker() {
+    let other = Partition { topic: "calls".into(), number: 1 };
+    let event = |told: &str| {
+        format!(
+            r#"{{"id":"a","traceId":"t","type":"GENERATION","startTime":"2026-11-20T09:00:00Z","model":"m","input":"hi",{told}}}"#
+        )
+    };
+    let poor = event(r#""output":"so","usageDetails":{}"#);
+    let rich = event(r#""output":"so","usageDetails":{"input":1,"output":1}"#);
+    for (first, second) in [(&rich, &rich), (&rich, &poor), (&poor, &rich)] {
+        for gone in [partition(), other.clone()] {
+            let mut core = core(0);
+            feed(&mut core, 0, Input::Assigned(vec![(other.clone(), Positions::default())]));
+            feed(&mut core, 0, message(0, Some(first.as_bytes())));
+            let Input::Message(elsewhere) = message(0, Some(second.as_bytes())) else { panic!("it is a message") };
+            feed(&mut core, 0, Input::Message(Message { partition: 1, ..elsewhere }));
+            feed(&mut core, 0, Input::Revoked(vec![gone.clone()]));
+            let effects = feed(&mut core, 0, Input::Flush);
+            let Some(Effect::Write(batch)) = effects.first() else { panic!("{effects:?}") };
+            let rows: Vec<_> = batch.rows.iter().filter(|row| row.alive).map(|row| row.partition).collect();
+            let bodies: Vec<_> = batch.bodies.iter().filter(|body| body.alive).map(|body| body.partition).collect();
+            let stays = usize::from(gone == partition());
+            assert_eq!((rows, bodies), (vec![stays], vec![stays]), "{first} {second} {gone}");
+        }
+    }
+}
