@@ -61,7 +61,7 @@ pub(crate) struct RowMeta {
     pub(crate) completeness: u8,
     /// False while a richer event is there, or one as rich of another partition, and once its partition went to another worker.
     pub(crate) alive: bool,
-    /// Whether that happened.
+    /// Whether its partition went.
     gone: bool,
 }
 
@@ -78,8 +78,18 @@ pub(crate) struct BodyMeta {
     /// False while an event is there that is as final and tells more, or one of another partition that tells as much, and once
     /// its partition went to another worker.
     pub(crate) alive: bool,
-    /// Whether that happened.
+    /// Whether its partition went.
     gone: bool,
+}
+
+/// The place of a body that is so final among those of its call.
+fn place_of(said: &mut [Option<usize>; 3], finality: Finality) -> &mut Option<usize> {
+    let [pending, cut_short, last] = said;
+    match finality {
+        Finality::Pending => pending,
+        Finality::CutShort => cut_short,
+        Finality::Final => last,
+    }
 }
 
 /// A message set aside.
@@ -247,12 +257,14 @@ impl OpenBatch {
     /// does: it may be of another partition, which alone is lost to another worker.
     fn push_body(&mut self, partition: usize, row: &Row<'_>) {
         let (finality, completeness) = (row.entry.status.finality(), row.entry.completeness());
-        let [pending, cut_short, last] = self.said.entry(row.id).or_default();
-        let (place, more_final) = match finality {
-            Finality::Pending => (pending, cut_short.or(*last)),
-            Finality::CutShort => (cut_short, *last),
-            Finality::Final => (last, None),
+        let said = self.said.entry(row.id).or_default();
+        let [_, cut_short, last] = *said;
+        let more_final = match finality {
+            Finality::Pending => cut_short.or(last),
+            Finality::CutShort => last,
+            Finality::Final => None,
         };
+        let place = place_of(said, finality);
         let tells_as_much = |at: &usize| self.bodies.get(*at).is_some_and(|known| known.completeness >= completeness);
         let better = more_final.or_else(|| place.filter(tells_as_much));
         match better.and_then(|at| self.bodies.get(at)) {
@@ -354,26 +366,21 @@ impl OpenBatch {
 
     /// Likewise of what was said.
     fn drop_bodies(&mut self, dropped: &[usize]) {
-        let mut fullest: IdMap<()> = IdMap::default();
+        let mut bereft: IdMap<()> = IdMap::default();
         for (at, body) in self.bodies.iter_mut().enumerate().filter(|(_, body)| dropped.contains(&body.partition)) {
             (body.alive, body.gone) = (false, true);
             let places = self.said.get_mut(&body.id).into_iter().flatten();
             for place in places.filter(|place| **place == Some(at)) {
                 *place = None;
-                fullest.insert(body.id, ());
+                bereft.insert(body.id, ());
             }
         }
         for at in 0..self.bodies.len() {
-            let Some(body) = self.bodies.get(at).filter(|body| !body.gone && fullest.contains_key(&body.id)) else {
+            let Some(body) = self.bodies.get(at).filter(|body| !body.gone && bereft.contains_key(&body.id)) else {
                 continue;
             };
             let (finality, completeness) = (body.finality, body.completeness);
-            let [pending, cut_short, last] = self.said.entry(body.id).or_default();
-            let place = match finality {
-                Finality::Pending => pending,
-                Finality::CutShort => cut_short,
-                Finality::Final => last,
-            };
+            let place = place_of(self.said.entry(body.id).or_default(), finality);
             let known = place.and_then(|known| self.bodies.get(known));
             if known.is_none_or(|known| known.completeness < completeness) {
                 place.and_then(|known| self.bodies.get_mut(known)).into_iter().for_each(|known| known.alive = false);
@@ -385,8 +392,10 @@ impl OpenBatch {
 
     /// Closes the batch.
     pub(crate) fn close(mut self) -> Result<ClosedBatch, Error> {
-        let range_of =
-            (0..self.partitions.len()).map(|index| self.ranges.keys().position(|known| *known == index)).collect();
+        let mut range_of = vec![None; self.partitions.len()];
+        for (at, index) in self.ranges.keys().enumerate() {
+            range_of.get_mut(*index).into_iter().for_each(|place| *place = Some(at));
+        }
         let named = |(index, range): (usize, Range)| Some((self.partitions.get(index)?.clone(), range));
         // What was said on another day than the row has would be of no entry.
         for body in &mut self.bodies {

@@ -15,7 +15,7 @@ use crate::source::brokers::Brokers;
 
 /// How often partitions are looked at.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// What the brokers have may be on its way: so long a part of the silence it may take.
+/// What the brokers have may be on its way, for one in so many parts of the silence.
 const ON_ITS_WAY: u32 = 4;
 
 /// A partition and the offset that is read next, if that is known.

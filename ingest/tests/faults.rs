@@ -177,6 +177,22 @@ async fn a_message_is_set_aside_though_another_cluster_has_one_at_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_overtaken_sets_nothing_aside() {
+    let book = Arc::new(Book::default_sheet().unwrap());
+    let store = FaultyStore::memory();
+    let ledger = Ledger::create_at(store.root()).await.unwrap();
+    let log: Vec<_> = later().into_iter().filter(|event| event != b"{poison").collect();
+    let mut late = Writer::open(ledger.clone(), "c".into()).await.unwrap();
+    // It reads every message otherwise than the worker that is faster, which has nothing to set aside.
+    let formats = BTreeMap::from([(partition(1).topic.to_string(), Format::OtelGenAi)]);
+    let batch = batch_of(&mut late, 1, &log, &book, 1, &formats).await.unwrap().unwrap();
+    ingest(&store, 1, &log, &book, 2).await.unwrap();
+    assert!(matches!(late.write(&batch).await.unwrap(), Written::Fenced(_)));
+    assert_eq!(count(ledger.quarantine(), "value").await, (0, 0));
+    assert_eq!(count(ledger.usage(), "raw").await.0, 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_erased_message_in_quarantine_is_listed_and_not_replayed() {
     let book = Arc::new(Book::default_sheet().unwrap());
     let store = FaultyStore::over(Arc::new(base(&book).await));
@@ -330,34 +346,47 @@ async fn write_as(
     worker: u64,
     formats: &BTreeMap<String, Format>,
 ) -> Result<(), Error> {
-    let partition = partition(number);
     for round in 0..8 {
-        let positions = writer.load_positions(std::slice::from_ref(&partition)).await?;
-        let next = positions[0].1.usage.map_or(0, |position| usize::try_from(position.0).unwrap());
-        let (limits, prices) = (FlushLimits::default(), Arc::clone(book));
-        let (capture, formats, worker) = (Capture::Full, formats.clone(), worker << 8 | round);
-        let mut core = Core::new(Rules { limits, capture, formats, prices, worker });
-        let mut effects = Vec::new();
-        core.on(NOW, Input::Assigned(positions), &mut effects)?;
-        for (offset, value) in (0..).zip(log).skip(next) {
-            let message = Message {
-                topic: &partition.topic,
-                partition: number,
-                offset,
-                timestamp: Some(NOW),
-                key: None,
-                value: Some(value),
-                headers: &[],
-            };
-            core.on(NOW, Input::Message(message), &mut effects)?;
-        }
-        core.on(NOW, Input::Flush, &mut effects)?;
-        let Some(batch) = effects.into_iter().find_map(written) else { return Ok(()) };
+        let Some(batch) = batch_of(writer, number, log, book, worker << 8 | round, formats).await? else {
+            return Ok(());
+        };
         if let Written::Committed(_) = writer.write(&batch).await? {
             return Ok(());
         }
     }
     panic!("the batch never lands")
+}
+
+/// What a worker reads of `log` from where the ledger stands; nothing if it stands at the end.
+async fn batch_of(
+    writer: &mut Writer,
+    number: i32,
+    log: &[Vec<u8>],
+    book: &Arc<Book>,
+    worker: u64,
+    formats: &BTreeMap<String, Format>,
+) -> Result<Option<Box<ClosedBatch>>, Error> {
+    let partition = partition(number);
+    let positions = writer.load_positions(std::slice::from_ref(&partition)).await?;
+    let next = positions[0].1.usage.map_or(0, |position| usize::try_from(position.0).unwrap());
+    let (limits, prices) = (FlushLimits::default(), Arc::clone(book));
+    let mut core = Core::new(Rules { limits, capture: Capture::Full, formats: formats.clone(), prices, worker });
+    let mut effects = Vec::new();
+    core.on(NOW, Input::Assigned(positions), &mut effects)?;
+    for (offset, value) in (0..).zip(log).skip(next) {
+        let message = Message {
+            topic: &partition.topic,
+            partition: number,
+            offset,
+            timestamp: Some(NOW),
+            key: None,
+            value: Some(value),
+            headers: &[],
+        };
+        core.on(NOW, Input::Message(message), &mut effects)?;
+    }
+    core.on(NOW, Input::Flush, &mut effects)?;
+    Ok(effects.into_iter().find_map(written))
 }
 
 fn core(book: &Arc<Book>, worker: u64) -> Core {

@@ -129,6 +129,8 @@ fn a_proof_is_checked_without_the_ledger_and_holds_for_one_entry_only() {
     let run = check();
     assert!(run.done().contains(&format!("proven: entry {entry} of usage is leaf ")), "{}", run.stdout);
     assert!(run.stdout.contains(r#""list_cost":""#), "the row is shown: {}", run.stdout);
+    let unsigned = sealed.run(&["verify", "--proof", "x.tlog-proof"]);
+    assert!(unsigned.done().contains("consistent, and not proven by a signature: entry "), "{}", unsigned.stdout);
 
     let text = fs::read_to_string(sealed.path("x.tlog-proof")).unwrap();
     let mut lines: Vec<_> = text.lines().collect();

@@ -32,6 +32,13 @@ fn message(offset: i64, value: Option<&[u8]>) -> Input<'_> {
     Input::Message(Message { topic: "calls", partition: 0, offset, timestamp: None, key: None, value, headers })
 }
 
+/// An event of one call, always the same.
+fn observation(told: &str) -> String {
+    format!(
+        r#"{{"id":"a","traceId":"t","type":"GENERATION","startTime":"2026-11-20T09:00:00Z","model":"m","input":"hi",{told}}}"#
+    )
+}
+
 fn closed(effects: &[Effect]) -> Option<&Range> {
     effects.iter().find_map(|effect| match effect {
         Effect::Write(batch) => batch.ranges.first().map(|(_, range)| range),
@@ -92,13 +99,8 @@ fn messages_that_are_gone_are_recorded_once_and_reading_goes_on_after_them() {
 #[test]
 fn what_was_said_before_the_end_of_a_call_stays_when_the_end_goes_to_another_worker_and_once() {
     let other = Partition { topic: "calls".into(), number: 1 };
-    let event = |told: &str| {
-        format!(
-            r#"{{"id":"a","traceId":"t","type":"GENERATION","startTime":"2026-11-20T09:00:00Z","model":"m","input":"hi",{told}}}"#
-        )
-    };
-    let pending = event(r#""usageDetails":{}"#);
-    let end = event(r#""output":"so","usageDetails":{"input":1,"output":1}"#);
+    let pending = observation(r#""usageDetails":{}"#);
+    let end = observation(r#""output":"so","usageDetails":{"input":1,"output":1}"#);
     let mut core = core(0);
     feed(&mut core, 0, Input::Assigned(vec![(other.clone(), Positions::default())]));
     feed(&mut core, 0, message(0, Some(pending.as_bytes())));
@@ -118,13 +120,8 @@ fn what_was_said_before_the_end_of_a_call_stays_when_the_end_goes_to_another_wor
 #[test]
 fn a_call_that_two_partitions_tell_of_stays_whichever_goes_to_another_worker() {
     let other = Partition { topic: "calls".into(), number: 1 };
-    let event = |told: &str| {
-        format!(
-            r#"{{"id":"a","traceId":"t","type":"GENERATION","startTime":"2026-11-20T09:00:00Z","model":"m","input":"hi",{told}}}"#
-        )
-    };
-    let poor = event(r#""output":"so","usageDetails":{}"#);
-    let rich = event(r#""output":"so","usageDetails":{"input":1,"output":1}"#);
+    let poor = observation(r#""output":"so","usageDetails":{}"#);
+    let rich = observation(r#""output":"so","usageDetails":{"input":1,"output":1}"#);
     for (first, second) in [(&rich, &rich), (&rich, &poor), (&poor, &rich)] {
         for gone in [partition(), other.clone()] {
             let mut core = core(0);

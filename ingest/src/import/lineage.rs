@@ -126,6 +126,8 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use daybook_ledger::NextOffset;
+
     use super::*;
 
     fn chain(records: &[&str]) -> Chain {
@@ -139,6 +141,20 @@ mod tests {
         assert_eq!(chain(&["a", "b"]), chain(&["a", "b"]));
         assert!(chain(&["a"]).number() >= 0);
         assert_eq!(chain(&["a"]).name().len(), 32);
+    }
+
+    #[test]
+    fn what_landed_takes_nothing_back_of_a_longer_copy_unless_another_import_was_faster() {
+        let (known, file) = (Known::default(), Partition { topic: "k".into(), number: 0 });
+        let at = |usage| Positions { usage: Some(NextOffset(usage)), ..Positions::default() };
+        let usage = || known.family("k").0.get(&0).and_then(|positions| positions.usage);
+        known.advance(&file, at(150), 0);
+        known.advance(&file, at(100), 0);
+        assert_eq!(usage(), Some(NextOffset(150)));
+        known.overtaken(&file, at(120));
+        assert_eq!(usage(), Some(NextOffset(120)));
+        known.advance(&file, at(200), 0);
+        assert_eq!(usage(), Some(NextOffset(120)), "of another epoch");
     }
 
     #[test]

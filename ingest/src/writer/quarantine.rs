@@ -18,7 +18,7 @@ use crate::quarantine::{Columns, Coordinates};
 type Rows = HashMap<Coordinates, Vec<(u32, Told)>>;
 
 /// What tells a row from others of its place, for clusters may have topics of one name.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct Told {
     /// Whether it stands for messages that are gone.
     is_missed: bool,
@@ -79,13 +79,16 @@ impl Writer {
             let (columns, row) = (Columns(&batch.quarantine), at as usize);
             let place = columns.coordinates(row);
             let place = place.ok_or_else(|| Error::Internal { found: format!("row {row} without a place") })?;
+            let told = Told::by(&batch.quarantine, row);
             // Rows of earlier versions have a file's name alone.
             for place in self.lineage(columns, row).into_iter().chain([place]) {
-                passed.entry(place).or_default().push((at, Told::by(&batch.quarantine, row)));
+                passed.entry(place).or_default().push((at, told));
             }
         }
         let mut lacking: HashSet<u32> = passed.values().flatten().map(|(at, _)| *at).collect();
-        self.strike_known(&mut lacking, &passed, &self.quarantine.files()).await?;
+        if !lacking.is_empty() {
+            self.strike_known(&mut lacking, &passed, &self.quarantine.files()).await?;
+        }
         let mut stored: Option<(Vec<u32>, Vec<StoredFile>)> = None;
         loop {
             let is_new = |(at, row): &(u32, &QuarantineMeta)| row.alive && (is_beyond(row) || lacking.contains(at));

@@ -4,25 +4,24 @@
 //! keyed hashes of them are summed in 65,536 buckets. Where sums differ, rows and leaves of the bucket are looked at one by
 //! one.
 
+mod log;
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use arrow::array::{Array as _, AsArray as _, RecordBatch};
-use arrow::datatypes::{Int32Type, Int64Type};
 use bytes::Bytes;
-use daybook_ledger::file::hex;
 use daybook_ledger::schema;
 use daybook_ledger::seal::{
-    COMMIT, Checkpoint, Edge, Error as SealError, Head, Log, RESTORED, RowTexts, Secret, Segment, TILE_WIDTH,
-    VerifierKey, commit_text, is_sealed, leaf, sealed_columns,
+    COMMIT, Checkpoint, Edge, Head, Log, RESTORED, Segment, TILE_WIDTH, VerifierKey, commit_text, is_sealed, leaf,
 };
-use daybook_ledger::{DataFile, Date, Ledger, LogEntry};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use daybook_ledger::{DataFile, Ledger, LogEntry};
+use futures::{StreamExt as _, stream};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use self::log::{check_objects, differing, load_checkpoints, load_segments};
+use self::rows::{Sealed, SealedRow, each_row, label};
 use super::Verdict;
 use crate::Error;
 
@@ -45,20 +44,6 @@ pub struct SealCheck {
     pub keys: Vec<String>,
     /// Rows that came after the last seal.
     pub rows_since: u64,
-}
-
-/// What was sealed, as far as rows are placed by it; shared by the threads that hash.
-#[derive(Debug)]
-struct Sealed {
-    secret: Secret,
-    /// Makes the sums of this check unlike those of any other.
-    nonce: [u8; 32],
-    /// The version of each batch of each table.
-    batches: HashMap<String, HashMap<String, u64>>,
-    /// That of a bundle which a table was restored from: its rows are of batches that no commit of the table has.
-    restored: HashMap<String, u64>,
-    /// Batches of such tables that came after the last seal.
-    since: RwLock<HashMap<String, HashSet<String>>>,
 }
 
 /// A commit's leaves: its own, then those of its rows.
@@ -449,161 +434,5 @@ impl Audit {
             }
             None => Brought { table: "log".into(), version: 0, is_commit: false },
         }
-    }
-}
-
-/// What is found of an object that cannot be used is a difference; that nobody could look is an error.
-fn differing<T>(loaded: Result<T, SealError>, place: &str, verdict: &mut Verdict) -> Result<Option<T>, Error> {
-    match loaded {
-        Ok(loaded) => Ok(Some(loaded)),
-        Err(SealError::Ledger(error)) => Err(error.into()),
-        Err(error) => {
-            verdict.differs(place, error.to_string());
-            Ok(None)
-        }
-    }
-}
-
-/// Every checkpoint there is, in order, each signed by one of `keys`, and the published one among them; and the sizes that there
-/// are some of.
-async fn load_checkpoints(
-    log: &Log,
-    keys: &[VerifierKey],
-    verdict: &mut Verdict,
-) -> Result<(Vec<Checkpoint>, BTreeSet<u64>), Error> {
-    const PUBLISHED: &str = "log/checkpoint";
-    // Before the others are listed: a seal that ends meanwhile publishes one that the list does not have.
-    let mut published = differing(log.load_published().await, PUBLISHED, verdict)?;
-    let mut checkpoints: Vec<Checkpoint> = Vec::new();
-    let sizes: BTreeSet<u64> = log.list_checkpoints().await?.into_iter().collect();
-    if matches!(published, Some(None)) && !sizes.is_empty() {
-        published = differing(log.load_published().await, PUBLISHED, verdict)?;
-    }
-    for &size in &sizes {
-        let place = format!("log/checkpoints/{size}");
-        let Some(checkpoint) = differing(log.load_checkpoint(size).await, &place, verdict)?.flatten() else { continue };
-        check_signature(&checkpoint, keys, &place, verdict);
-        if checkpoint.head.size != size {
-            verdict.differs(place, format!("it is of size {}", checkpoint.head.size));
-        } else if checkpoints.first().is_some_and(|first| first.head.origin != checkpoint.head.origin) {
-            verdict.differs(place, format!("it is of another log, `{}`", checkpoint.head.origin));
-        } else {
-            checkpoints.push(checkpoint);
-        }
-    }
-    match (published.flatten(), checkpoints.last()) {
-        (None, None) => {}
-        (None, Some(_)) => verdict.differs(PUBLISHED, "it is missing or no checkpoint"),
-        (Some(published), newest) => {
-            check_signature(&published, keys, PUBLISHED, verdict);
-            let head = &published.head;
-            if !checkpoints.iter().any(|checkpoint| checkpoint.head == *head) {
-                verdict.differs(PUBLISHED, format!("it is none of those in log/checkpoints, of size {}", head.size));
-            } else if newest.is_some_and(|newest| newest.head != *head) {
-                verdict.note(
-                    PUBLISHED,
-                    format!("it is not the newest, but that of size {}; the next seal puts it right", head.size),
-                );
-            }
-        }
-    }
-    Ok((checkpoints, sizes))
-}
-
-fn check_signature(checkpoint: &Checkpoint, keys: &[VerifierKey], place: &str, verdict: &mut Verdict) {
-    if !keys.is_empty() && !keys.iter().any(|key| checkpoint.is_signed_by(key)) {
-        verdict.differs(place, format!("it is not signed by the key given, but names {}", checkpoint.signers()));
-    }
-}
-
-async fn load_segments(log: &Log, verdict: &mut Verdict) -> Result<Vec<Segment>, Error> {
-    let starts = log.list_segments().await?;
-    let mut loaded = std::pin::pin!(stream::iter(starts).map(|from| log.load_segment(from)).buffered(READS));
-    let mut segments = Vec::new();
-    while let Some(segment) = loaded.next().await {
-        segments.extend(differing(segment, "seal/segments", verdict)?.flatten());
-    }
-    Ok(segments)
-}
-
-async fn check_objects(
-    log: &Log,
-    objects: Vec<daybook_ledger::seal::Object>,
-    verdict: &mut Verdict,
-) -> Result<(), Error> {
-    let loads = objects.into_iter().map(|(path, expected)| async move {
-        let found = log.load_object(&path).await?;
-        // In place of a partial object there may be the full one it grew into.
-        let same = found.as_ref().map(|found| found.starts_with(&expected));
-        Ok::<_, Error>((path, same))
-    });
-    let mut loads = stream::iter(loads).buffered(READS);
-    while let Some((path, same)) = loads.try_next().await? {
-        match same {
-            Some(true) => {}
-            Some(false) => verdict.differs(format!("log/{path}"), "it is not what the leaves make it"),
-            None => verdict.differs(format!("log/{path}"), "it is missing"),
-        }
-    }
-    Ok(())
-}
-
-/// A row of a data file as it is sealed.
-struct SealedRow<'a> {
-    leaf: Vec<u8>,
-    /// The version that brought its batch; `None` if that is not sealed.
-    version: Option<u64>,
-    batch: &'a RecordBatch,
-    row: usize,
-}
-
-/// Hands every row of a data file to `take`.
-fn each_row(
-    sealed: &Sealed,
-    spec: &'static schema::Table,
-    date: Date,
-    bytes: Bytes,
-    mut take: impl FnMut(SealedRow<'_>),
-) -> Result<(), String> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
-    let columns = sealed_columns(spec).into_iter().map(|column| column.name);
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
-    let reader = builder.with_projection(mask).build().map_err(|error| error.to_string())?;
-    let batches = sealed.batches.get(spec.name);
-    let restored = sealed.restored.get(spec.name).copied();
-    let since = sealed.since.read().unwrap_or_else(PoisonError::into_inner);
-    let since = since.get(spec.name);
-    let mut text = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(|error| error.to_string())?;
-        let texts = RowTexts::new(spec, date, &batch);
-        let batch_ids = batch.column_by_name("batch_id").and_then(|ids| ids.as_string_opt::<i32>());
-        for row in 0..batch.num_rows() {
-            let batch_id = batch_ids.filter(|ids| ids.is_valid(row)).map(|ids| ids.value(row));
-            let is_since = || batch_id.is_some_and(|id| since.is_some_and(|since| since.contains(id)));
-            let version =
-                batch_id.and_then(|id| batches?.get(id)).copied().or_else(|| restored.filter(|_| !is_since()));
-            texts.write(row, &mut text).map_err(|error| error.to_string())?;
-            let leaf = leaf(spec.name, &sealed.secret.commitment(&text));
-            take(SealedRow { leaf, version, batch: &batch, row });
-        }
-    }
-    Ok(())
-}
-
-/// How a row is called in a message.
-fn label(batch: &RecordBatch, row: usize) -> String {
-    let column = |name| batch.column_by_name(name).filter(|column| column.is_valid(row));
-    if let Some(ids) = column("entry_id").and_then(|ids| ids.as_binary_opt::<i32>()) {
-        return format!("entry {}", hex(ids.value(row)));
-    }
-    let topic = column("topic").and_then(|topics| topics.as_string_opt::<i32>()).map(|topics| topics.value(row));
-    let partition = column("kafka_partition").and_then(|numbers| numbers.as_primitive_opt::<Int32Type>());
-    let offset = column("kafka_offset").and_then(|numbers| numbers.as_primitive_opt::<Int64Type>());
-    match (topic, partition, offset) {
-        (Some(topic), Some(partition), Some(offset)) => {
-            format!("message {topic}/{}@{}", partition.value(row), offset.value(row))
-        }
-        _ => "a row".into(),
     }
 }
