@@ -10,16 +10,21 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray as _, Date32Array, Int64Array, RecordBatch, StringArray, StructArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema};
-use daybook_export::Silent;
+
 use daybook_export::verify::{self, Trust, Verdict};
+use daybook_export::{Progress, Silent};
+use daybook_ledger::maintenance::{Run, Settings, Wanted, erase, maintain};
 use daybook_ledger::schema::USAGE;
 use daybook_ledger::seal::{Request, Sealed, SigningKey, seal};
-use daybook_ledger::testing::{append, call};
-use daybook_ledger::{DataFile, Ledger, Root, Table, TableVersion, Usd, file};
+use daybook_ledger::testing::{self, append, call};
+use daybook_ledger::{
+    Body, Commit, CommitOutcome, DataFile, Date, Ledger, Root, SystemClock, Table, TableVersion, Usd, file,
+};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use tokio::runtime::Handle;
 
 #[tokio::test]
 async fn an_altered_row_is_named_whatever_else_was_made_to_fit() {
@@ -64,6 +69,56 @@ async fn rows_that_came_after_the_seal_are_counted_and_no_difference() {
     let verdict = verify(&ledger).await;
     assert!(verdict.is_whole(), "{:?}", verdict.differences);
     assert_eq!(verdict.seal.map(|seal| (seal.checkpoints, seal.rows_since)), Some((1, 7)));
+}
+
+/// A worker that loses the race for `usage` corrects again, in the same batch.
+#[tokio::test]
+async fn what_a_sealed_batch_brought_since_is_no_difference_when_it_is_compacted() {
+    let ledger = ledger().await;
+    add(&ledger, 1, 2).await;
+    correct(&ledger, "b1", 0, "1-0").await;
+    seal_now(&ledger).await;
+    correct(&ledger, "b1", 1, "1-1").await;
+    let done = maintain(&ledger, &["corrections"], &Settings::default(), &Run::new("m", &SystemClock, false)).await;
+    assert_eq!(done.unwrap()[0].compacted.files_after, 1);
+    let verdict = verify(&ledger).await;
+    assert!(verdict.is_whole(), "{:?}", verdict.differences);
+    assert_eq!(verdict.seal.map(|seal| seal.rows_since), Some(1));
+}
+
+/// Erases a day's bodies once files are about to be read.
+struct Erasing<'a> {
+    ledger: &'a Ledger,
+    notices: Vec<String>,
+}
+
+impl Progress for Erasing<'_> {
+    fn start(&mut self, _bytes: u64) {
+        if self.notices.is_empty() {
+            let wanted = Wanted::Before(Date::parse("2026-11-21").unwrap());
+            let erased = async || erase(self.ledger, &wanted, 128 << 20, &Run::new("e", &SystemClock, false)).await;
+            tokio::task::block_in_place(|| Handle::current().block_on(erased())).unwrap();
+        }
+    }
+
+    fn advance(&mut self, _bytes: u64) {}
+
+    fn notice(&mut self, text: &str) {
+        self.notices.push(text.into());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_ends_meanwhile_is_no_difference() {
+    let ledger = ledger().await;
+    let mut entry = call("said", "openai", "gpt-5", "red", "2026-11-20T09:00:00Z", (10, 5));
+    entry.body = Some(Body { input_messages: Some("[]".into()), ..Body::default() });
+    append(&ledger, "b1", &[(entry, None)]).await;
+    seal_now(&ledger).await;
+    let mut erasing = Erasing { ledger: &ledger, notices: Vec::new() };
+    let verdict = verify::ledger(&ledger, &Trust::default(), &mut erasing).await.unwrap();
+    assert!(verdict.is_whole(), "{:?}", verdict.differences);
+    assert_eq!(erasing.notices.len(), 1, "{:?}", erasing.notices);
 }
 
 /// Queries leave out files by the bounds that a snapshot has of them, which it takes from the newest checkpoint.
@@ -125,6 +180,18 @@ async fn add(ledger: &Ledger, number: usize, rows: usize) {
     let entry = |id| call(id, "openai", "gpt-5", "red", "2026-11-20T09:00:00Z", (10, 5));
     let entries: Vec<_> = ids.iter().map(|id| (entry(id.as_str()), Some(Usd::from_pico(17)))).collect();
     append(ledger, &format!("b{number}"), &entries).await;
+}
+
+/// File `number` of a batch, committed alone.
+async fn correct(ledger: &Ledger, batch_id: &str, number: usize, id: &str) {
+    let entry = call(id, "openai", "gpt-5", "red", "2026-11-20T09:00:00Z", (10, 7));
+    let (rows, _) = testing::rows(batch_id, &[(entry, Some(Usd::from_pico(18)))]);
+    let table = ledger.corrections();
+    let encoded = file::encode(table.spec(), &rows, &[0]).unwrap();
+    let files = vec![table.store_file(&encoded[0], batch_id, number).await.unwrap()];
+    let commit = Commit { batch_id: batch_id.into(), files, positions: Vec::new(), counts: Vec::new() };
+    let outcome = table.try_commit(&mut table.load(None).await.unwrap(), &commit).await.unwrap();
+    assert!(matches!(outcome, CommitOutcome::Committed { .. }));
 }
 
 async fn verify(ledger: &Ledger) -> Verdict {

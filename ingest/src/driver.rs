@@ -22,7 +22,7 @@ use crate::settings::{OnGap, Settings};
 use crate::source::brokers::{Brokers, look_up_cluster};
 use crate::source::kafka::{Change, Fault, Gap, Places, Source};
 use crate::stall::{self, Stalls};
-use crate::writer::{Writer, Written};
+use crate::writer::{LookUp, Writer, Written};
 use crate::writing::Writing;
 use crate::{Error, Totals};
 
@@ -91,7 +91,7 @@ pub async fn run(
         None => None,
     };
     let writer = Writer::open(ledger.clone(), cluster.id.clone()).await?.observed_by(Arc::clone(&metrics));
-    let positions = Writer::open(ledger, cluster.id).await?.observed_by(Arc::clone(&metrics));
+    let look_up = LookUp::new(ledger, cluster.id, Arc::clone(&metrics));
     let (writing, written) = Writing::start(writer);
 
     let rules = Rules {
@@ -101,8 +101,7 @@ pub async fn run(
         prices,
         worker: rand::random(),
     };
-    let places =
-        LedgerPlaces { runtime: tokio::runtime::Handle::current(), writer: tokio::sync::Mutex::new(positions) };
+    let places = LedgerPlaces { runtime: tokio::runtime::Handle::current(), look_up };
     let totals = blocking(move || {
         let places: Arc<dyn Places> = Arc::new(places);
         let source = Source::subscribe(&settings, Arc::clone(&places))?;
@@ -133,19 +132,19 @@ pub async fn run(
     totals
 }
 
-/// A writer that only looks positions up and begins new ones, off the runtime.
+/// Looks positions up off the runtime.
 struct LedgerPlaces {
     runtime: tokio::runtime::Handle,
-    writer: tokio::sync::Mutex<Writer>,
+    look_up: LookUp,
 }
 
 impl Places for LedgerPlaces {
     fn look_up(&self, partitions: &[Partition]) -> Result<Vec<(Partition, Positions)>, Error> {
-        self.runtime.block_on(async { self.writer.lock().await.load_positions(partitions).await })
+        self.runtime.block_on(self.look_up.load(partitions))
     }
 
     fn begin_at(&self, starts: &[(Partition, NextOffset)]) -> Result<Vec<(Partition, Positions)>, Error> {
-        self.runtime.block_on(async { self.writer.lock().await.begin_at(starts).await })
+        self.runtime.block_on(self.look_up.begin_at(starts))
     }
 }
 

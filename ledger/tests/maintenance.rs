@@ -18,8 +18,8 @@ use daybook_ledger::maintenance::{Erased, Keep, Maintained, Run, Settings, Wante
 use daybook_ledger::schema::{self, CONTENT, CONTENT_PARTIAL, QUARANTINE, USAGE};
 use daybook_ledger::testing::{self, FaultyStore, at_every_call, call};
 use daybook_ledger::{
-    Body, Commit, CommitOutcome, Entry, Error, FixedClock, Instant, Ledger, NextOffset, PositionChange, Root, Table,
-    TableVersion, Usd, file,
+    Body, Commit, CommitOutcome, Date, Entry, Error, FixedClock, Instant, Ledger, NextOffset, PositionChange, Root,
+    Table, TableVersion, Usd, file,
 };
 use futures::TryStreamExt as _;
 use object_store::memory::InMemory;
@@ -321,13 +321,15 @@ async fn an_erased_body_is_nowhere_and_numbers_stay() {
     testing::quarantine(&ledger, "q1", 900, format!(r#"{{"user":"bob","text":"{SECRET}"#).as_bytes()).await;
     testing::quarantine(&ledger, "q2", 901, br#"{"user":"bobby"#).await;
     testing::quarantine(&ledger, "q3", 902, format!(r#"{{"user":"b\u006Fb","text":"{SECRET}"#).as_bytes()).await;
+    // The event of a call, from a file that had another name when it could not be read.
+    testing::quarantine(&ledger, "q4", 903, entry(2).0.raw).await;
     let usage = objects_of(&store, "usage").await;
     assert!(traces(&*store).await > 8);
 
     let erased = erase_bob(&ledger, "e1", false).await.unwrap();
     assert_eq!(erased.entries, Some(6));
     let rows: Vec<_> = erased.tables.iter().map(|table| (table.table, table.rows_erased)).collect();
-    assert_eq!(rows, [("content", 6), ("content_partial", 0), ("quarantine", 2)]);
+    assert_eq!(rows, [("content", 6), ("content_partial", 0), ("quarantine", 3)]);
     assert_eq!(traces(&*store).await, 0);
     assert_eq!(objects_of(&store, "usage").await, usage, "counts and costs are untouched");
     assert_eq!(bodies(&ledger).await, (12, 6), "rows stay, bodies of others too");
@@ -339,6 +341,36 @@ async fn an_erased_body_is_nowhere_and_numbers_stay() {
     let again = erase_bob(&ledger, "e2", false).await.unwrap();
     assert_eq!(again.entries_sha256, erased.entries_sha256);
     assert!(again.tables.iter().all(|table| table.rows_erased == 0 && table.objects_found == 0), "{again:?}");
+}
+
+/// Of a batch that was lost after its bodies were committed and before its calls were.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_whose_call_is_in_no_table_is_erased_by_whom_it_names_or_by_its_id() {
+    let (store, ledger) = in_memory().await;
+    append(&ledger, 0..2).await;
+    let half = |at: usize, user: &str| {
+        let (mut call, cost) = entry(at);
+        call.raw = format!(r#"{{"user":"{user}","text":"{SECRET} {at}"}}"#).leak().as_bytes();
+        (call, cost)
+    };
+    let lost = [half(4, "bob"), half(6, "eve"), half(8, "eve")];
+    let (_, content) = testing::rows("lost", &lost);
+    let encoded = file::encode(&CONTENT, &content, &[0, 1, 2]).unwrap();
+    let files = vec![ledger.content().store_file(&encoded[0], "lost", 0).await.unwrap()];
+    let mut snapshot = ledger.content().load(None).await.unwrap();
+    let commit = Commit { batch_id: "lost".into(), files, positions: Vec::new(), counts: Vec::new() };
+    let outcome = ledger.content().try_commit(&mut snapshot, &commit).await.unwrap();
+    assert!(matches!(outcome, CommitOutcome::Committed { .. }));
+
+    let erased = erase_bob(&ledger, "e1", false).await.unwrap();
+    assert_eq!((erased.entries, erased.tables[0].rows_erased), (Some(1), 2), "one of them is no entry");
+    let wanted = Wanted::Entries(vec![lost[1].0.id()]);
+    let erased = erase(&ledger, &wanted, 1 << 20, &Run::new("e2", &SYSTEM, false)).await.unwrap();
+    assert_eq!((erased.entries, erased.tables[0].rows_erased), (Some(1), 1));
+    assert_eq!(bodies(&ledger).await, (5, 2));
+    let text = dump(&store, "content").await;
+    let traces = [0, 4, 6].map(|at| text.contains(&format!("{SECRET} {at}")));
+    assert!(traces == [false; 3] && text.contains(&format!("{SECRET} 8")), "{traces:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -429,6 +461,20 @@ async fn bodies_older_than_allowed_lose_what_was_said_once() {
     let again = maintain(&ledger, &["content"], &settings, &Run::new("b", &clock, false)).await.unwrap();
     assert_eq!((again[0].retired_rows, again[0].compacted.commits), (0, 0));
     assert_eq!(ledger.evidence().load(None).await.unwrap().rows(), 1, "once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_was_set_aside_late_keeps_its_bytes_as_long_as_any() {
+    let (_, ledger) = in_memory().await;
+    let old = Date::parse("2026-08-01").unwrap();
+    testing::quarantine_of(&ledger, "q1", old, 900, b"of a summer long gone, set aside on 2026-11-20").await;
+    let settings = Settings { quarantine_days: Some(30), ..Settings::default() };
+    for (now, retired) in [("2026-11-21T12:00:00Z", 0), ("2026-12-20T12:00:00Z", 0), ("2026-12-21T12:00:00Z", 1)] {
+        let clock = FixedClock(Instant::parse(now).unwrap());
+        let run = Run::new(now, &clock, false);
+        let done = maintain(&ledger, &["quarantine"], &settings, &run).await.unwrap();
+        assert_eq!(done[0].retired_rows, retired, "{now}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

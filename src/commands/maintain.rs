@@ -37,7 +37,7 @@ pub(crate) struct MaintainArgs {
     /// Remove what was said in calls older than this [default: never].
     #[arg(long, value_name = "DAYS")]
     pub(crate) content_days: Option<String>,
-    /// Remove the bytes of messages in quarantine older than this [default: never].
+    /// Remove the bytes of messages that are older than this and as long in quarantine [default: never].
     #[arg(long, value_name = "DAYS")]
     pub(crate) quarantine_days: Option<String>,
     /// How the outcome is printed.

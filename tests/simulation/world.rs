@@ -10,7 +10,7 @@ use daybook_ingest::core::{Core, Effect, FileRecord, Input, Message, Opening, Ru
 use daybook_ingest::decode::Format;
 use daybook_ingest::driver::Control;
 use daybook_ingest::quarantine::{ReplaySettings, replay};
-use daybook_ingest::writer::{Backoff, Writer, Written};
+use daybook_ingest::writer::{Backoff, LookUp, Writer, Written};
 use daybook_ingest::{Capture, ClosedBatch, Error, FlushLimits, Partition, Positions};
 use daybook_ledger::maintenance::{Keep, Run, Settings, maintain};
 use daybook_ledger::price::Book;
@@ -28,6 +28,7 @@ use crate::sent::{FILE, MISREAD, Sent, file};
 const NOW: i64 = 1_795_200_000_000_000;
 const HOUR_US: i64 = 3_600_000_000;
 const WORKERS: usize = 2;
+const CLUSTER: &str = "sim";
 
 /// What all schedules share: an empty ledger and the prices.
 pub(crate) struct Base {
@@ -48,7 +49,7 @@ pub(crate) struct World {
     /// What Kafka's group was told last.
     pub(crate) offsets: BTreeMap<Partition, i64>,
     /// What workers ask for positions, and imports: whoever asks, they answer what the ledger says then.
-    positions: Writer,
+    positions: LookUp,
     file_positions: Option<Writer>,
     workers: Vec<Worker>,
     jobs: Vec<Job>,
@@ -96,7 +97,7 @@ impl World {
         let ledger = base.ledger.on_copy(store.root()).unwrap();
         let faults = [0, 10, 40][rng.random_range(0..3)];
         let book = Arc::clone(&base.book);
-        let positions = open_writer(&ledger, false).await;
+        let positions = LookUp::new(ledger.clone(), CLUSTER.into(), Arc::default());
         let mut seen = Seen::default();
         sent.note(&mut seen);
         Self {
@@ -249,7 +250,7 @@ impl World {
             if gained.is_empty() {
                 continue;
             }
-            let positions = self.positions.load_positions(&gained).await.unwrap();
+            let positions = self.positions.load(&gained).await.unwrap();
             worker.start_at(&positions, &self.sent);
             self.feed(at, Input::Assigned(positions));
         }
@@ -477,7 +478,7 @@ async fn open_writer(ledger: &Ledger, is_import: bool) -> Writer {
     let ledger = ledger.clone();
     let opened = match is_import {
         true => Writer::open_for_files(ledger).await,
-        false => Writer::open(ledger, "sim".into()).await,
+        false => Writer::open(ledger, CLUSTER.into()).await,
     };
     opened.unwrap().with_backoff(Backoff { attempts_max: 3, pause_ms: 0, pause_ms_max: 0 })
 }

@@ -29,11 +29,21 @@ pub struct Trust {
 ///
 /// A data file that is not live is a note: no reader of the newest version sees it. What maintenance wrote anew has the rows that
 /// were there before. Memory: the two
-/// longest data files, the paths of live files, 100 bytes for each commit that is sealed.
+/// longest data files, the paths of live files, 150 bytes for each commit that is sealed.
 ///
 /// # Errors
 /// The store's errors; what cannot be read for another reason is a difference.
 pub async fn ledger(ledger: &Ledger, trust: &Trust, progress: &mut dyn Progress) -> Result<Verdict, Error> {
+    loop {
+        if let Some(verdict) = check(ledger, trust, progress).await? {
+            return Ok(verdict);
+        }
+        progress.notice("an erasure ended meanwhile and took files that were to be read; checking from the start");
+    }
+}
+
+/// `None` if files were erased before they were read.
+async fn check(ledger: &Ledger, trust: &Trust, progress: &mut dyn Progress) -> Result<Option<Verdict>, Error> {
     let ledger = &ledger.anew()?;
     let mut verdict = Verdict::default();
     // Before the tables: what is sealed by now is in them.
@@ -61,16 +71,21 @@ pub async fn ledger(ledger: &Ledger, trust: &Trust, progress: &mut dyn Progress)
         rewritings.report(&mut verdict);
         tables.extend(newest.map(|snapshot| (table, snapshot.files(), rewritings)));
     }
+    if let Some(audit) = &audit {
+        audit.load_parted(&mut verdict).await?;
+    }
     progress.start(tables.iter().flat_map(|(_, files, _)| files).map(|file| file.size).sum());
     for (table, files, rewritings) in tables {
-        let rows = check_files(table, &files, &rewritings, audit.as_mut(), &mut verdict, progress).await?;
+        let Some(rows) = check_files(table, &files, &rewritings, audit.as_mut(), &mut verdict, progress).await? else {
+            return Ok(None);
+        };
         verdict.rows.push(TableRows { table: table.spec().name.into(), rows });
         note_unreferenced(table, &files, &rewritings, &mut verdict).await?;
     }
     if let Some(audit) = audit {
         verdict.seal = Some(audit.finish(ledger, &mut verdict).await?);
     }
-    Ok(verdict)
+    Ok(Some(verdict))
 }
 
 /// The other errors say that nobody could look.
@@ -91,16 +106,33 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ").replace('\n', " ")
 }
 
+/// Why a data file is not what its commit says it is.
+pub(super) enum Unfit {
+    Missing,
+    Damaged(String),
+}
+
 /// A data file as its commit says it is, or why not.
-pub(super) async fn load(table: &Table, file: &DataFile) -> Result<Result<Bytes, String>, Error> {
+pub(super) async fn load(table: &Table, file: &DataFile) -> Result<Result<Bytes, Unfit>, Error> {
     match table.load_whole(file).await {
         Ok(bytes) => Ok(Ok(bytes)),
-        Err(LedgerError::FileGone { .. }) => Ok(Err("it is missing".into())),
-        Err(LedgerError::DamagedFile { reason, .. }) => Ok(Err(reason)),
+        Err(LedgerError::FileGone { .. }) => Ok(Err(Unfit::Missing)),
+        Err(LedgerError::DamagedFile { reason, .. }) => Ok(Err(Unfit::Damaged(reason))),
         Err(error) => Err(error.into()),
     }
 }
 
+/// Whether some of `missing` are live no more: what is erased goes from the store at once.
+async fn are_erased(table: &Table, missing: &HashSet<&str>) -> Result<bool, Error> {
+    if missing.is_empty() {
+        return Ok(false);
+    }
+    let files = table.load(None).await?.files();
+    let live: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    Ok(!missing.is_subset(&live))
+}
+
+/// The rows of `files` by their commits; `None` if some were erased meanwhile.
 async fn check_files(
     table: &Table,
     files: &[DataFile],
@@ -108,15 +140,23 @@ async fn check_files(
     mut audit: Option<&mut Audit>,
     verdict: &mut Verdict,
     progress: &mut dyn Progress,
-) -> Result<u64, Error> {
+) -> Result<Option<u64>, Error> {
     let name = table.spec().name;
     let mut rows = 0;
+    let mut missing = HashSet::new();
     let mut without_digest = 0_u64;
     let mut digests: BTreeMap<&str, RowsDigest> = BTreeMap::new();
     for file in files {
         let place = format!("{name}/{}", file.path);
         match load(table, file).await? {
-            Err(reason) => {
+            Err(unfit) => {
+                let reason = match unfit {
+                    Unfit::Damaged(reason) => reason,
+                    Unfit::Missing => {
+                        missing.insert(file.path.as_str());
+                        "it is missing".into()
+                    }
+                };
                 verdict.differs(place, reason);
                 audit.iter_mut().for_each(|audit| audit.add_unread());
             }
@@ -149,6 +189,9 @@ async fn check_files(
         verdict.files += 1;
         progress.advance(file.size);
     }
+    if are_erased(table, &missing).await? {
+        return Ok(None);
+    }
     rewritings.compare(&digests, verdict);
     if without_digest > 0 {
         verdict.note(
@@ -156,7 +199,7 @@ async fn check_files(
             format!("{without_digest} data files have no digest in their commit: only length and rows were checked"),
         );
     }
-    Ok(rows)
+    Ok(Some(rows))
 }
 
 fn digest_of(spec: &'static schema::Table, bytes: Bytes) -> Result<RowsDigest, String> {

@@ -34,13 +34,22 @@ impl Chain {
     }
 }
 
-/// What is known of every file that begins with one record, and who reads one of them now.
-#[derive(Debug, Default)]
+/// What is known of every file that begins with one record.
+#[derive(Clone, Debug, Default)]
 struct Family {
     /// By the partition's number.
     positions: BTreeMap<i32, Positions>,
-    /// How often what was known turned out to be overtaken by another import.
-    epoch: u64,
+    epochs: Epochs,
+}
+
+/// How often what was known of a file turned out to be overtaken by another import, by the partition's number; never if it
+/// is not there.
+pub(crate) type Epochs = BTreeMap<i32, u64>;
+
+impl Family {
+    fn epoch(&self, number: i32) -> u64 {
+        self.epochs.get(&number).copied().unwrap_or_default()
+    }
 }
 
 /// What is known of files, shared by the threads that read them.
@@ -89,21 +98,22 @@ impl Known {
         Lease { known: self, name }
     }
 
-    /// The files of a family, and its epoch.
-    pub(crate) fn family(&self, name: &str) -> (BTreeMap<i32, Positions>, u64) {
-        self.families().get(name).map(|family| (family.positions.clone(), family.epoch)).unwrap_or_default()
+    /// The files of a family, and their epochs.
+    pub(crate) fn family(&self, name: &str) -> (BTreeMap<i32, Positions>, Epochs) {
+        let Family { positions, epochs } = self.families().get(name).cloned().unwrap_or_default();
+        (positions, epochs)
     }
 
-    /// The family's epoch.
-    pub(crate) fn epoch(&self, name: &str) -> u64 {
-        self.families().get(name).map_or(0, |family| family.epoch)
+    /// The epoch of one file.
+    pub(crate) fn epoch(&self, partition: &Partition) -> u64 {
+        self.families().get(&partition.topic).map_or(0, |family| family.epoch(partition.number))
     }
 
     /// What reading `partition` has come to, unless another import overtook that since `epoch`; the ledger follows.
     pub(crate) fn advance(&self, partition: &Partition, positions: Positions, epoch: u64) {
         let mut families = self.families();
         let family = families.entry(Arc::clone(&partition.topic)).or_default();
-        if family.epoch == epoch {
+        if family.epoch(partition.number) == epoch {
             let known = family.positions.entry(partition.number).or_insert(positions);
             // What landed may be less than what a copy that goes on has come to.
             if known.usage <= positions.usage {
@@ -116,7 +126,7 @@ impl Known {
     pub(crate) fn overtaken(&self, partition: &Partition, positions: Positions) {
         let mut families = self.families();
         let family = families.entry(Arc::clone(&partition.topic)).or_default();
-        family.epoch += 1;
+        *family.epochs.entry(partition.number).or_default() += 1;
         match positions.usage {
             Some(_) => family.positions.insert(partition.number, positions),
             None => family.positions.remove(&partition.number),
@@ -155,6 +165,16 @@ mod tests {
         assert_eq!(usage(), Some(NextOffset(120)));
         known.advance(&file, at(200), 0);
         assert_eq!(usage(), Some(NextOffset(120)), "of another epoch");
+    }
+
+    #[test]
+    fn a_file_that_is_overtaken_leaves_others_of_its_family_as_they_are() {
+        let known = Known::default();
+        let [overtaken, other] = [0, 1].map(|number| Partition { topic: "k".into(), number });
+        known.overtaken(&overtaken, Positions::default());
+        assert_eq!((known.epoch(&overtaken), known.epoch(&other)), (1, 0));
+        known.advance(&other, Positions { usage: Some(NextOffset(7)), ..Positions::default() }, 0);
+        assert_eq!(known.family("k").0.keys().copied().collect::<Vec<_>>(), [1]);
     }
 
     #[test]

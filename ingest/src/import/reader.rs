@@ -8,7 +8,7 @@ use std::sync::mpsc::SyncSender;
 use daybook_ledger::{Clock, Instant, NextOffset};
 use tokio::runtime::Handle;
 
-use super::lineage::{Chain, Known, Lease};
+use super::lineage::{Chain, Known};
 use super::queue::{Budget, Queue};
 use crate::core::Opening;
 use crate::decode::Format;
@@ -48,7 +48,7 @@ pub(crate) enum Event {
 pub(crate) struct Ending {
     /// The file as a partition, if it has a record.
     pub(crate) partition: Option<Partition>,
-    /// Of its family when reading began.
+    /// Of its partition when reading began.
     pub(crate) epoch: u64,
     pub(crate) container: Option<Container>,
     /// Records handed over.
@@ -156,8 +156,9 @@ impl Reader<'_> {
         let first = (first.value.into_owned(), first.spot, first.timestamp, first.refused);
         let known = &self.shared.known;
         let lease = known.lease(reading.chain.name());
-        let (family, epoch) = known.family(&lease.name);
+        let (family, epochs) = known.family(&lease.name);
         let resolved = resolve(&mut reading, &family)?;
+        let epoch = epochs.get(&resolved.number).copied().unwrap_or_default();
         let partition = Partition { topic: Arc::clone(&lease.name), number: resolved.number };
         ending.partition = Some(partition.clone());
         ending.epoch = epoch;
@@ -171,7 +172,6 @@ impl Reader<'_> {
         let mut delivery = Delivery {
             reader: self,
             read_at: opening.read_at.micros(),
-            lease: &lease,
             epoch,
             opening: Some(opening),
             chunk: Chunk { partition, epoch, data: Vec::new(), records: Vec::new() },
@@ -249,7 +249,6 @@ fn resolve(reading: &mut Reading, family: &BTreeMap<i32, Positions>) -> Result<R
 /// Hands records over, in chunks.
 struct Delivery<'d, 's> {
     reader: &'d Reader<'s>,
-    lease: &'d Lease<'d>,
     epoch: u64,
     /// The time of events that have none.
     read_at: i64,
@@ -314,7 +313,7 @@ impl Delivery<'_, '_> {
         if self.chunk.records.is_empty() {
             return;
         }
-        if self.reader.shared.known.epoch(&self.lease.name) != self.epoch {
+        if shared.known.epoch(&self.chunk.partition) != self.epoch {
             self.ending.stale = true;
             return;
         }

@@ -232,7 +232,7 @@ impl Driver {
     }
 
     fn is_current(&self, partition: &Partition, epoch: u64) -> bool {
-        self.shared.known.epoch(&partition.topic) == epoch
+        self.shared.known.epoch(partition) == epoch
     }
 
     fn take_chunk(&mut self, chunk: &Chunk) -> Result<(), Error> {
@@ -312,7 +312,7 @@ impl Driver {
         for partition in landed {
             let known = &self.shared.known;
             if let Some(positions) = self.sink.positions(&partition) {
-                known.advance(&partition, positions, known.epoch(&partition.topic));
+                known.advance(&partition, positions, known.epoch(&partition));
             }
             self.sink.close(&partition)?;
             self.waiting.remove(&partition);

@@ -24,10 +24,10 @@ use crate::metrics::Metrics;
 use crate::partition::{Mark, Partition, Positions};
 
 mod addition;
+mod look_up;
 mod quarantine;
 
-/// How often positions are asked for: a rebalance waits.
-const LOOK_UPS_MAX: u32 = 3;
+pub use self::look_up::LookUp;
 
 /// How often and how long a store that does not answer is asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,14 @@ impl Backoff {
         let longest = self.pause_ms.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.pause_ms_max);
         Duration::from_millis(rand::rng().random_range(longest / 2..=longest))
     }
+}
+
+async fn back_off(backoff: Backoff, metrics: &Metrics, attempt: u32, what: &str, error: &Error) {
+    metrics.retried();
+    let pause = backoff.pause(attempt);
+    let pause_ms = pause.as_millis();
+    tracing::warn!(what, attempt, pause_ms, error = %chain(error), "the store failed, trying again");
+    tokio::time::sleep(pause).await;
 }
 
 /// The place of a Kafka cluster's name in the positions of files.
@@ -164,15 +172,14 @@ impl Writer {
         Positions { usage: self.usage.position(&app_id), quarantine: self.quarantine.position(&app_id), mark }
     }
 
-    /// Where the tables stand in `partitions`, newest state. A store that does not answer is asked again a few times: a
-    /// rebalance waits.
+    /// Where the tables stand in `partitions`, newest state. A store that does not answer is asked again a few times.
     ///
     /// # Errors
     /// The ledger's.
     pub async fn load_positions(&mut self, partitions: &[Partition]) -> Result<Vec<(Partition, Positions)>, Error> {
         for attempt in 1.. {
             match self.try_load_positions(partitions).await {
-                Err(error) if attempt < LOOK_UPS_MAX && error.is_transient() => {
+                Err(error) if attempt < look_up::ATTEMPTS_MAX && error.is_transient() => {
                     self.back_off(attempt, "positions", &error).await;
                 }
                 done => return done,
@@ -181,59 +188,12 @@ impl Writer {
         unreachable!("the loop ends by returning")
     }
 
-    /// Records that reading begins at `starts` in partitions that the ledger does not know; where it stands in them then,
-    /// which is elsewhere if another worker was faster.
-    ///
-    /// # Errors
-    /// The ledger's.
-    pub async fn begin_at(&mut self, starts: &[(Partition, NextOffset)]) -> Result<Vec<(Partition, Positions)>, Error> {
-        if starts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let partitions: Vec<_> = starts.iter().map(|(partition, _)| partition.clone()).collect();
-        // Workers number their batches from 1.
-        let batch_id = format!("{:016x}-{:08x}", rand::random::<u64>(), 0);
-        let mut attempt = 0;
-        loop {
-            let known = self.load_positions(&partitions).await?;
-            let unknown = known.iter().zip(starts).filter(|((_, at), _)| at.usage.is_none());
-            let positions: Vec<_> = unknown
-                .map(|(_, (partition, to))| PositionChange {
-                    app_id: partition.app_id(&self.cluster),
-                    from: None,
-                    to: *to,
-                })
-                .collect();
-            if positions.is_empty() {
-                return Ok(known);
-            }
-            let commit = Commit { batch_id: batch_id.clone(), files: Vec::new(), positions, counts: Vec::new() };
-            attempt += 1;
-            match self.ledger.usage().try_commit(&mut self.usage, &commit).await.map_err(Error::from) {
-                Err(error) if attempt < LOOK_UPS_MAX && error.is_transient() => {
-                    self.back_off(attempt, "positions", &error).await;
-                }
-                // Whatever came of it, the newest positions tell.
-                outcome => drop(outcome?),
-            }
-        }
-    }
-
     async fn try_load_positions(&mut self, partitions: &[Partition]) -> Result<Vec<(Partition, Positions)>, Error> {
         self.refresh().await?;
         if self.cluster == FILES {
             return Ok(partitions.iter().map(|file| (file.clone(), self.file_positions(file))).collect());
         }
-        let app_ids: Vec<String> = partitions.iter().map(|partition| partition.app_id(&self.cluster)).collect();
-        let app_ids: Vec<&str> = app_ids.iter().map(String::as_str).collect();
-        self.ledger.usage().load_positions(&mut self.usage, &app_ids).await?;
-        self.ledger.quarantine().load_positions(&mut self.quarantine, &app_ids).await?;
-        let positions = app_ids.iter().map(|app_id| Positions {
-            usage: self.usage.position(app_id),
-            quarantine: self.quarantine.position(app_id),
-            mark: None,
-        });
-        Ok(partitions.iter().cloned().zip(positions).collect())
+        look_up::positions(&self.ledger, &self.cluster, (&mut self.usage, &mut self.quarantine), partitions).await
     }
 
     /// Writes `batch`, asking a store that does not answer again with growing, jittered pauses.
@@ -269,11 +229,7 @@ impl Writer {
     }
 
     async fn back_off(&self, attempt: u32, what: &str, error: &Error) {
-        self.metrics.retried();
-        let pause = self.backoff.pause(attempt);
-        let pause_ms = pause.as_millis();
-        tracing::warn!(what, attempt, pause_ms, error = %chain(error), "the store failed, trying again");
-        tokio::time::sleep(pause).await;
+        back_off(self.backoff, &self.metrics, attempt, what, error).await;
     }
 
     async fn try_write(&mut self, batch: &ClosedBatch, files: &mut FileCounter) -> Result<Written, Error> {

@@ -39,7 +39,7 @@ pub struct Settings {
     pub keep: Keep,
     /// Days after which bodies lose what was said; `None` keeps them.
     pub content_days: Option<u32>,
-    /// Days after which messages in quarantine lose their bytes; `None` keeps them.
+    /// Days after which messages that are as long in quarantine lose their bytes; `None` keeps them.
     pub quarantine_days: Option<u32>,
 }
 

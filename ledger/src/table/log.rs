@@ -13,7 +13,7 @@ use crate::file::hex;
 use crate::{Error, Instant, NextOffset, TableVersion};
 
 /// Log entries read at the same time.
-const READS: usize = 16;
+pub(super) const READS: usize = 16;
 
 /// What one version of a table's log says.
 #[derive(Clone, Debug)]

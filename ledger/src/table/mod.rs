@@ -8,6 +8,7 @@ use deltalake::kernel::{Action, Metadata, Protocol};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
+use futures::{StreamExt as _, stream};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt as _};
@@ -228,9 +229,18 @@ impl Table {
     async fn catch_up(&self, snapshot: &mut Snapshot) -> Result<CaughtUp, Error> {
         let mut entries = Vec::new();
         let mut version = snapshot.version();
-        while let Some(entry) = self.load_log_entry(TableVersion(version.0 + 1)).await? {
-            version = entry.version;
-            entries.push(entry);
+        let mut ahead = 1;
+        'newest: loop {
+            let versions = version.0 + 1..=version.0 + ahead;
+            let mut loaded =
+                stream::iter(versions).map(|version| self.load_log_entry(TableVersion(version))).buffered(log::READS);
+            while let Some(entry) = loaded.next().await {
+                let Some(entry) = entry? else { break 'newest };
+                version = entry.version;
+                entries.push(entry);
+            }
+            // Mostly one version came, or none. Where many did, one after another would take hours.
+            ahead = if entries.len() < log::READS { 1 } else { 4 * log::READS as u64 };
         }
         if version > snapshot.version() {
             let updated = snapshot.state.update(self.log.as_ref(), Some(version.0)).await;

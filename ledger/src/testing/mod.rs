@@ -18,6 +18,9 @@ use crate::{
     content_partial, file,
 };
 
+/// When rows were made, if nothing else is said: on 2026-11-20.
+const INGESTED_AT: Instant = Instant::from_micros(1_795_200_000_000_000);
+
 /// Appends `entries` as one batch to `usage`, and their bodies to `content`; costs are as given, `None` is unpriced.
 pub async fn append(ledger: &Ledger, batch_id: &str, entries: &[(Entry<'_>, Option<Usd>)]) {
     let (usage, content) = rows(batch_id, entries);
@@ -34,7 +37,7 @@ pub async fn append_partial(ledger: &Ledger, batch_id: &str, entries: &[(Entry<'
 
 /// Appends `entries` as one batch to `usage`, priced by `book`.
 pub async fn append_priced(ledger: &Ledger, batch_id: &str, book: &Book, entries: &[Entry<'_>]) {
-    commit(ledger.usage(), batch_id, &priced_rows(batch_id, book, entries)).await;
+    commit(ledger.usage(), batch_id, &priced_rows(batch_id, INGESTED_AT, book, entries)).await;
 }
 
 /// Appends `entries` as one batch to `corrections`.
@@ -42,18 +45,18 @@ pub async fn correct(ledger: &Ledger, batch_id: &str, entries: &[(Entry<'_>, Opt
     commit(ledger.corrections(), batch_id, &rows(batch_id, entries).0).await;
 }
 
-/// Appends `entries` as one batch to `corrections`, priced by `book`.
-pub async fn correct_priced(ledger: &Ledger, batch_id: &str, book: &Book, entries: &[Entry<'_>]) {
-    commit(ledger.corrections(), batch_id, &priced_rows(batch_id, book, entries)).await;
+/// Appends `entries`, known since `ingested_at`, as one batch to `corrections`, priced by `book`.
+pub async fn correct_priced(ledger: &Ledger, batch_id: &str, ingested_at: Instant, book: &Book, entries: &[Entry<'_>]) {
+    commit(ledger.corrections(), batch_id, &priced_rows(batch_id, ingested_at, book, entries)).await;
 }
 
-fn priced_rows(batch_id: &str, book: &Book, entries: &[Entry<'_>]) -> RecordBatch {
+fn priced_rows(batch_id: &str, ingested_at: Instant, book: &Book, entries: &[Entry<'_>]) -> RecordBatch {
     let cost = |entry: &Entry<'_>| {
         let buckets = entry.tokens.buckets();
         let rated = book.price(&price::Call::of(entry, &buckets, entry.started_at.unwrap()));
         (rated.list_cost, rated.price_id.map(String::from), rated.status.as_str())
     };
-    built(batch_id, entries.iter().map(|entry| (entry, cost(entry)))).0
+    built(batch_id, ingested_at, entries.iter().map(|entry| (entry, cost(entry)))).0
 }
 
 /// The rows of `usage` and of `content`.
@@ -62,12 +65,13 @@ pub fn rows(batch_id: &str, entries: &[(Entry<'_>, Option<Usd>)]) -> (RecordBatc
         let status = if list_cost.is_some() { "priced" } else { "unknown_model" };
         (*list_cost, list_cost.map(|_| "sheet/test@2026-01-01".to_owned()), status)
     };
-    built(batch_id, entries.iter().map(|(entry, list_cost)| (entry, cost(list_cost))))
+    built(batch_id, INGESTED_AT, entries.iter().map(|(entry, list_cost)| (entry, cost(list_cost))))
 }
 
 /// The rows of `usage` and of `content`, each with cost, price id and status.
 fn built<'a>(
     batch_id: &str,
+    ingested_at: Instant,
     entries: impl Iterator<Item = (&'a Entry<'a>, (Option<Usd>, Option<String>, &'static str))>,
 ) -> (RecordBatch, RecordBatch) {
     let mut usage = UsageBuilder::default();
@@ -80,14 +84,7 @@ fn built<'a>(
             buckets: &entry.tokens.buckets(),
             cost: Cost { list_cost, price_id: price_id.as_deref(), price_status },
             content_sha256: entry.content_sha256(),
-            origin: Origin {
-                topic: "ai-usage",
-                partition: 0,
-                offset,
-                batch_id,
-                batch_index: offset,
-                ingested_at: Instant::from_micros(1_795_200_000_000_000),
-            },
+            origin: Origin { topic: "ai-usage", partition: 0, offset, batch_id, batch_index: offset, ingested_at },
         };
         usage.push(&row);
         content.push(&row);
@@ -97,10 +94,15 @@ fn built<'a>(
 
 /// Puts one message into `quarantine`.
 pub async fn quarantine(ledger: &Ledger, batch_id: &str, offset: i64, value: &[u8]) {
+    quarantine_of(ledger, batch_id, INGESTED_AT.date(), offset, value).await;
+}
+
+/// Puts one message of the day `date` into `quarantine`.
+pub async fn quarantine_of(ledger: &Ledger, batch_id: &str, date: Date, offset: i64, value: &[u8]) {
     let mut builder = QuarantineBuilder::default();
-    builder.event_date.append_value(Date::parse("2026-11-20").unwrap().days());
+    builder.event_date.append_value(date.days());
     builder.batch_id.append_value(batch_id);
-    builder.quarantined_at.append_value(1_795_200_000_000_000);
+    builder.quarantined_at.append_value(INGESTED_AT.micros());
     builder.topic.append_value("ai-usage");
     builder.kafka_partition.append_value(0);
     builder.kafka_offset.append_value(offset);

@@ -52,6 +52,7 @@ struct Place {
     first: u64,
     table: String,
     version: u64,
+    batch_id: Option<String>,
 }
 
 /// Sums of keyed hashes of leaves.
@@ -157,6 +158,7 @@ impl Audit {
                 batches: HashMap::new(),
                 restored: HashMap::new(),
                 since: RwLock::default(),
+                parted: RwLock::default(),
             }),
             places: Vec::new(),
             versions: BTreeMap::new(),
@@ -214,7 +216,8 @@ impl Audit {
                     }
                 }
                 self.versions.insert(commit.table.clone(), commit.version);
-                self.places.push(Place { first: next, table: commit.table, version: commit.version });
+                let (version, batch_id) = (commit.version, commit.batch_id);
+                self.places.push(Place { first: next, table: commit.table, version, batch_id });
                 next += 1 + commit.rows;
             }
         }
@@ -223,7 +226,8 @@ impl Audit {
                 .differs("seal/segments", format!("they have {next} leaves, the newest checkpoint {}", self.head.size));
         }
         let (secret, nonce) = (self.sealed.secret.clone(), self.sealed.nonce);
-        self.sealed = Arc::new(Sealed { secret, nonce, batches, restored, since: RwLock::default() });
+        self.sealed =
+            Arc::new(Sealed { secret, nonce, batches, restored, since: RwLock::default(), parted: RwLock::default() });
     }
 
     /// Takes in a commit of `table`; rows of one that is not sealed yet are told by their file, for a batch may come in several
@@ -237,8 +241,37 @@ impl Audit {
                 let mut since = self.sealed.since.write().unwrap_or_else(PoisonError::into_inner);
                 since.entry(table.to_owned()).or_default().extend(entry.batch_id.clone());
             }
+            let batches = self.sealed.batches.get(table);
+            if let Some(batch_id) =
+                entry.batch_id.as_ref().filter(|id| batches.is_some_and(|ids| ids.contains_key(*id)))
+            {
+                let mut parted = self.sealed.parted.write().unwrap_or_else(PoisonError::into_inner);
+                parted.entry(table.to_owned()).or_default().entry(batch_id.clone()).or_default();
+            }
             self.since.extend(entry.new_files().iter().map(|file| format!("{table}/{}", file.path)));
         }
+    }
+
+    /// Reads the leaves of batches of which a part was sealed and another came since, once all commits are taken in.
+    pub(super) async fn load_parted(&self, verdict: &mut Verdict) -> Result<(), Error> {
+        let mut parted = std::mem::take(&mut *self.sealed.parted.write().unwrap_or_else(PoisonError::into_inner));
+        if parted.is_empty() {
+            return Ok(());
+        }
+        let ends = self.places.iter().skip(1).map(|place| place.first).chain([self.head.size]);
+        for (place, end) in self.places.iter().zip(ends) {
+            let batch = place.batch_id.as_ref().and_then(|id| parted.get_mut(&place.table)?.get_mut(id));
+            let Some(found) = batch else { continue };
+            for bundle in place.first / TILE_WIDTH as u64..end.div_ceil(TILE_WIDTH as u64) {
+                let leaves = self.log.load_leaves(bundle, self.head.size).await;
+                let Some(leaves) = differing(leaves, "log", verdict)? else { continue };
+                let numbered = (bundle * TILE_WIDTH as u64..).zip(leaves);
+                let of_place = numbered.filter(|(index, _)| (place.first + 1..end).contains(index));
+                found.extend(of_place.map(|(_, leaf)| leaf.to_vec()));
+            }
+        }
+        *self.sealed.parted.write().unwrap_or_else(PoisonError::into_inner) = parted;
+        Ok(())
     }
 
     fn commit_leaf(&self, table: &str, entry: &LogEntry) -> Vec<u8> {

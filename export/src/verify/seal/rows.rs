@@ -12,6 +12,8 @@ use daybook_ledger::{Date, schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+type Leaves = HashSet<Vec<u8>>;
+
 /// What was sealed, as far as rows are placed by it; shared by the threads that hash.
 #[derive(Debug)]
 pub(super) struct Sealed {
@@ -24,6 +26,8 @@ pub(super) struct Sealed {
     pub(super) restored: HashMap<String, u64>,
     /// Batches of such tables that came after the last seal.
     pub(super) since: RwLock<HashMap<String, HashSet<String>>>,
+    /// The leaves of batches that came in several commits, of which not all are sealed: compaction puts their rows together.
+    pub(super) parted: RwLock<HashMap<String, HashMap<String, Leaves>>>,
 }
 
 /// A row of a data file as it is sealed.
@@ -51,6 +55,8 @@ pub(super) fn each_row(
     let restored = sealed.restored.get(spec.name).copied();
     let since = sealed.since.read().unwrap_or_else(PoisonError::into_inner);
     let since = since.get(spec.name);
+    let parted = sealed.parted.read().unwrap_or_else(PoisonError::into_inner);
+    let parted = parted.get(spec.name);
     let mut text = Vec::new();
     for batch in reader {
         let batch = batch.map_err(|error| error.to_string())?;
@@ -63,6 +69,8 @@ pub(super) fn each_row(
                 batch_id.and_then(|id| batches?.get(id)).copied().or_else(|| restored.filter(|_| !is_since()));
             texts.write(row, &mut text).map_err(|error| error.to_string())?;
             let leaf = leaf(spec.name, &sealed.secret.commitment(&text));
+            let known = batch_id.and_then(|id| parted?.get(id));
+            let version = version.filter(|_| known.is_none_or(|known| known.contains(&leaf)));
             take(SealedRow { leaf, version, batch: &batch, row });
         }
     }

@@ -88,7 +88,7 @@ pub struct ErasedTable {
 pub async fn erase(ledger: &Ledger, wanted: &Wanted, target_bytes: u64, run: &Run<'_>) -> Result<Erased, Error> {
     let selection = find(ledger, wanted).await?;
     let ids = match &selection {
-        Selection::Before(_) => None,
+        Selection::Before(_) | Selection::Aged(_) => None,
         Selection::Found(found) => Some(found.sorted_ids()),
     };
     let selection = Arc::new(selection);
@@ -147,7 +147,7 @@ impl Erased {
     }
 }
 
-/// Erases the bodies of `table` that are of days before `before`.
+/// Erases the bodies of `table` that are older than `before`.
 pub(super) async fn retire(
     ledger: &Ledger,
     table: &Table,
@@ -155,7 +155,7 @@ pub(super) async fn retire(
     target_bytes: u64,
     run: &Run<'_>,
 ) -> Result<ErasedTable, Error> {
-    let selection = Arc::new(Selection::Before(before));
+    let selection = Arc::new(Selection::Aged(before));
     let mut erased = Erased { entries: None, entries_sha256: None, tables: Vec::new() };
     let asked = format!("before {before}");
     Box::pin(erase_from(ledger, &[table], &selection, &asked, target_bytes, run, &mut erased)).await?;
@@ -299,9 +299,8 @@ async fn selected(table: &Table, file: &DataFile, selection: &Selection) -> Resu
         && spec.is_of_bodies()
     {
         // Ids alone tell of most files that they hold none.
-        let ids = found.ids.get(&file.date);
         let here = table.load_entry_ids(file).await?;
-        if !here.iter().any(|id| ids.is_some_and(|ids| ids.contains(id))) {
+        if !here.iter().any(|id| found.may_take(file.date, id)) {
             return Ok(0);
         }
     }
