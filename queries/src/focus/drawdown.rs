@@ -75,7 +75,7 @@ impl<'r> Drawdown<'r> {
         Self { open: open.collect() }
     }
 
-    /// As it stands at the beginning of `from`, by the list cost of the calls before; of all its calls if `None`.
+    /// As it stands at the beginning of `from`, by what the calls before cost when their months ended; by all calls if `None`.
     pub(super) async fn load(session: &Session, registry: &'r Registry, from: Option<Date>) -> Result<Self, Error> {
         let mut drawdown = Self::new(registry);
         if drawdown.open.is_empty() {
@@ -137,12 +137,20 @@ struct Spent {
     unpriced_calls: i64,
 }
 
-/// What each contract's calls cost, by day, in order; those before `until` only.
+/// What each contract's calls cost, by day, in order; those before `until` only. What was corrected after the end of a call's
+/// month draws nothing down.
 async fn spent(session: &Session, until: Option<Date>) -> Result<Vec<Spent>, Error> {
-    let until = until.map(|until| format!(" AND event_date < DATE '{until}'")).unwrap_or_default();
+    let until = until.map(|until| format!("WHERE event_date < DATE '{until}'")).unwrap_or_default();
+    let shown = include_str!("../corrected.sql");
     let sql = format!(
-        "SELECT contract, event_date, coalesce(sum(list_cost), 0::decimal(38, 12)), count(*) - count(list_cost) FROM calls \
-         WHERE contract IS NOT NULL{until} GROUP BY 1, 2 ORDER BY 2, 1"
+        "WITH corrections AS ( \
+             SELECT * FROM corrections WHERE date_trunc('month', ingested_at)::date <= event_date \
+         ), shown AS ({shown}), placed AS ( \
+             SELECT contract(provider, coalesce(response_model, request_model), event_date) AS contract, event_date, list_cost \
+             FROM shown {until} \
+         ) \
+         SELECT contract, event_date, coalesce(sum(list_cost), 0::decimal(38, 12)), count(*) - count(list_cost) FROM placed \
+         WHERE contract IS NOT NULL GROUP BY 1, 2 ORDER BY 2, 1"
     );
     let mut spent = Vec::new();
     for batch in session.run(&sql).await?.collect().await? {

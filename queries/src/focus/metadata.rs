@@ -19,9 +19,14 @@ pub(super) fn metadata(session: &Session, options: &FocusOptions, focus: &Focus)
     let digest = hex(&Sha256::digest(Value::from(columns.clone()).to_string()));
     let version = options.version.as_str();
     let usage_version = session.versions().iter().find(|(table, _)| *table == "usage").map(|(_, version)| version.0);
-    let unpriced = focus.unpriced.iter().filter(|(_, calls)| **calls != 0).map(|((provider, model, status), calls)| {
-        json!({"Provider": provider, "Model": model, "PriceStatus": status, "Calls": calls})
-    });
+    let without_price = |sign: i64| -> Vec<Value> {
+        let calls = focus.unpriced.iter().map(|(which, calls)| (which, calls * sign)).filter(|(_, calls)| *calls > 0);
+        calls
+            .map(|((provider, model, status), calls)| {
+                json!({"Provider": provider, "Model": model, "PriceStatus": status, "Calls": calls})
+            })
+            .collect()
+    };
     json!({
         "DataGenerator": "Daybook",
         "Schema": {
@@ -39,7 +44,8 @@ pub(super) fn metadata(session: &Session, options: &FocusOptions, focus: &Focus)
             "To": options.to.map(|day| day.to_string()),
             "Rows": focus.rows,
             "Calls": focus.calls,
-            "CallsWithoutPrice": unpriced.collect::<Vec<_>>(),
+            "CallsWithoutPrice": without_price(1),
+            "CallsWithoutPriceCorrected": without_price(-1),
             "CallsAnsweredByGatewayCache": focus.gateway_cache,
             "CallsAtUnknownPrices": focus.unexplained,
         },

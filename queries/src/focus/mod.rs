@@ -76,9 +76,9 @@ pub struct FocusOptions {
     pub version: FocusVersion,
     /// What of it.
     pub dataset: Dataset,
-    /// The first day of calls; from the first entry on if `None`.
+    /// The first day of charges: of calls, and of corrections of calls of earlier months; from the first entry on if `None`.
     pub from: Option<Date>,
-    /// The first day of calls not to write any more; to the last entry if `None`.
+    /// The first day of charges not to write any more; to the last entry if `None`.
     pub to: Option<Date>,
 }
 
@@ -89,7 +89,8 @@ pub struct Focus {
     pub rows: u64,
     /// Calls in them.
     pub calls: i64,
-    /// Calls without a price, by provider, model and `price_status`: they are in no row, because a row needs a cost.
+    /// Calls without a price, by provider, model and `price_status`: they are in no row, because a row needs a cost. Less those of
+    /// earlier months that a correction gave one.
     pub unpriced: BTreeMap<(String, String, String), i64>,
     /// Calls the gateway answered from its own cache: nobody charges for them.
     pub gateway_cache: i64,

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Date32Type, Int64Type};
 use daybook_ledger::price::{Book, PastCall, PastCalls};
-use daybook_ledger::{Date, Instant, Usd};
+use daybook_ledger::{Date, Usd};
 use serde_json::{Map, Value};
 
 use super::capacity;
@@ -118,8 +118,8 @@ pub(super) async fn write(
     let months = Months::load(session, options).await?;
     let drawdown = Drawdown::before(session, registry, options.from).await?;
     let mut sum = Sum { books, registry, options, drawdown, groups: HashMap::new(), held: 0, focus: Focus::default() };
-    for month in &months.months {
-        let mut rows = Box::pin(months.calls(session, *month)).await?;
+    for month in months.all() {
+        let mut rows = Box::pin(months.calls(session, month)).await?;
         while let Some(batch) = rows.next().await? {
             sum.add(&batch)?;
             if sum.held > HELD_BYTES_MAX {
@@ -378,10 +378,10 @@ fn rest(unused: &Open<'_>) -> Charge {
 
 /// The columns of [`FACTS`].
 struct Facts {
-    /// In their order, tags and the instant excepted.
+    /// In their order, tags and the day excepted.
     texts: Vec<StringArray>,
     tags: ArrayRef,
-    restated_at: ArrayRef,
+    restated_on: ArrayRef,
     sign: ArrayRef,
 }
 
@@ -400,7 +400,7 @@ impl Facts {
         Ok(Self {
             texts: FACTS.iter().take(FACTS.len() - 2).map(text).collect::<Result<_, _>>()?,
             tags: column("tags", None)?,
-            restated_at: column("restated_at", Some(DataType::Timestamp(TimeUnit::Microsecond, None)))?,
+            restated_on: column("restated_on", Some(DataType::Date32))?,
             sign: column("sign", Some(DataType::Int64))?,
         })
     }
@@ -414,9 +414,9 @@ impl Facts {
         self.sign.as_primitive_opt::<Int64Type>().map_or(1, |signs| signs.value(row))
     }
 
-    fn restated_at(&self, row: usize) -> Option<Instant> {
-        let instants = self.restated_at.as_primitive_opt::<TimestampMicrosecondType>()?;
-        instants.is_valid(row).then(|| Instant::from_micros(instants.value(row)))
+    fn restated_on(&self, row: usize) -> Option<Date> {
+        let days = self.restated_on.as_primitive_opt::<Date32Type>()?;
+        days.is_valid(row).then(|| Date::from_days(days.value(row)))
     }
 
     /// Everything that tells places apart, as one text that begins with the day. `\0` ends each part, `\x01` stands for a part that is not there.
@@ -424,7 +424,7 @@ impl Facts {
         key.clear();
         let priced = call.call();
         let day = call.event_date.to_string();
-        let restated_in = self.restated_at(row).map(|at| Month::of(at.date()).0.to_string());
+        let restated_in = self.restated_on(row).map(|day| Month::of(day).0.to_string());
         let texts = self.texts.iter().map(|texts| texts.is_valid(row).then(|| texts.value(row)));
         for part in
             [Some(day.as_str()), restated_in.as_deref(), priced.provider, priced.region].into_iter().chain(texts)
@@ -458,7 +458,7 @@ impl Facts {
         let priced = call.call();
         let model = self.text(row, "model").unwrap_or_default();
         let rule = registry.models.iter().find(|rule| rule.matches(priced.provider, model));
-        let restated_at = self.restated_at(row);
+        let restated_on = self.restated_on(row);
         let tags = self.tags(row).map(|(name, value)| (name.to_owned(), Value::from(value)));
         let mut tags: Map<_, _> = tags.collect();
         for name in ["team", "environment"] {
@@ -468,8 +468,8 @@ impl Facts {
         }
         Place {
             day: call.event_date,
-            billed: Month::of(restated_at.map_or(call.event_date, Instant::date)),
-            is_correction: restated_at.is_some(),
+            billed: Month::of(restated_on.unwrap_or(call.event_date)),
+            is_correction: restated_on.is_some(),
             model: Model {
                 provider: priced.provider.unwrap_or_default().into(),
                 id: model.into(),

@@ -249,31 +249,54 @@ async fn a_correction_after_the_end_of_its_month_leaves_that_month_as_it_was() {
     let october = of("late", "2026-10-20", (1_000_000, 0));
     let november = of("soon", "2026-11-18", (1_000_000, 0));
     append_priced(&ledger, "b1", &book, &[october.clone(), november.clone()]).await;
-    // Corrections of the tests come on 2026-11-20.
-    let finished = [october, november].map(|mut entry| {
-        entry.status = Status::Success;
-        entry.tokens.output = Some(100_000);
+    let known = |entry: &Entry<'static>, status, output| {
+        let mut entry = entry.clone();
+        entry.status = status;
+        entry.tokens.output = Some(output);
         entry
-    });
-    correct_priced(&ledger, "c1", &book, &finished).await;
-    let (rows, focus) = charges(&ledger).await;
-    assert_eq!(focus.calls, 2);
-    let shown = rows.iter().map(|row| {
-        let parts =
-            ["ChargePeriodStart", "BillingPeriodStart", "ChargeClass", "SkuMeter", "PricingQuantity", "BilledCost"];
-        parts.map(|column| text(row, column)).join(" ")
-    });
-    let mut shown: Vec<_> = shown.collect();
-    shown.sort();
-    let october = "2026-10-20T00:00:00Z";
-    let november = "2026-11-18T00:00:00Z 2026-11-01T00:00:00Z -";
-    let expected = [
-        format!("{october} 2026-10-01T00:00:00Z - Input Tokens 1.000000 2.500000000000000000"),
-        format!("{october} 2026-11-01T00:00:00Z Correction Output Tokens 0.100000 1.500000000000000000"),
-        format!("{november} Input Tokens 1.000000 2.500000000000000000"),
-        format!("{november} Output Tokens 0.100000 1.500000000000000000"),
+    };
+    let correct = async |batch: &str, day: &str, entries: &[Entry<'_>]| {
+        let at = Instant::parse(&format!("{day}T12:00:00Z")).unwrap();
+        correct_priced(&ledger, batch, at, &book, entries).await;
+    };
+    let longer = known(&october, Status::Incomplete, 100_000);
+    correct("c1", "2026-11-20", &[longer, known(&november, Status::Success, 100_000)]).await;
+    let first = shown(&ledger, OPTIONS).await;
+    let october_shown = "2026-10-20T00:00:00Z";
+    let november_shown = "2026-11-18T00:00:00Z 2026-11-01T00:00:00Z -";
+    let of_november = [
+        format!("{october_shown} 2026-11-01T00:00:00Z Correction Output Tokens 0.100000 1.500000000000000000"),
+        format!("{november_shown} Input Tokens 1.000000 2.500000000000000000"),
+        format!("{november_shown} Output Tokens 0.100000 1.500000000000000000"),
     ];
-    assert_eq!(shown, expected);
+    let of_october = format!("{october_shown} 2026-10-01T00:00:00Z - Input Tokens 1.000000 2.500000000000000000");
+    let mut expected = vec![of_october.clone()];
+    expected.extend(of_november.clone());
+    assert_eq!(first, expected);
+
+    // What is better known in December changes neither of the months that were handed on.
+    correct("c2", "2026-12-05", &[known(&october, Status::Success, 300_000)]).await;
+    let of_december =
+        format!("{october_shown} 2026-12-01T00:00:00Z Correction Output Tokens 0.200000 3.000000000000000000");
+    let month = |from: &str, to: &str| FocusOptions { from: Date::parse(from), to: Date::parse(to), ..OPTIONS };
+    assert_eq!(shown(&ledger, month("2026-10-01", "2026-11-01")).await, [of_october]);
+    assert_eq!(shown(&ledger, month("2026-11-01", "2026-12-01")).await, of_november);
+    assert_eq!(shown(&ledger, month("2026-12-01", "2027-01-01")).await, [of_december.clone()]);
+    assert!(shown(&ledger, month("2027-01-01", "2027-02-01")).await.is_empty());
+    expected.insert(2, of_december);
+    assert_eq!(shown(&ledger, OPTIONS).await, expected);
+    // A day of November on which nothing was called is that of the correction all the same.
+    assert_eq!(shown(&ledger, month("2026-11-20", "2026-11-21")).await, expected[1..2]);
+    assert_eq!(charges(&ledger).await.1.calls, 2);
+}
+
+/// When, in which billing period, what of what and for how much: each charge, in order.
+async fn shown(ledger: &Ledger, options: FocusOptions) -> Vec<String> {
+    let (rows, _) = Box::pin(written(ledger, options, RegistryChoice::Newest)).await;
+    let parts = ["ChargePeriodStart", "BillingPeriodStart", "ChargeClass", "SkuMeter", "PricingQuantity", "BilledCost"];
+    let mut shown: Vec<_> = rows.iter().map(|row| parts.map(|column| text(row, column)).join(" ")).collect();
+    shown.sort();
+    shown
 }
 
 /// A registry that has these contracts and nothing else.

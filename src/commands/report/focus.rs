@@ -29,10 +29,10 @@ pub(crate) struct FocusArgs {
     /// The dataset; 1.2 has only the first
     #[arg(long, default_value = "cost-and-usage", value_parser = word(Dataset::ALL, Dataset::as_str))]
     dataset: Dataset,
-    /// The first UTC day of calls (YYYY-MM-DD) [default: that of the first entry].
+    /// The first UTC day (YYYY-MM-DD) of calls, and of late corrections of earlier ones [default: that of the first entry].
     #[arg(long, value_name = "DAY", value_parser = parse_day)]
     from: Option<Date>,
-    /// The first UTC day of calls not to write any more [default: none].
+    /// The first UTC day not to write any more [default: none].
     #[arg(long, value_name = "DAY", value_parser = parse_day)]
     to: Option<Date>,
     #[command(flatten)]
@@ -116,9 +116,11 @@ fn say(out: &Path, written: &Focus) {
         counted(written.rows, "row"),
         counted(written.calls, "call")
     ));
-    let unpriced: i64 = written.unpriced.values().sum();
+    let unpriced: i64 = written.unpriced.values().filter(|calls| **calls > 0).sum();
+    let priced_since: i64 = written.unpriced.values().filter(|calls| **calls < 0).sum();
     let lines = [
         (unpriced, "calls have no price and are in no row"),
+        (-priced_since, "calls of earlier months had no price and are corrected: they are in rows now"),
         (
             written.unexplained,
             "calls were recorded at prices that are in no sheet of the ledger: their rows have no unit price",
@@ -128,7 +130,7 @@ fn say(out: &Path, written: &Focus) {
     for (calls, what) in lines.into_iter().filter(|(calls, _)| *calls != 0) {
         output::say(format_args!("{calls} {what}"));
     }
-    if unpriced != 0 {
+    if (unpriced, priced_since) != (0, 0) {
         output::say(format_args!("which: {}", beside(out, ".metadata.json").display()));
     }
 }
