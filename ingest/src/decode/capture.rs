@@ -6,7 +6,7 @@ use daybook_ledger::{Entry, Feature, Instant, Operation, Status, Tokens, UsageSo
 use serde::Deserialize;
 
 use super::extra::Extra;
-use super::messages::shape;
+use super::messages::{elements, shape};
 use super::object::object;
 use super::openai::usage::drop_placeholders;
 use super::provider::{Host, Model, deployment, url_model};
@@ -73,8 +73,9 @@ impl<'a> Envelope<'a> {
         format: Format,
         is_bare: impl Fn(&str) -> bool,
     ) -> Result<Self, DecodeError> {
-        let envelope: Self = source.parse(source.text())?;
-        if envelope.capture.is_some() && (envelope.request.is_some() || envelope.answered()) {
+        let mut envelope: Self = source.parse(source.text())?;
+        envelope.unwrap_error();
+        if envelope.capture.is_some() && (envelope.request.is_some() || envelope.answered() || envelope.failed()) {
             return Ok(envelope);
         }
         let marks: Marks<'a> = source.parse(source.text())?;
@@ -87,10 +88,26 @@ impl<'a> Envelope<'a> {
         Err(DecodeError::WrongFormat { format, missing, looks_like: super::sniff(source.text()) })
     }
 
+    /// Google puts an error into a list, and a proxy answers with a page: of neither is there more to read than the status.
+    pub(super) fn unwrap_error(&mut self) {
+        let failed = self.failed();
+        let is_object = |json: &Json<'_>| json.get().starts_with('{');
+        if let Some(response) = self.response.filter(|response| failed && !is_object(response)) {
+            self.response = elements(response).into_iter().next().filter(is_object);
+        }
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.http_status().is_some_and(|status| status >= 400)
+    }
+
+    fn http_status(&self) -> Option<u16> {
+        self.capture.as_ref().and_then(|capture| capture.http_status?.0)
+    }
+
     /// Nothing came back yet: neither an answer nor a status.
     pub(super) fn is_pending(&self) -> bool {
-        let status = self.capture.as_ref().and_then(|capture| capture.http_status?.0);
-        !self.answered() && status.is_none()
+        !self.answered() && self.http_status().is_none()
     }
 
     fn answered(&self) -> bool {

@@ -11,6 +11,7 @@ use super::extra::Extra;
 use super::messages::Messages;
 use super::object::object;
 use super::openai::usage::{Usage, openai_lifetime};
+use super::provider::Host;
 use super::request::{Request, both_directions};
 use super::scalar::{Text, present};
 use super::source::{Json, Source};
@@ -64,9 +65,23 @@ impl<'a> Captured<'_, 'a> {
         Ok(failure)
     }
 
+    fn host(&self) -> Host<'_> {
+        let endpoint = self.envelope.capture.as_ref().and_then(|capture| capture.endpoint.as_ref());
+        endpoint.map(|endpoint| Host::of(&endpoint.0)).unwrap_or_default()
+    }
+
     /// The counts of `usage`, in the ledger's convention.
     fn tokens(&self, usage: &Usage<'a>) -> Tokens {
         let mut tokens = usage.tokens();
+        if let (Some(input), Some(output), Some(total), None) =
+            (tokens.input, tokens.output, tokens.total, tokens.reasoning)
+        {
+            // In OpenAI's words, Google counts thoughts in the total alone.
+            let thoughts = total.saturating_sub(input).saturating_sub(output);
+            if thoughts > 0 && matches!(self.host().provider, Some("gemini" | "vertex_ai")) {
+                (tokens.output, tokens.reasoning) = (Some(output.saturating_add(thoughts)), Some(thoughts));
+            }
+        }
         if let (Some(output), Some(reasoning), None) = (tokens.output, tokens.reasoning, tokens.total) {
             // Without a total this is the only reading of which the parts are not more than the whole.
             if self.vendor.dialect.reasoning_beside && reasoning > output && output >= 0 {

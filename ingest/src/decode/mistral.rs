@@ -1,5 +1,7 @@
 //! Mistral's endpoints that are not Chat Completions: conversations with hosted agents and tools, and pages read.
 
+use std::borrow::Cow;
+
 use daybook_ledger::{Entry, Feature, Operation};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -21,7 +23,7 @@ pub(super) const ABOUT: About = About {
     title: "Mistral",
     what: "A captured call of chat, FIM, agents, conversations, embeddings, transcription or OCR.",
     recognised_by: "`capture.api` begins with `mistral`, `object` is `conversation.response`, `pages` stand beside `usage_info`, or the model of a bare answer is one of Mistral's by its name (`mistral-`, `codestral-`, ...).",
-    identity: "the answer's `id` or `conversation_id`, else the capture's `request_id`.",
+    identity: "the answer's `id`, in a conversation that of its last output, else the capture's `request_id`.",
     stream: "`usage` of the last chunk, which still has its choice; of conversations, that of `conversation.response.done`.",
     columns: &[
         ("input_tokens", "`usage.prompt_tokens`, and `connector_tokens` where `total_tokens` counts them beside it"),
@@ -40,7 +42,8 @@ pub(super) const ABOUT: About = About {
 object! {
     /// An answer of a conversation: everything that happened in it since the last.
     struct Conversation<'a> {
-        id: Text<'a> = "conversation_id" | "id",
+        conversation_id: Text<'a> = "conversation_id",
+        id: Text<'a> = "id",
         object: Text<'a> = "object",
         outputs: Json<'a> = "outputs",
         usage: Usage<'a> = "usage",
@@ -54,6 +57,7 @@ object! {
 struct Happened<'a> {
     #[serde(rename = "type", borrow)]
     kind: Option<Text<'a>>,
+    id: Option<Text<'a>>,
     model: Option<Text<'a>>,
     name: Option<Json<'a>>,
     content: Option<Json<'a>>,
@@ -68,13 +72,12 @@ struct Happened<'a> {
 /// Decodes one captured step of a conversation.
 pub(super) fn decode_conversation<'a>(captured: Captured<'_, 'a>) -> Result<Entry<'a>, DecodeError> {
     let (request, input, mut output) = captured.asked()?;
-    let answer = match (captured.envelope.response, captured.envelope.stream) {
+    let (answer, conversation) = match (captured.envelope.response, captured.envelope.stream) {
         (_, Some(stream)) => stream_answer(&captured, stream, &mut output)?,
         (Some(response), None) => whole_answer(&captured, response, &mut output)?,
-        (None, None) => Answer::default(),
+        (None, None) => Default::default(),
     };
     let connectors = answer.usage.as_ref().and_then(Usage::connectors);
-    let conversation = answer.outcome.id.clone();
     let called = connectors.map(members).unwrap_or_default().into_iter();
     let called = called.map(|(name, calls)| Ok((name, captured.source.parse::<Option<Count>>(calls.get())?)));
     let called = called.collect::<Result<Vec<_>, DecodeError>>()?;
@@ -100,11 +103,14 @@ fn note_connector(entry: &mut Entry<'_>, name: &str, calls: Option<i64>) {
     meter(&mut entry.meters, meter_name, calls);
 }
 
+/// An answer, and the id of its conversation, which all answers in it have.
+type Said<'a> = (Answer<'a>, Option<Cow<'a, str>>);
+
 fn whole_answer<'a>(
     captured: &Captured<'_, 'a>,
     response: Json<'a>,
     output: &mut Messages,
-) -> Result<Answer<'a>, DecodeError> {
+) -> Result<Said<'a>, DecodeError> {
     let conversation: Conversation<'a> = captured.source.object(response)?;
     let is_error = conversation.object.as_ref().is_some_and(|object| object.0 == "error");
     let error = conversation.error.or(is_error.then_some(response));
@@ -122,11 +128,13 @@ fn whole_answer<'a>(
             say(&happened, &mut outcome, output);
         }
     }
-    Ok(Answer { outcome, usage: conversation.usage, ..Answer::default() })
+    let answer = Answer { outcome, usage: conversation.usage, ..Answer::default() };
+    Ok((answer, present(conversation.conversation_id)))
 }
 
-/// Writes what one item says.
+/// Writes what one item says. The answer has no id of its own, and its last item no other answer.
 fn say<'a>(happened: &Happened<'a>, outcome: &mut Outcome<'a>, output: &mut Messages) {
+    outcome.id = present(happened.id.clone()).or(outcome.id.take());
     outcome.model = present(happened.model.clone()).or(outcome.model.take());
     match happened.kind.as_ref().map_or("", |kind| kind.0.as_ref()) {
         "message.output" => {
@@ -149,8 +157,8 @@ fn stream_answer<'a>(
     captured: &Captured<'_, 'a>,
     stream: Json<'a>,
     output: &mut Messages,
-) -> Result<Answer<'a>, DecodeError> {
-    let mut answer = Answer::default();
+) -> Result<Said<'a>, DecodeError> {
+    let (mut answer, mut conversation) = Said::default();
     let (mut open, mut pieces): (Option<i64>, Vec<Json<'a>>) = (None, Vec::new());
     for json in captured.source.elements(stream)? {
         if !json.get().starts_with('{') {
@@ -165,6 +173,7 @@ fn stream_answer<'a>(
                     flush(&mut pieces, output);
                     open = index;
                 }
+                answer.outcome.id = present(event.id).or(answer.outcome.id);
                 answer.outcome.model = present(event.model).or(answer.outcome.model);
                 pieces.extend(event.content.and_then(piece));
             }
@@ -173,7 +182,7 @@ fn stream_answer<'a>(
                 let whole = Happened { kind: Some(Text("function.call".into())), ..event };
                 say(&whole, &mut answer.outcome, output);
             }
-            "conversation.response.started" => answer.outcome.id = present(event.conversation_id),
+            "conversation.response.started" => conversation = present(event.conversation_id),
             "conversation.response.done" => {
                 answer.usage = event.usage.map(|usage| captured.source.object(usage)).transpose()?;
                 answer.outcome.finished = true;
@@ -183,7 +192,7 @@ fn stream_answer<'a>(
         }
     }
     flush(&mut pieces, output);
-    Ok(answer)
+    Ok((answer, conversation))
 }
 
 /// The text of a delta: a string, or a chunk that holds one.

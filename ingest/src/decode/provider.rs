@@ -63,10 +63,12 @@ impl<'a> Host<'a> {
         } else if is("api.cognitive.microsoft.com") {
             // Resources without a name of their own are reached by their region.
             Self { provider: Some("azure"), region: Some(label).filter(|label| *label != "api") }
-        } else if name.starts_with("bedrock") && is("amazonaws.com") {
+        } else if name.starts_with("bedrock") && (is("amazonaws.com") || is("api.aws")) {
             Self { provider: Some("bedrock"), region: name.split('.').nth(1) }
         } else if let Some(region) = label.strip_suffix("-aiplatform").filter(|_| is("googleapis.com")) {
             Self { provider: Some("vertex_ai"), region: Some(region) }
+        } else if label == "aiplatform" && is("rep.googleapis.com") {
+            Self { provider: Some("vertex_ai"), region: name.split('.').nth(1) }
         } else {
             let provider = DOMAINS.iter().find(|(domain, _)| is(domain)).map(|(_, provider)| *provider);
             Self { provider, region: None }
@@ -75,7 +77,7 @@ impl<'a> Host<'a> {
 }
 
 /// Domains of providers that carry no region.
-const DOMAINS: [(&str, &str); 19] = [
+const DOMAINS: [(&str, &str); 26] = [
     ("openai.azure.com", "azure"),
     ("cognitiveservices.azure.com", "azure"),
     ("services.ai.azure.com", "azure"),
@@ -95,6 +97,13 @@ const DOMAINS: [(&str, &str); 19] = [
     ("perplexity.ai", "perplexity"),
     ("together.xyz", "together_ai"),
     ("fireworks.ai", "fireworks_ai"),
+    ("cerebras.ai", "cerebras"),
+    ("moonshot.ai", "moonshot"),
+    ("moonshot.cn", "moonshot"),
+    ("voyageai.com", "voyage"),
+    ("huggingface.co", "huggingface"),
+    ("databricks.com", "databricks"),
+    ("azuredatabricks.net", "databricks"),
 ];
 
 /// The host of a URL without scheme, user, port and path.
@@ -274,6 +283,9 @@ mod tests {
             ("https://eastus2.api.cognitive.microsoft.com/openai", Some("azure"), Some("eastus2")),
             ("https://bedrock-runtime.eu-west-1.amazonaws.com", Some("bedrock"), Some("eu-west-1")),
             ("https://europe-west4-aiplatform.googleapis.com/v1", Some("vertex_ai"), Some("europe-west4")),
+            ("https://bedrock-mantle.us-east-1.api.aws/v1/responses", Some("bedrock"), Some("us-east-1")),
+            ("https://aiplatform.eu.rep.googleapis.com/v1/projects/p", Some("vertex_ai"), Some("eu")),
+            ("https://api.cerebras.ai/v1/chat/completions", Some("cerebras"), None),
             ("https://generativelanguage.googleapis.com", Some("gemini"), None),
             ("api.anthropic.com:443", Some("anthropic"), None),
             ("https://user:secret@api.x.ai/v1?q=1", Some("xai"), None),

@@ -86,6 +86,16 @@ pub(crate) fn decode<'a>(
     if let Some(result) = line.result {
         return decode_line(source, raw, options, (present(line.custom_id), result.0));
     }
+    decode_of("anthropic", source, raw, options)
+}
+
+/// Decodes one call at `provider`, unless its endpoint is of another.
+pub(crate) fn decode_of<'a>(
+    provider: &'static str,
+    source: &Source<'a>,
+    raw: &'a [u8],
+    options: &DecodeOptions,
+) -> Result<Entry<'a>, DecodeError> {
     let envelope = Envelope::read(source, Format::AnthropicMessages, "message")?;
     let mut request: Request<'a> = match envelope.request {
         Some(request) => source.object(request)?,
@@ -102,7 +112,8 @@ pub(crate) fn decode<'a>(
     answer.outcome.pending = pending;
     answer.outcome.extra.add("", &envelope.unknown);
     let capture = envelope.capture;
-    let mut entry = entry(source, raw, (capture, &mut request, answer))?;
+    let provider = if capture.as_ref().is_some_and(Capture::is_of_vertex) { "vertex_ai" } else { provider };
+    let mut entry = entry((source, raw, provider), (capture, &mut request, answer))?;
     let streamed = envelope.stream.is_some();
     entry.streamed = if streamed { Some(true) } else { entry.streamed.or(envelope.request.map(|_| false)) };
     add_features(&mut entry, input.features);
@@ -147,12 +158,31 @@ fn decode_line<'a>(
         failure.word = failure.word.or(present(result.kind));
         answer.outcome.failure = Some(failure);
     }
-    let mut entry = entry(source, raw, (None, &mut request, answer))?;
+    let mut entry = entry((source, raw, "anthropic"), (None, &mut request, answer))?;
     entry.event_id = entry.event_id.or(custom_id);
     entry.features.insert(Feature::Batch);
     add_features(&mut entry, output.features);
     if options.bodies {
         entry.body = request.body(None, input, output);
+    }
+    Ok(entry)
+}
+
+/// Decodes the message of a line of a batch that Vertex AI ran.
+pub(crate) fn decode_vertex_line<'a>(
+    source: &Source<'a>,
+    (raw, bodies): (&'a [u8], bool),
+    (request, message): (Option<Json<'a>>, Json<'a>),
+) -> Result<Entry<'a>, DecodeError> {
+    let (mut input, mut output) = both_directions(bodies);
+    let mut asked: Request<'a> = request.map_or_else(|| Ok(Request::default()), |request| source.object(request))?;
+    asked.say(&mut input);
+    let answer = read_message(source, message, &mut output)?;
+    let mut entry = entry((source, raw, "vertex_ai"), (None, &mut asked, answer))?;
+    add_features(&mut entry, input.features);
+    add_features(&mut entry, output.features);
+    if bodies {
+        entry.body = asked.body(request, input, output);
     }
     Ok(entry)
 }
@@ -185,8 +215,7 @@ pub(crate) fn read_message<'a>(
 }
 
 fn entry<'a>(
-    source: &Source<'a>,
-    raw: &'a [u8],
+    (source, raw, provider): (&Source<'a>, &'a [u8], &'static str),
     (capture, request, answer): (Option<Capture<'a>>, &mut Request<'a>, Answer<'a>),
 ) -> Result<Entry<'a>, DecodeError> {
     let Answer { mut outcome, usage } = answer;
@@ -199,8 +228,8 @@ fn entry<'a>(
         raw,
         family: "anthropic",
         operation: Some(Operation::Chat),
-        provider: "anthropic",
-        certain: false,
+        provider,
+        certain: provider != "anthropic",
     };
     let mut entry = call.entry(capture, request, outcome)?;
     let served = entry.model().map(str::to_owned);

@@ -150,7 +150,9 @@ impl<'a> Reply<'a> {
 
     fn read_whole(source: &Source<'a>, json: Json<'a>, output: &mut Messages) -> Result<Self, DecodeError> {
         let keys = members(json);
-        let value = |name: &str| keys.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
+        let value = |name: &str| {
+            keys.iter().find(|(key, _)| key == name).map(|(_, value)| *value).filter(|value| value.get() != "null")
+        };
         if let Some(failure) = failure(source, json, &value)? {
             return Ok(Self { failure: Some(failure), ..Self::default() });
         }
@@ -284,6 +286,18 @@ fn failure<'a>(
         return Failure::read(source, json).map(Some);
     }
     let only_message = value("message").or(value("Message")).is_some() && value("usage").is_none();
-    let answers = ["output", "stopReason", "generation", "results", "choices", "text", "content"];
+    let answers = [
+        "output",
+        "stopReason",
+        "generation",
+        "results",
+        "choices",
+        "text",
+        "content",
+        "embedding",
+        "embeddings",
+        "images",
+        "finishReason",
+    ];
     Ok((only_message && answers.iter().all(|name| value(name).is_none())).then(Failure::default))
 }

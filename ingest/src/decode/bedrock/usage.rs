@@ -40,6 +40,8 @@ pub(crate) struct Counts {
     pub cache_write_5m: Option<i64>,
     pub cache_write_1h: Option<i64>,
     pub reasoning: Option<i64>,
+    /// The cache is known to be beside `input`.
+    pub is_split: bool,
 }
 
 impl Usage<'_> {
@@ -64,6 +66,7 @@ impl Usage<'_> {
             cache_write_5m: short.or(rest),
             cache_write_1h: long.or(rest),
             reasoning: None,
+            is_split: false,
         }
     }
 }
@@ -80,6 +83,7 @@ impl Counts {
             cache_write_5m: self.cache_write_5m.or(other.cache_write_5m),
             cache_write_1h: self.cache_write_1h.or(other.cache_write_1h),
             reasoning: self.reasoning.or(other.reasoning),
+            is_split: if self.input.is_some() { self.is_split } else { other.is_split },
         }
     }
 
@@ -95,6 +99,7 @@ impl Counts {
             cache_write_5m: tokens.cache_write_5m,
             cache_write_1h: tokens.cache_write_1h,
             reasoning: tokens.reasoning,
+            is_split: true,
         }
     }
 
@@ -105,7 +110,7 @@ impl Counts {
         let beside = self.input.map(|input| input.saturating_add(cached));
         let adds_up = |input: Option<i64>| self.total.is_some() && sum(&[input, self.output]) == self.total;
         let of_openai = model.is_some_and(|model| model.split(['.', '/', ':']).any(|part| part == "openai"));
-        let inside = (of_openai || adds_up(self.input)) && !adds_up(beside);
+        let inside = !self.is_split && (of_openai || adds_up(self.input)) && !adds_up(beside);
         let fits = self.input.is_some_and(|input| cached <= input);
         Tokens {
             input: if inside && fits { self.input } else { beside },

@@ -15,7 +15,7 @@ use self::parts::{Content, listed};
 use self::request::{Request, model_name};
 use self::usage::Usage;
 use crate::decode::about::About;
-use crate::decode::capture::{Call, Envelope, Failure, Outcome, add_features, is_filtered, note_modalities};
+use crate::decode::capture::{Call, Capture, Envelope, Failure, Outcome, add_features, is_filtered, note_modalities};
 use crate::decode::litellm::note_embedding;
 use crate::decode::messages::{Messages, elements, shape};
 use crate::decode::object::object;
@@ -31,7 +31,7 @@ pub(crate) const ABOUT: About = About {
     what: "A captured call of `generateContent`, of its stream, of the Live API, of the Interactions API or of an embedding; a bare response; a line of Vertex's batch output. Names may be those of REST or of the SDKs.",
     recognised_by: "`capture.api` begins with `gemini.` or `vertex.`; `candidates`, `usageMetadata` or `promptFeedback`, also inside of the `response` of a batch's line; `object` is `interaction`.",
     identity: "`responseId`, or the interaction's `id`.",
-    stream: "every chunk repeats `usageMetadata` with running totals: the last counts.",
+    stream: "every chunk repeats `usageMetadata` with running totals: the last counts. In a live session every turn has its own, for the context is billed with each: they are added up.",
     columns: &[
         ("input_tokens", "`promptTokenCount` (cache and media inside) + `toolUsePromptTokenCount`"),
         ("cache_read_input_tokens", "`cachedContentTokenCount`"),
@@ -183,6 +183,11 @@ pub(crate) fn decode<'a>(
     }
     answer.outcome.pending = envelope.is_pending();
     answer.outcome.extra.add("", &envelope.unknown);
+    // What a line that ran has to say of it is nothing.
+    let said = envelope.unknown.get("status").filter(|status| batch && status.get() != "\"\"");
+    if said.is_some() && !answer.outcome.finished {
+        answer.outcome.failure.get_or_insert_default();
+    }
     answer.say(&mut output);
     let mut entry = answer.entry(source, raw, (envelope, asked))?;
     entry.features.insert_if(batch, Feature::Batch);
@@ -199,8 +204,9 @@ pub(crate) fn decode<'a>(
 /// latter.
 fn read_envelope<'a>(source: &Source<'a>) -> Result<(Envelope<'a>, bool), DecodeError> {
     let mut envelope: Envelope<'a> = source.parse(source.text())?;
+    envelope.unwrap_error();
     let answered = envelope.response.is_some() || envelope.stream.is_some();
-    if envelope.capture.is_some() && (envelope.request.is_some() || answered) {
+    if envelope.capture.is_some() && (envelope.request.is_some() || answered || envelope.failed()) {
         return Ok((envelope, false));
     }
     let keys: Vec<_> = envelope.unknown.iter().map(|(key, _)| key.to_owned()).collect();
@@ -209,6 +215,9 @@ fn read_envelope<'a>(source: &Source<'a>) -> Result<(Envelope<'a>, bool), Decode
     let of_gateway = || crate::decode::sniff(source.text()).is_some_and(Format::is_gateway_log);
     let is_line = envelope.response.is_some() && (envelope.request.is_some() || has(&["key"]));
     if envelope.capture.is_none() && is_line && !of_gateway() {
+        // The Gemini API's own lines say neither when they ran nor how.
+        let of_vertex = || Capture { api: Some(Text("vertex.batch".into())), ..Capture::default() };
+        envelope.capture = has(&["processed_time"]).then(of_vertex);
         return Ok((envelope, true));
     }
     if has(MARKS) {
@@ -272,6 +281,7 @@ impl<'a> Answer<'a> {
         if let Some(usage) = chunk.usage {
             self.outcome.finished |= whole;
             match &mut self.usage {
+                Some(all) if self.live => all.add(usage),
                 Some(all) => all.merge(usage),
                 None => self.usage = Some(usage),
             }
@@ -354,7 +364,7 @@ impl<'a> Answer<'a> {
         if let Some(reason) = &blocked {
             outcome.failure = Some(Failure { word: Some(reason.clone()), ..Failure::default() });
         }
-        let vertex = envelope.capture.as_ref().is_some_and(crate::decode::capture::Capture::is_of_vertex);
+        let vertex = envelope.capture.as_ref().is_some_and(Capture::is_of_vertex);
         let provider = if vertex { "vertex_ai" } else { "gemini" };
         let call = Call { source, raw, family: "gemini", operation: Some(operation), provider, certain: false };
         let mut entry = call.asked(envelope.capture, asked, outcome)?;

@@ -153,6 +153,32 @@ impl<'a> Usage<'a> {
         self.unknown = later.unknown;
     }
 
+    /// Adds the next turn of a live session.
+    pub(crate) fn add(&mut self, next: Self) {
+        fn both<T>(mine: &mut Option<Vec<T>>, next: Option<Vec<T>>) {
+            if let Some(next) = next {
+                mine.get_or_insert_default().extend(next);
+            }
+        }
+        let plus = |mine: &mut Option<Count>, next: Option<Count>| {
+            *mine = sum(&[count(*mine), count(next)]).map(|sum| Count(Some(sum)));
+        };
+        plus(&mut self.prompt, next.prompt);
+        plus(&mut self.cached, next.cached);
+        plus(&mut self.candidates, next.candidates);
+        plus(&mut self.thoughts, next.thoughts);
+        plus(&mut self.tool_use, next.tool_use);
+        plus(&mut self.total, next.total);
+        both(&mut self.prompt_details, next.prompt_details);
+        both(&mut self.cache_details, next.cache_details);
+        both(&mut self.candidates_details, next.candidates_details);
+        both(&mut self.tool_use_details, next.tool_use_details);
+        self.traffic_type = next.traffic_type.or(self.traffic_type.take());
+        self.service_tier = next.service_tier.or(self.service_tier.take());
+        self.grounding = next.grounding.or(self.grounding.take());
+        self.unknown = next.unknown;
+    }
+
     /// What it counts that nobody declared.
     pub(crate) fn note_unknown(&self, path: &str, extra: &mut Extra<'a>) {
         extra.add(path, &self.unknown);

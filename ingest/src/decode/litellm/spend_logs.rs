@@ -209,12 +209,12 @@ fn cache_hit(text: Option<&Text<'_>>) -> Option<bool> {
 }
 
 fn note_time<'a>(source: &Source<'a>, row: &Row<'a>, entry: &mut Entry<'a>) -> Result<(), DecodeError> {
-    entry.started_at = source.utc_instant(row.start_time)?;
-    entry.completed_at = source.utc_instant(row.end_time)?;
+    entry.started_at = source.epoch(row.start_time)?;
+    entry.completed_at = source.epoch(row.end_time)?;
     let spent = millis_between(entry.started_at, entry.completed_at);
     entry.latency_ms = source.millis(row.request_duration_ms)?.or(spent);
     // A call that was not streamed has its end there.
-    let first = source.utc_instant(row.first_token_time)?.filter(|first| Some(*first) < entry.completed_at);
+    let first = source.epoch(row.first_token_time)?.filter(|first| Some(*first) < entry.completed_at);
     entry.ttft_ms = millis_between(entry.started_at, first);
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Lines of a batch's results: each wraps the ordinary answer of some endpoint, or says why there is none.
 
+use std::borrow::Cow;
+
 use daybook_ledger::{Entry, Feature};
 
 use super::read_answer;
@@ -12,12 +14,12 @@ use crate::decode::object::object;
 use crate::decode::request::Request;
 use crate::decode::scalar::{HttpStatus, Text, present};
 use crate::decode::source::{Json, Source};
-use crate::decode::{DecodeError, DecodeOptions, Format};
+use crate::decode::{DecodeError, DecodeOptions, Format, anthropic};
 
 pub(crate) const ABOUT: About = About {
     format: "openai-batch",
     title: "OpenAI Batch",
-    what: "A line of a batch's output or error file, as OpenAI, Azure, Mistral and Groq write it. The batch object, which repeats the sums of its lines, and lines of the input file hold no call.",
+    what: "A line of a batch's output or error file, as OpenAI, Azure, Mistral and Groq write it, and Vertex AI for Claude. The batch object, which repeats the sums of its lines, and lines of the input file hold no call.",
     recognised_by: "`custom_id` beside `response` or `error`.",
     identity: "the answer's `id`; without one (embeddings, lines that never ran) the line's `id`, else `custom_id`.",
     stream: "",
@@ -27,7 +29,10 @@ pub(crate) const ABOUT: About = About {
         ("http_status", "`response.status_code`"),
         ("error_type", "`error.code` of the line (`batch_expired`), else of the body"),
         ("tags", "`custom_id`"),
-        ("provider", "marks of Azure or Groq in the body, names of Mistral's and xAI's models; else OpenAI"),
+        (
+            "provider",
+            "marks of Azure or Groq in the body, names of Mistral's and xAI's models, `vertex_ai` for a message of Claude's; else OpenAI",
+        ),
     ],
     cannot_say: &[
         "The prompt, and how long the call took: they are in the input file and nowhere.",
@@ -40,7 +45,8 @@ object! {
     struct Line<'a> {
         id: Text<'a> = "id",
         custom_id: Text<'a> = "custom_id",
-        response: Reply<'a> = "response",
+        request: Json<'a> = "request",
+        response: Json<'a> = "response",
         error: Json<'a> = "error",
         object: Text<'a> = "object",
         /// What an input file has in place of a response.
@@ -54,6 +60,8 @@ object! {
         status_code: HttpStatus = "status_code",
         request_id: Text<'a> = "request_id",
         body: Json<'a> = "body",
+        /// Of a message of Anthropic's, which Vertex AI puts here without anything around it.
+        kind: Text<'a> = "type",
     }
 }
 
@@ -102,13 +110,18 @@ fn decode_line<'a>(
     json: Json<'a>,
     (raw, bodies, vendor): (&'a [u8], bool, Vendor),
 ) -> Result<Option<Entry<'a>>, DecodeError> {
-    let mut line: Line<'a> = source.object(json)?;
+    let line: Line<'a> = source.object(json)?;
     let unanswered = line.response.is_none() && line.error.is_none();
     let is_batch = line.object.as_ref().is_some_and(|object| object.0 == "batch");
     if is_batch || unanswered && (line.method.is_some() || line.url.is_some()) {
         return Ok(None);
     }
-    let reply = line.response.take().unwrap_or_default();
+    let (id, custom_id) = (present(line.id), present(line.custom_id));
+    let reply = line.response.map(|response| source.object::<Reply<'a>>(response)).transpose()?.unwrap_or_default();
+    if let Some(message) = line.response.filter(|_| reply.kind.as_ref().is_some_and(|kind| kind.0 == "message")) {
+        let entry = anthropic::decode_vertex_line(source, (raw, bodies), (line.request, message))?;
+        return Ok(Some(of_line(entry, id.or_else(|| custom_id.clone()), custom_id)));
+    }
     let body = reply.body.filter(|body| body.get().starts_with('{'));
     let capture = Capture { http_status: reply.status_code, ..Capture::default() };
     let envelope = Envelope { capture: Some(capture), response: body, ..Envelope::default() };
@@ -116,16 +129,21 @@ fn decode_line<'a>(
     let captured = Captured { source, raw, bodies, envelope, vendor };
     let endpoint = body.and_then(Endpoint::of_answer);
     let went_well = reply.status_code.and_then(|status| status.0).is_some_and(|status| status < 400);
-    let mut entry = match (endpoint, line.error) {
+    let entry = match (endpoint, line.error) {
         (Some(endpoint), None) => read_answer(endpoint, captured)?,
         (None, None) if went_well && body.is_some() => read_answer(Endpoint::Other, captured)?,
         (_, error) => failed(captured, error)?,
     };
-    let (id, custom_id) = (present(line.id), present(line.custom_id));
-    entry.event_id = entry.event_id.or(id).or_else(|| custom_id.clone()).or(present(reply.request_id));
+    let id = id.or_else(|| custom_id.clone()).or(present(reply.request_id));
+    Ok(Some(of_line(entry, id, custom_id)))
+}
+
+/// The entry with what its line says of it.
+fn of_line<'a>(mut entry: Entry<'a>, id: Option<Cow<'a, str>>, custom_id: Option<Cow<'a, str>>) -> Entry<'a> {
+    entry.event_id = entry.event_id.or(id);
     entry.tags.extend(custom_id.map(|id| ("custom_id".into(), id)));
     entry.features.insert(Feature::Batch);
-    Ok(Some(entry))
+    entry
 }
 
 /// A line without an answer. What kind of call it was to be, only the input file tells.

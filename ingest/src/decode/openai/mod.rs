@@ -17,8 +17,10 @@ use daybook_ledger::Entry;
 use crate::decode::capture::Envelope;
 use crate::decode::captured::Captured;
 use crate::decode::dialect::{Endpoint, Vendor};
+use crate::decode::messages::shape;
+use crate::decode::scalar::Text;
 use crate::decode::source::Source;
-use crate::decode::{DecodeError, DecodeOptions, Format, cohere, mistral, ollama, openrouter};
+use crate::decode::{DecodeError, DecodeOptions, Format, anthropic, cohere, mistral, ollama, openrouter};
 
 /// Reads one event of `format` and gives each of its entries to `sink`, all of them or, on error, none.
 pub(crate) fn decode<'a>(
@@ -42,6 +44,11 @@ pub(crate) fn decode<'a>(
     let endpoint = endpoint.or_else(|| envelope.response.and_then(Endpoint::of_answer));
     let endpoint = endpoint.unwrap_or(Endpoint::of_format(format));
     let vendor = Vendor::of(format, &envelope);
+    if is_messages(&envelope) {
+        let provider = if vendor.certain { vendor.dialect.provider } else { "anthropic" };
+        sink(anthropic::decode_of(provider, source, raw, options)?);
+        return Ok(());
+    }
     let captured = Captured { source, raw, bodies: options.bodies, envelope, vendor };
     match (endpoint, captured.is_native(format)) {
         (endpoint, true) if format == Format::Ollama => ollama::decode(captured, endpoint)?.into_iter().for_each(sink),
@@ -51,6 +58,30 @@ pub(crate) fn decode<'a>(
         (endpoint, false) => sink(read_answer(endpoint, captured)?),
     }
     Ok(())
+}
+
+/// Whether a vendor of many models was called in Anthropic's words: URL or `api` say so, and the answer does not belie them.
+fn is_messages(envelope: &Envelope<'_>) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Mark<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Option<Text<'a>>,
+    }
+    const START: &[u8] = b"\"message_start\"";
+    let Some(capture) = &envelope.capture else { return false };
+    let url = capture.endpoint.as_ref().map_or("", |url| url.0.as_ref());
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let is_named = path.ends_with("/messages") && !path.contains("/threads/")
+        || capture.api.as_ref().is_some_and(|api| api.0.split('.').any(|word| word == "anthropic"));
+    is_named
+        && match (envelope.response, envelope.stream) {
+            (_, Some(stream)) => stream.get().as_bytes().windows(START.len()).take(200).any(|part| part == START),
+            (Some(response), None) => {
+                let mark = shape::<Mark<'_>>(response).and_then(|mark| mark.kind);
+                mark.is_some_and(|kind| matches!(kind.0.as_ref(), "message" | "error"))
+            }
+            (None, None) => true,
+        }
 }
 
 /// Reads an event that holds one call: what a gateway kept of request and answer.

@@ -43,7 +43,8 @@ pub(crate) struct Bare<'a> {
 }
 
 /// Keys that together, or beside a mark, tell a vendor.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
+    "processed_time",
     "x_groq",
     "provider",
     "prompt_filter_results",
@@ -121,6 +122,8 @@ impl<'a> Bare<'a> {
             _ if is_line && (self.has("response") || self.has("error") || self.has("method")) => {
                 Some(Format::OpenAiBatch)
             }
+            // A line of Vertex AI's, which may have failed.
+            _ if self.has("processed_time") && self.has("response") => Some(Format::Gemini),
             _ if self.has("done") && self.has("created_at") && self.has("model") => Some(Format::Ollama),
             _ if self.has("embeddings") && self.has("total_duration") => Some(Format::Ollama),
             _ if self.counts("\"billed_units\"") => Some(Format::Cohere),

@@ -338,6 +338,11 @@ fn embeddings_reranks_and_images_are_told_by_id_or_body() {
     let picture = r#"{"inputImage":"AAAA"}"#;
     let titan = of("amazon.titan-embed-image-v1", picture, r#"{"embedding":[0.1],"inputTextTokenCount":0}"#, ("", ""));
     assert!(titan.body.is_some(), "the event has its vector");
+    let no_error = r#"{"embedding":[0.1],"inputTextTokenCount":7,"message":null}"#;
+    let titan = of("amazon.titan-embed-image-v1", picture, no_error, ("", ""));
+    assert_eq!((titan.status, titan.tokens.input), (Status::Success, Some(7)));
+    let seen = of("twelvelabs.pegasus-1-2-v1:0", "{}", r#"{"message":"A man walks.","finishReason":"stop"}"#, ("", ""));
+    assert_eq!(seen.status, Status::Success);
     let cohere = of("cohere.embed-v4:0", r#"{"texts":["eins","zwei"]}"#, "null", (",\"inputTokenCount\":6", ""));
     assert_eq!((cohere.operation.map(Operation::as_str), cohere.tokens.output), (Some("embeddings"), Some(0)));
     assert_eq!(said(&cohere).0.as_deref(), Some("eins\nzwei"));
@@ -392,4 +397,14 @@ fn a_record_without_its_schema_is_known_by_its_keys_and_a_stranger_is_refused() 
         refused_at(&log("m", "Converse", "{}", "{}", (",\"inputTokenCount\":\"many\"", ""))),
         "$.input.inputTokenCount"
     );
+}
+
+#[test]
+fn what_openai_counts_in_is_not_taken_off_twice() {
+    let event = format!(
+        r#"{{"capture":{{"api":"bedrock.invoke_model","endpoint":"{HOST}/openai.gpt-5.6-sol/invoke","http_status":200}},"request":{{}},
+        "response":{{"choices":[{{"index":0,"finish_reason":"stop","message":{{"role":"assistant","content":"ok"}}}}],
+        "usage":{{"prompt_tokens":1000,"completion_tokens":50,"total_tokens":1050,"prompt_tokens_details":{{"cached_tokens":256}}}}}}}}"#
+    );
+    assert_eq!(counts(&entry(&event)), [Some(1_000), Some(256), Some(50), None]);
 }

@@ -275,6 +275,23 @@ fn a_live_turn_is_realtime() {
     assert_eq!(entry.request_model.as_deref(), Some("gemini-live"));
 }
 
+#[test]
+fn every_turn_of_a_live_session_is_billed_with_all_before_it() {
+    let turn = |prompt, answer, total| {
+        format!(
+            r#"{{"serverContent":{{"turnComplete":true}},"usageMetadata":{{"promptTokenCount":{prompt},"responseTokenCount":{answer},
+            "totalTokenCount":{total},"promptTokensDetails":[{{"modality":"AUDIO","tokenCount":{prompt}}}]}}}}"#
+        )
+    };
+    let entry = entry(&format!(
+        r#"{{"capture":{{"api":"gemini.live"}},"request":{{"setup":{{"model":"models/gemini-live"}}}},"stream":[{},{}]}}"#,
+        turn(30, 12, 42),
+        turn(60, 20, 80)
+    ));
+    assert_eq!((counts(&entry), check(&entry)), ([Some(90), None, Some(32), None], None));
+    assert_eq!(entry.tokens.input_audio, Some(90));
+}
+
 const INTERACTION_USAGE: &str = r#""usage":{"total_input_tokens":50,"total_output_tokens":7,"total_thought_tokens":3,
     "total_cached_tokens":20,"total_tool_use_tokens":10,"total_tokens":70,"grounding_tool_count":[{"type":"google_search","count":2}]}"#;
 
@@ -345,6 +362,9 @@ fn bare_responses_and_lines_of_a_batch_are_read_too() {
         let entry = entry(line);
         assert_eq!((entry.tokens.input, features(&entry)), (Some(10), vec!["batch"]), "{line}");
     }
+    assert_eq!(entry(&line).provider.as_deref(), Some("vertex_ai"));
+    let failed = r#"{"status":"Bad Request: no such model","processed_time":"2026-11-20T12:00:00Z","request":{"contents":"hi"},"response":{}}"#;
+    assert_eq!(entry(failed).status, Status::Error);
 }
 
 #[test]

@@ -8,7 +8,7 @@ fn capture(path: &str, request: &str, answer: &str) -> String {
 }
 
 pub(super) const CONVERSATION: &str = r#"{"object":"conversation.response","conversation_id":"conv_1","outputs":[
-    {"type":"tool.execution","name":"web_search"},{"type":"message.output","model":"mistral-medium-2508","role":"assistant",
+    {"type":"tool.execution","id":"exec_1","name":"web_search"},{"type":"message.output","id":"msg_1","model":"mistral-medium-2508","role":"assistant",
     "content":[{"type":"text","text":"Berne"},{"type":"tool_reference","tool":"web_search","title":"t"}]}],"usage":{"prompt_tokens":190,
     "completion_tokens":40,"total_tokens":1230,"connector_tokens":1000,"connectors":{"web_search":2,"code_interpreter":1},"audit_tokens":4}}"#;
 
@@ -21,6 +21,7 @@ fn connectors_of_a_conversation_are_input_and_are_counted() {
         assert_eq!((counts(&entry), check(&entry)), ([Some(1_190), None, Some(40), None], None));
         assert_eq!((entry.provider.as_deref(), entry.model()), (Some("mistral"), Some("mistral-medium-2508")));
         assert_eq!((entry.status, entry.session_id.as_deref()), (Status::Success, Some("conv_1")));
+        assert_eq!(entry.event_id.as_deref(), Some("msg_1"), "the next answer has the same conversation");
         assert_eq!(
             ["web_search_requests", "code_interpreter_calls", "input_tool_use_tokens"]
                 .map(|name| meter(&entry, name).unwrap()),
@@ -45,7 +46,7 @@ fn a_streamed_conversation_ends_with_its_counts_or_its_error() {
             r#"{"inputs":"x","stream":true}"#,
             &format!(
                 r#""stream":[{{"type":"conversation.response.started","conversation_id":"conv_2"}},
-            {{"type":"message.output.delta","output_index":0,"model":"mistral-small-2603","content":"a"}},
+            {{"type":"message.output.delta","id":"msg_2","output_index":0,"model":"mistral-small-2603","content":"a"}},
             {{"type":"message.output.delta","output_index":0,"content":{{"type":"text","text":"b"}}}},{last}]"#
             ),
         ))
@@ -54,6 +55,7 @@ fn a_streamed_conversation_ends_with_its_counts_or_its_error() {
         r#"{"type":"conversation.response.done","usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#,
     );
     assert_eq!((done.status, counts(&done)), (Status::Success, [Some(5), None, Some(2), None]));
+    assert_eq!((done.event_id.as_deref(), done.session_id.as_deref()), (Some("msg_2"), Some("conv_2")));
     assert_eq!(
         (done.streamed, said(&done).1.as_deref(), done.model()),
         (Some(true), Some("ab"), Some("mistral-small-2603"))

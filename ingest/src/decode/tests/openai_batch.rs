@@ -76,3 +76,22 @@ fn neither_a_batch_nor_a_line_of_its_input_is_a_call() {
         assert_eq!(entries(event).unwrap().len(), 0, "{event}");
     }
 }
+
+#[test]
+fn a_message_of_claude_alone_in_a_line_was_answered_by_vertex() {
+    let line = |message: &str, status: &str| {
+        format!(
+            r#"{{"custom_id":"request-1","request":{{"model":"claude-sonnet-5","messages":[{{"role":"user","content":"hi"}}]}},
+            "response":{message},"status":"{status}"}}"#
+        )
+    };
+    let answered = entry(&line(
+        r#"{"id":"msg_vrtx_1","type":"message","model":"claude-sonnet-5","content":[{"type":"text","text":"yes"}],
+        "stop_reason":"end_turn","usage":{"input_tokens":900,"output_tokens":80}}"#,
+        "",
+    ));
+    assert_eq!((answered.event_id.as_deref(), answered.provider.as_deref()), (Some("msg_vrtx_1"), Some("vertex_ai")));
+    assert_eq!((answered.status, counts(&answered)), (Status::Success, [Some(900), None, Some(80), None]));
+    assert_eq!((features(&answered), said(&answered).1.as_deref()), (vec!["batch"], Some("yes")));
+    assert_eq!(answered.tags, [("custom_id".into(), "request-1".into())]);
+}

@@ -384,3 +384,76 @@ fn a_live_stream_that_is_cut_keeps_the_last_counts_it_had() {
         assert_eq!((entry.status, counts(&entry)), (Status::Incomplete, [Some(4), None, Some(1), None]), "{last}");
     }
 }
+
+#[test]
+fn a_vendor_of_many_models_may_be_called_in_anthropics_words() {
+    let url = "https://acme.services.ai.azure.com/anthropic/v1/messages";
+    let request = r#"{"model":"claude-sonnet-5","messages":[{"role":"user","content":"hi"}]}"#;
+    let whole = r#""response":{"id":"msg_1","type":"message","model":"claude-sonnet-5","content":[{"type":"text","text":"yes"}],
+        "stop_reason":"end_turn","usage":{"input_tokens":500,"cache_read_input_tokens":300,"cache_creation_input_tokens":100,"output_tokens":20}}"#;
+    let stream = r#""stream":[{"type":"message_start","message":{"id":"msg_1","type":"message","model":"claude-sonnet-5","content":[],
+        "usage":{"input_tokens":500,"cache_read_input_tokens":300,"cache_creation_input_tokens":100,"output_tokens":1}}},
+        {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"yes"}},
+        {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":20}},{"type":"message_stop"}]"#;
+    for (api, provider, url, answer) in [
+        ("azure.anthropic.messages", "azure", url, whole),
+        ("azure.messages", "azure", url, stream),
+        ("openrouter.messages", "openrouter", "https://openrouter.ai/api/v1/messages", whole),
+        ("vllm.anthropic.messages", "vllm", "http://10.0.0.7:8000/v1/messages", stream),
+    ] {
+        let (request, answer) = match provider {
+            // Weights of one's own.
+            "vllm" => (request.replace("claude-sonnet-5", "qwen3"), answer.replace("claude-sonnet-5", "qwen3")),
+            _ => (request.to_owned(), answer.to_owned()),
+        };
+        let entry = entry(&capture(api, url, (200, &request), &answer));
+        assert_eq!(
+            (entry.provider.as_deref(), counts(&entry)),
+            (Some(provider), [Some(900), Some(300), Some(20), None]),
+            "{api}"
+        );
+        assert_eq!(
+            (entry.finish_reason.as_deref(), said(&entry).1.as_deref()),
+            (Some("end_turn"), Some("yes")),
+            "{api}"
+        );
+        assert_eq!((entry.tokens.cache_write, entry.tokens.cache_write_30m), (Some(100), None), "{api}");
+    }
+}
+
+const GOOGLE: &str = "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions";
+
+#[test]
+fn google_counts_thoughts_in_the_total_alone() {
+    let usage = r#"{"completion_tokens":1,"prompt_tokens":9,"total_tokens":103}"#;
+    let google = answered("openai.chat.completions", GOOGLE, "gemini-3.5-flash", usage);
+    assert_eq!((google.provider.as_deref(), check(&google)), (Some("gemini"), None));
+    assert_eq!(counts(&google), [Some(9), None, Some(94), Some(93)]);
+    let other = answered("openai.chat.completions", "https://api.openai.com/v1/chat/completions", "gpt-6", usage);
+    assert_eq!((counts(&other), check(&other)), ([Some(9), None, Some(1), None], Some("total_differs")));
+}
+
+#[test]
+fn an_error_in_a_list_is_read_and_a_page_is_an_error_by_its_status() {
+    let in_list = r#""response":[{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}]"#;
+    let page = r#""response":"<html>502 Bad Gateway</html>""#;
+    for (api, url) in [
+        ("openai.chat.completions", GOOGLE),
+        ("openai.responses", "https://api.openai.com/v1/responses"),
+        ("openai.embeddings", "https://api.openai.com/v1/embeddings"),
+        ("anthropic.messages", "https://api.anthropic.com/v1/messages"),
+        (
+            "gemini.generate_content",
+            "https://generativelanguage.googleapis.com/v1beta/models/gemini-3.5-flash:generateContent",
+        ),
+    ] {
+        let limited = entry(&capture(api, url, (429, r#"{"model":"m"}"#), in_list));
+        assert_eq!(
+            (limited.status, limited.error_type.as_deref()),
+            (Status::Error, Some("RESOURCE_EXHAUSTED")),
+            "{api}"
+        );
+        let down = entry(&capture(api, url, (502, r#"{"model":"m"}"#), page));
+        assert_eq!((down.status, down.error_type.as_deref()), (Status::Error, Some("502")), "{api}");
+    }
+}

@@ -21,6 +21,8 @@ fn times_without_a_zone_are_utc_and_with_a_space_too() {
         ("2026-11-20T08:00:00.250", "2026-11-20T08:00:02.250"),
         ("2026-11-20 08:00:00.250000", "2026-11-20 08:00:02.25"),
         ("2026-11-20T09:00:00.250+01:00", "2026-11-20T08:00:02.250Z"),
+        // As change feeds write a column of milliseconds.
+        ("1795161600250", "1795161602250"),
     ] {
         let entry = entry(&row(&format!(r#""startTime":"{start}","endTime":"{end}""#)));
         assert_eq!(entry.started_at.unwrap().to_string(), "2026-11-20T08:00:00.250000Z", "{start}");
