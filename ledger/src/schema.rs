@@ -411,8 +411,8 @@ pub fn markdown() -> String {
                      becomes\nits row in `usage`. A later one that tells more becomes a row here, whole, under the same `entry_id`; the \
                      fullest\nholds: final before incomplete before pending, then with counts before without, then the newest. In `daybook query` the table `usage` is the ledger with its \
                      corrections applied, and\n`usage_recorded` the rows as first recorded. Readers of the plain tables do the \
-                     same with\n`SELECT * FROM usage WHERE entry_id NOT IN (SELECT entry_id FROM corrections)` and the fullest row of \
-                     each entry of\n`corrections`.\n";
+                     same with\nthe rows of `usage` whose `event_date` and `entry_id` `corrections` does not have, and the fullest row \
+                     of each there.\n";
             continue;
         }
         if table.name == CONTENT_PARTIAL.name {

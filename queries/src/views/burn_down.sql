@@ -52,7 +52,7 @@ lined AS (
         *,
         CASE WHEN drift < 0 THEN
             greatest(0, least(projected_days,
-                least(ceil(greatest(weekly::double, 0) * 7 / abs(drift::double)), 100000)::bigint - 4 - first_ahead))
+                least(ceil(greatest(weekly, 0) * 7::decimal(1, 0) / abs(drift)), 100000)::int - 4 - first_ahead))
         ELSE projected_days END AS line_days
     FROM placed
 ),
@@ -78,7 +78,7 @@ projected AS (
         (used + greatest(least(drifting, level) - off, 0::decimal(38, 12)))::decimal(38, 12) AS low,
         (used + greatest((drifting + level) / 2::decimal(1, 0), 0::decimal(38, 12)))::decimal(38, 12) AS middle,
         (used + greatest(greatest(drifting, level) + off, 0::decimal(38, 12)))::decimal(38, 12) AS high
-    FROM (SELECT * FROM ways WHERE off IS NOT NULL AND used IS NOT NULL)
+    FROM (SELECT * FROM ways WHERE off IS NOT NULL AND level IS NOT NULL AND used IS NOT NULL)
 ),
 -- Apart, because `greatest` leaves nulls out: without a projection all of these would be 0.
 ended AS (

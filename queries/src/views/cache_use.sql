@@ -1,6 +1,7 @@
 -- How much of the input came out of a prompt cache, and how much could have.
 --
--- One row per workload, provider and model, over calls with usage that the gateway did not answer itself. What could have
+-- One row per workload, provider and model, over calls with usage that the gateway did not answer itself, those left out that
+-- are said to have read more from a cache than their whole input. What could have
 -- come out of a cache is an upper bound: tokens of calls long enough for a cache (1,024 and more) that read nothing from
 -- one; whether their prefixes repeat, numbers do not say.
 --
@@ -33,5 +34,5 @@ SELECT
         AS missed_input_tokens,
     sum(list_cost) FILTER (WHERE input_tokens >= 1024 AND coalesce(cache_read_input_tokens, 0) = 0) AS missed_list_cost
 FROM calls
-WHERE input_tokens IS NOT NULL AND (gateway_cache_hit IS DISTINCT FROM true) AND (operation IS DISTINCT FROM 'embeddings')
+WHERE coalesce(cache_read_input_tokens, 0) <= input_tokens AND (gateway_cache_hit IS DISTINCT FROM true) AND (operation IS DISTINCT FROM 'embeddings')
 GROUP BY workload, provider, model

@@ -2,6 +2,7 @@
 --
 -- One row per contract, provider and model, over calls that have both a list cost and a reported cost in US dollars.
 -- What gateways report may itself be computed from a list; `daybook report reconcile` compares with invoices.
+-- A discount imported with a price sheet (`discount_percent`) is taken off `list_cost` already: `paid` is 1 where exactly it arrives.
 --
 -- - `contract`: by the registry; null if none covers the call
 -- - `provider`: who serves and bills; null if the event does not say

@@ -10,7 +10,7 @@
 -- - `month`: first day of the month
 -- - `actual`: US dollars by our prices so far; null if nothing is priced
 -- - `projected_days`: days of the month after the last day of the ledger, of a contract up to its end
--- - `low`: US dollars of the whole month; null with fewer than four weeks to go by
+-- - `low`: US dollars of the whole month; null with fewer than four weeks to go by, or nothing priced in the last four
 -- - `middle`: US dollars of the whole month
 -- - `high`: US dollars of the whole month
 -- - `weeks`: weeks the projection goes by
@@ -46,7 +46,7 @@ lined AS (
         *,
         CASE WHEN drift < 0 THEN
             greatest(0, least(projected_days,
-                least(ceil(greatest(weekly::double, 0) * 7 / abs(drift::double)), 100000)::bigint - 4 - days_ahead))
+                least(ceil(greatest(weekly, 0) * 7::decimal(1, 0) / abs(drift)), 100000)::int - 4 - days_ahead))
         ELSE projected_days END AS line_days
     FROM (
         SELECT *, greatest(0, last_ahead - first_ahead + 1) AS projected_days, first_ahead - last_day::int AS days_ahead
@@ -93,14 +93,14 @@ SELECT
     month,
     actual,
     projected_days,
-    CASE WHEN noise IS NOT NULL THEN
+    CASE WHEN noise IS NOT NULL AND level IS NOT NULL THEN
         (coalesce(actual, 0::decimal(38, 12)) + greatest(least(drifting, level) - noise, 0::decimal(38, 12)))::decimal(38, 12)
     END AS low,
-    CASE WHEN noise IS NOT NULL THEN
+    CASE WHEN noise IS NOT NULL AND level IS NOT NULL THEN
         (coalesce(actual, 0::decimal(38, 12)) + greatest((drifting + level) / 2::decimal(1, 0), 0::decimal(38, 12)))
             ::decimal(38, 12)
     END AS middle,
-    CASE WHEN noise IS NOT NULL THEN
+    CASE WHEN noise IS NOT NULL AND level IS NOT NULL THEN
         (coalesce(actual, 0::decimal(38, 12)) + greatest(greatest(drifting, level) + noise, 0::decimal(38, 12)))
             ::decimal(38, 12)
     END AS high,

@@ -39,7 +39,7 @@ leaning AS (
     SELECT
         workload,
         workload_calls,
-        encode(sample_entry_id, 'hex') AS combination,
+        row_number() OVER (PARTITION BY workload ORDER BY encode(sample_entry_id, 'hex')) AS combination,
         unnest(CASE WHEN cardinality(features) > 0 THEN features ELSE make_array('') END) AS feature,
         calls,
         unpriced_calls,
@@ -75,8 +75,8 @@ weighted AS (
     SELECT
         *,
         max(firmness) OVER (PARTITION BY workload) AS workload_firmness,
-        coalesce(max(firmness) OVER (PARTITION BY combination), 0) AS combination_firmness,
-        row_number() OVER (PARTITION BY combination ORDER BY feature) AS combination_row
+        coalesce(max(firmness) OVER (PARTITION BY workload, combination), 0) AS combination_firmness,
+        row_number() OVER (PARTITION BY workload, combination ORDER BY feature) AS combination_row
     FROM ruled
 ),
 totals AS (
@@ -103,13 +103,16 @@ totals AS (
 providers AS (
     SELECT
         *,
-        CASE WHEN rank > 1 AND provider IS NOT NULL AND shown_day IS NOT NULL THEN
-            row_number() OVER (PARTITION BY workload, rank > 1 AND provider IS NOT NULL AND shown_day IS NOT NULL
-                               ORDER BY shown_day DESC, provider)
+        CASE WHEN is_other AND shown_day IS NOT NULL THEN
+            row_number() OVER (PARTITION BY workload, is_other AND shown_day IS NOT NULL ORDER BY shown_day DESC, provider)
         END AS elsewhere
     FROM (
         SELECT
             *,
+            -- Calls that name no provider may have gone to the first one that is named, or to any if none has calls.
+            provider IS NOT NULL
+                AND row_number() OVER (PARTITION BY workload, provider IS NULL ORDER BY rank) > 1
+                AND max(CASE WHEN provider IS NOT NULL THEN calls END) OVER (PARTITION BY workload) > 0 AS is_other,
             greatest(last_success_day, last_test_day) AS shown_day,
             CASE WHEN last_success_day >= coalesce(last_test_day, last_success_day) THEN 'calls' ELSE 'test' END AS shown_by
         FROM workload_providers

@@ -101,19 +101,24 @@ ranked AS (
         month,
         provider,
         (calls::decimal(20, 6) / (sum(calls) OVER (PARTITION BY workload, month))::decimal(20, 0))::decimal(9, 6) AS share,
-        row_number() OVER (PARTITION BY workload, month ORDER BY calls DESC, provider) AS rank
+        row_number() OVER (PARTITION BY workload, month ORDER BY calls DESC, provider) AS rank,
+        row_number() OVER (PARTITION BY workload, month, provider IS NULL ORDER BY calls DESC, provider) AS named_rank
     FROM running
     WHERE calls > 0
 ),
 mains AS (
     SELECT workload, month, provider, share FROM ranked WHERE rank = 1
 ),
+-- Calls that name no provider may have gone to the first one that is named.
+named AS (
+    SELECT workload, month, provider FROM ranked WHERE named_rank = 1 AND provider IS NOT NULL
+),
 elsewhere AS (
-    SELECT mains.workload, mains.month, max(shown_day) AS shown_day
-    FROM mains
-    JOIN running ON running.workload = mains.workload AND running.month <= mains.month
-        AND running.provider <> mains.provider
-    GROUP BY mains.workload, mains.month
+    SELECT named.workload, named.month, max(shown_day) AS shown_day
+    FROM named
+    JOIN running ON running.workload = named.workload AND running.month <= named.month
+        AND running.provider <> named.provider
+    GROUP BY named.workload, named.month
 ),
 today AS (
     SELECT max(event_date) AS day FROM usage

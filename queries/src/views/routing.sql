@@ -4,7 +4,7 @@
 -- calls of the same kind, that is with the same operation, tier and features and an input of the same size (up to 1,000
 -- tokens, 4,000, 16,000, 64,000, 256,000, more), succeeded on a model that takes less for these calls. Of several such models
 -- the cheapest counts. Both costs are of text tokens, each call's in the band of its own length and in its own region, at the
--- rates of the ledger's last day, so that a change of price is no saving. Whether the answers were as good, no ledger knows:
+-- rates of noon (UTC) of the ledger's last day, so that a change of price is no saving. Whether the answers were as good, no ledger knows:
 -- test it, and record the test (`daybook evidence add`).
 --
 -- - `workload`: by the registry; null for calls of none, which go nowhere by this rule
@@ -23,7 +23,7 @@
 -- - `cost_there`: US dollars of these calls on the cheaper ones
 -- - `saving`: the first less the second
 WITH today AS (
-    SELECT max(event_date) AS last_day FROM usage
+    SELECT max(event_date)::timestamp + interval '12 hours' AS noon FROM usage
 ),
 kinds AS (
     SELECT
@@ -92,9 +92,9 @@ rated AS (
         here.model,
         there.provider AS lower_provider,
         there.model AS lower_model,
-        (tokens::decimal(16, 0) * usd_per_million(here.provider, here.model, unit, last_day, tier, region, longest))
+        (tokens::decimal(16, 0) * usd_per_million(here.provider, here.model, unit, noon, tier, region, longest))
             ::decimal(38, 12) AS here,
-        (tokens::decimal(16, 0) * usd_per_million(there.provider, there.model, unit, last_day, tier, region, longest))
+        (tokens::decimal(16, 0) * usd_per_million(there.provider, there.model, unit, noon, tier, region, longest))
             ::decimal(38, 12) AS there
     FROM used AS here
     JOIN offers AS there ON there.workload = here.workload AND there.kind = here.kind
@@ -120,6 +120,20 @@ lowest AS (
         AND offers.provider = costed.provider AND offers.model = costed.model
     WHERE cost_there < cost_here
 ),
+ways AS (
+    SELECT
+        workload,
+        provider,
+        model,
+        lower_provider,
+        lower_model,
+        sum(priced) AS priced,
+        sum(cost_here) AS cost_here,
+        sum(cost_there) AS cost_there
+    FROM lowest
+    WHERE place = 1
+    GROUP BY workload, provider, model, lower_provider, lower_model
+),
 moved AS (
     SELECT
         workload,
@@ -130,8 +144,7 @@ moved AS (
         first_value(lower_model ORDER BY priced DESC, lower_provider, lower_model) AS lower_model,
         (sum(cost_here) * 0.000001)::decimal(38, 12) AS cost_here,
         (sum(cost_there) * 0.000001)::decimal(38, 12) AS cost_there
-    FROM lowest
-    WHERE place = 1
+    FROM ways
     GROUP BY workload, provider, model
 ),
 routes AS (

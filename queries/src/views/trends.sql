@@ -12,7 +12,7 @@
 -- - `weeks`: weeks that count
 -- - `weekly`: US dollars of the last week, on the line through all of them; null with fewer than four weeks
 -- - `drift`: US dollars a week costs more than the one before
--- - `recent`: US dollars of a week, median of the last four
+-- - `recent`: US dollars of a week, median of the last four; null if nothing is priced in them
 -- - `noise`: US dollars a week lies off the line, on average
 -- - `unpriced_calls`: calls of these weeks without a `list_cost`, which nothing above counts
 WITH today AS (
