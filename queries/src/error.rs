@@ -368,9 +368,7 @@ impl Report for Error {
             Self::UnknownRegistryVersion { last: None, .. } => {
                 "it has none yet; `daybook registry import DIR` stores one".into()
             }
-            Self::UnknownEntry { .. } => {
-                "give 32 hexadecimal digits; `SELECT encode(entry_id, 'hex') FROM usage` prints them".into()
-            }
+            Self::UnknownEntry { .. } => "`SELECT encode(entry_id, 'hex') FROM usage` prints ids".into(),
             Self::UnknownWorkload { valid, .. } if valid.is_empty() => {
                 "the registry has no workloads; `daybook registry import DIR` stores one that has".into()
             }

@@ -3,7 +3,7 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use daybook_ingest::decode::Format as EventFormat;
-use daybook_ledger::{Date, Instant, Ledger, Usd};
+use daybook_ledger::{Date, EntryId, Instant, Ledger, Usd};
 use daybook_queries::Format;
 use daybook_queries::registry::ModelRef;
 
@@ -51,6 +51,11 @@ pub(crate) fn parse_day(text: &str) -> Result<Date, String> {
     Date::parse(text).ok_or_else(|| format!("`{text}` is not a day like 2026-11-20"))
 }
 
+/// What `entry_id` is in hexadecimal.
+pub(crate) fn parse_entry_id(text: &str) -> Result<EntryId, String> {
+    EntryId::parse(text).ok_or_else(|| format!("`{text}` is not an entry id of 32 hexadecimal digits"))
+}
+
 /// RFC 3339, or a UTC day, which is its first instant.
 pub(crate) fn parse_instant(text: &str) -> Result<Instant, String> {
     let instant = Instant::parse(text).or_else(|| Date::parse(text).map(Date::start));
@@ -89,6 +94,15 @@ mod tests {
         assert_eq!(Ok(day), parse_instant("2026-11-20T01:00:00+01:00"));
         for text in ["2026-11-20T09:00:00", "2026-11", "yesterday", ""] {
             assert!(parse_instant(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_32_hexadecimal_digits() {
+        let id = "0123456789abcdef0123456789ABCDEF";
+        assert_eq!(parse_entry_id(id).unwrap().to_string(), id.to_lowercase());
+        for text in ["", "0123", "g123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef00"] {
+            assert!(parse_entry_id(text).is_err(), "{text}");
         }
     }
 

@@ -139,20 +139,20 @@ fn warn_of_nothing(summary: &Summary) {
 /// Prints what was written and how others check it.
 fn print(args: &ExportArgs, summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
     let place = summary.out.display();
-    writeln!(out, "bundle      {place}")?;
-    writeln!(out, "files       {}, {}", summary.files.len(), bytes_text(summary.bytes()))?;
+    writeln!(out, "bundle          {place}")?;
+    writeln!(out, "files           {}, {}", summary.files.len(), bytes_text(summary.bytes()))?;
     for (part, rows) in &summary.rows {
         match summary.versions.iter().find(|(read, _)| read == part) {
             Some((_, version)) => {
-                writeln!(out, "{:11} {}, table version {version}", part.name(), counted(*rows, "row"))?
+                writeln!(out, "{:15} {}, table version {version}", part.name(), counted(*rows, "row"))?
             }
-            None => writeln!(out, "{:11} {}, the ledger has no such table", part.name(), counted(*rows, "row"))?,
+            None => writeln!(out, "{:15} {}, the ledger has no such table", part.name(), counted(*rows, "row"))?,
         }
     }
     if let (carried, elsewhere) = summary.artifacts
         && carried + elsewhere > 0
     {
-        writeln!(out, "artifacts   {carried} carried, {elsewhere} by their place and SHA-256")?;
+        writeln!(out, "artifacts       {carried} carried, {elsewhere} by their place and SHA-256")?;
     }
     summary.migrations.iter().try_for_each(|migration| print_migration(migration, out))?;
     writeln!(out, "\nCheck it, with Daybook or without:\n")?;

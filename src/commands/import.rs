@@ -77,7 +77,9 @@ pub(crate) async fn run(args: ImportArgs, layers: &mut Layers, quiet: bool) -> R
                 opened => Some(opened?),
             };
             let (summary, preview) = import::preview(settings, ledger, clock, control, watch).await?;
-            print_preview(&summary, &preview, &mut output::data().lock()).map_err(Failure::unprintable)?;
+            if found_any(&summary) {
+                print_preview(&summary, &preview, &mut output::data().lock()).map_err(Failure::unprintable)?;
+            }
             summary
         }
         false => {
@@ -91,11 +93,18 @@ pub(crate) async fn run(args: ImportArgs, layers: &mut Layers, quiet: bool) -> R
             let ledger = Ledger::open_or_create(&address).await?;
             let prices = Arc::new(Book::load(&ledger).await?);
             let summary = import::run(settings, ledger, prices, clock, control, watch).await?;
-            print(&summary, &mut output::data().lock()).map_err(Failure::unprintable)?;
+            if found_any(&summary) {
+                print(&summary, &mut output::data().lock()).map_err(Failure::unprintable)?;
+            }
             summary
         }
     };
     Ok(exit_code(summary))
+}
+
+/// Where there was nothing to read, the faults say all there is to say.
+fn found_any(summary: &Summary) -> bool {
+    summary.files > 0 || summary.faults.is_empty()
 }
 
 /// Rebuilds a ledger from a bundle.
@@ -112,16 +121,16 @@ async fn restore(args: &ImportArgs, ledger: &str, quiet: bool) -> Result<ExitCod
     let restored = restore_verified(&bundle, &verdict, ledger).await?;
     let mut out = output::data().lock();
     let mut tell = || -> std::io::Result<()> {
-        writeln!(out, "ledger      {ledger}")?;
+        writeln!(out, "ledger          {ledger}")?;
         for (part, rows) in &restored.rows {
             let already = if restored.already.contains(part) { ", there already" } else { "" };
-            writeln!(out, "{:11} {}{already}", part.name(), counted(*rows, "row"))?;
+            writeln!(out, "{:15} {}{already}", part.name(), counted(*rows, "row"))?;
         }
         match restored.artifacts {
             0 => Ok(()),
             files => writeln!(
                 out,
-                "artifacts   {} in {}/data/artifacts stay there",
+                "artifacts       {} in {}/data/artifacts stay there",
                 counted(files, "file"),
                 bundle.place().display()
             ),

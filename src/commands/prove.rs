@@ -10,7 +10,7 @@ use daybook_ledger::seal::{Error, prove};
 use daybook_ledger::{Date, EntryId, Ledger};
 use daybook_queries::{Session, SessionOptions};
 
-use crate::commands::args::LedgerArg;
+use crate::commands::args::{LedgerArg, parse_entry_id};
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -18,9 +18,9 @@ use crate::output;
 /// Flags of `daybook prove`.
 #[derive(Debug, Args)]
 pub(crate) struct ProveArgs {
-    /// The entry, 32 hexadecimal digits.
-    #[arg(value_name = "ENTRY")]
-    entry: String,
+    /// The entry, as `entry_id` in hexadecimal.
+    #[arg(value_name = "ENTRY_ID", value_parser = parse_entry_id)]
+    entry: EntryId,
     #[command(flatten)]
     ledger: LedgerArg,
     /// The file to write; its name should end in `.tlog-proof` [default: standard output].
@@ -30,8 +30,8 @@ pub(crate) struct ProveArgs {
 
 pub(crate) async fn run(args: ProveArgs, layers: &mut Layers) -> Result<ExitCode, Failure> {
     let ledger = args.ledger.open(layers).await?;
-    let unknown = || Error::NoEntry { place: ledger.root().url.to_string(), entry: args.entry.clone() };
-    let entry = EntryId::parse(&args.entry).ok_or_else(unknown)?;
+    let entry = args.entry;
+    let unknown = || Error::NoEntry { place: ledger.root().url.to_string(), entry: entry.to_string() };
     let (date, batch_id) = find(&ledger, entry).await?.ok_or_else(unknown)?;
     let proof = prove(&ledger, entry, date, &batch_id).await?;
     match args.out {

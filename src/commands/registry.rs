@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use daybook_ledger::{Clock as _, Ledger, SystemClock};
+use daybook_ledger::{Clock as _, EntryId, Ledger, SystemClock};
 use daybook_queries::registry::{Imported, Registry, RegistryVersion, explain};
 use daybook_queries::{RegistryChoice, Session, SessionOptions};
 
-use crate::commands::args::{LedgerArg, formats};
+use crate::commands::args::{LedgerArg, formats, parse_entry_id};
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output;
@@ -85,9 +85,9 @@ pub(crate) struct ImportArgs {
 /// Flags of `daybook registry explain`.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The entry, 32 hexadecimal digits.
-    #[arg(value_name = "ENTRY")]
-    entry: String,
+    /// The entry, as `entry_id` in hexadecimal.
+    #[arg(value_name = "ENTRY_ID", value_parser = parse_entry_id)]
+    entry: EntryId,
     #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
@@ -147,7 +147,7 @@ async fn import(args: ImportArgs, layers: &mut Layers) -> Result<(), Failure> {
 
 async fn explain_entry(args: ExplainArgs, layers: &mut Layers) -> Result<(), Failure> {
     let session = open(&args.ledger, args.registry.choice()?, layers).await?;
-    let explanation = explain(&session, &args.entry).await?;
+    let explanation = explain(&session, args.entry).await?;
     output::line(explanation.to_string().trim_end())
 }
 

@@ -93,17 +93,17 @@ fn index(bundle: &Path) -> Vec<Value> {
 fn a_bundle_says_where_artifacts_are_or_carries_them() {
     let dir = company();
     let run = daybook_in(dir.path(), &["export", "--out", "b"]);
-    assert!(run.done().contains("artifacts   0 carried, 3 by their place and SHA-256\n"), "{}", run.stdout);
+    assert!(run.done().contains("artifacts       0 carried, 3 by their place and SHA-256\n"), "{}", run.stdout);
     assert!(index(&dir.path().join("b")).iter().all(|artifact| artifact["path"].is_null()));
 
     for out in ["whole", "whole.tar.zst"] {
         let run = daybook_in(dir.path(), &["export", "--with-artifacts", "--out", out]);
-        assert!(run.done().contains("artifacts   2 carried, 1 by their place and SHA-256\n"), "{}", run.stdout);
+        assert!(run.done().contains("artifacts       2 carried, 1 by their place and SHA-256\n"), "{}", run.stdout);
         daybook_in(dir.path(), &["verify", out]).done();
         let ledger = format!("new-{out}");
         let run = daybook_in(dir.path(), &["import", out, "--ledger", &ledger]);
         assert!(
-            run.done().ends_with(&format!("artifacts   2 files in {out}/data/artifacts stay there\n")),
+            run.done().ends_with(&format!("artifacts       2 files in {out}/data/artifacts stay there\n")),
             "{}",
             run.stdout
         );
@@ -165,7 +165,7 @@ fn an_export_that_was_stopped_goes_on_after_the_artifacts_that_are_whole() {
         // What is whole is not asked for again.
         std::fs::rename(&weights, &away).unwrap();
         let run = export(out);
-        assert!(run.done().contains("artifacts   2 carried"), "{}", run.stdout);
+        assert!(run.done().contains("artifacts       2 carried"), "{}", run.stdout);
         std::fs::rename(&away, &weights).unwrap();
         assert!(files(&dir.path().join(out)) == files(&dir.path().join(whole)), "{out}");
     }

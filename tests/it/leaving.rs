@@ -74,7 +74,11 @@ fn a_name_no_call_has_is_refused_and_a_person_without_calls_is_told_so() {
     assert!(!dir.path().join("b").exists());
 
     let run = export(&["--subject", "nobody"]);
-    assert!(run.done().contains("\nusage       0 rows") && run.stderr.contains("no call is in it"), "{}", run.stderr);
+    assert!(
+        run.done().contains("\nusage           0 rows") && run.stderr.contains("no call is in it"),
+        "{}",
+        run.stderr
+    );
     let readme = std::fs::read_to_string(dir.path().join("b/data/README.md")).unwrap();
     assert!(readme.contains("**No call is in this bundle:**"), "{readme}");
     daybook_in(dir.path(), &["verify", "b"]).done();

@@ -49,8 +49,14 @@ fn a_registry_is_checked_whole_and_imported_by_version() {
     assert_eq!(run.done(), "rule,workload,line,conditions\n1,bot,4,team = Support\n");
     let run = daybook_in(dir.path(), &["query", "--registry-version", "2", "-c", "SELECT 1"]);
     run.refused(2, "error[QUERIES-033]: the ledger has no registry version 2");
+    let run = daybook_in(dir.path(), &["registry", "explain", "00000000000000000000000000000000"]);
+    run.refused(2, "error[QUERIES-034]: the ledger has no entry `00000000000000000000000000000000`");
     let run = daybook_in(dir.path(), &["registry", "explain", "beef"]);
-    run.refused(2, "error[QUERIES-034]: the ledger has no entry `beef`");
+    assert!(
+        run.code == 2 && run.stderr.contains("`beef` is not an entry id of 32 hexadecimal digits"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

@@ -289,7 +289,7 @@ fn what_is_asked_of_a_ledger_that_was_never_sealed_is_refused_with_what_to_do() 
     let run = sealed.run(&["prove", &entry, "--ledger", "ledger"]);
     assert!(run.code == 2 && run.stderr.starts_with("error[SEAL-007]: "), "{}", run.stderr);
     sealed.differs(&["log: its checkpoints or its secret are missing"]);
-    let run = sealed.run(&["prove", "00", "--ledger", "ledger"]);
+    let run = sealed.run(&["prove", &"0".repeat(32), "--ledger", "ledger"]);
     assert!(run.code == 2 && run.stderr.starts_with("error[SEAL-008]: "), "{}", run.stderr);
 }
 

@@ -38,13 +38,12 @@ pub struct Trial {
     pub failed: Option<(Condition, Option<String>)>,
 }
 
-/// Explains what `session`'s registry makes of the entry `id`, 32 hexadecimal digits.
+/// Explains what `session`'s registry makes of an entry.
 ///
 /// # Errors
 /// [`Error::UnknownEntry`], those of queries.
-pub async fn explain(session: &Session, id: &str) -> Result<Explanation, Error> {
-    let unknown = || Error::UnknownEntry { id: id.into() };
-    let entry_id = EntryId::parse(id).ok_or_else(unknown)?;
+pub async fn explain(session: &Session, entry_id: EntryId) -> Result<Explanation, Error> {
+    let unknown = || Error::UnknownEntry { id: entry_id.to_string() };
     let columns = Subject::COLUMNS.map(|(subject, name)| match subject {
         Subject::Model => "coalesce(response_model, request_model)",
         _ => name,

@@ -8,7 +8,7 @@ use daybook_ledger::{EntryId, Kind, Ledger, Usd};
 use daybook_queries::{Session, SessionOptions};
 
 use super::plain;
-use crate::commands::args::LedgerArg;
+use crate::commands::args::{LedgerArg, parse_entry_id};
 use crate::config::Layers;
 use crate::failure::Failure;
 use crate::output::{self, Form};
@@ -17,17 +17,13 @@ use crate::output::{self, Form};
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// The entry, as `entry_id` in hexadecimal.
-    #[arg(value_name = "ENTRY_ID", value_parser = parse_id)]
+    #[arg(value_name = "ENTRY_ID", value_parser = parse_entry_id)]
     id: EntryId,
     #[command(flatten)]
     ledger: LedgerArg,
     /// How the explanation is written.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Form,
-}
-
-fn parse_id(text: &str) -> Result<EntryId, String> {
-    EntryId::parse(text).ok_or_else(|| format!("`{text}` is not an entry id of 32 hexadecimal digits"))
 }
 
 pub(super) async fn run(args: ExplainArgs, layers: &mut Layers) -> Result<(), Failure> {
@@ -162,18 +158,4 @@ fn json(past: &PastCall<'_>, explanation: &Explanation<'_>, out: &mut impl Write
         "recorded_price_status": past.price_status, "equals_recorded": rated.list_cost == past.list_cost,
     });
     output::json(&value, out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_32_hexadecimal_digits() {
-        let id = "0123456789abcdef0123456789ABCDEF";
-        assert_eq!(parse_id(id).unwrap().to_string(), id.to_lowercase());
-        for text in ["", "0123", "g123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef00"] {
-            assert!(parse_id(text).is_err(), "{text}");
-        }
-    }
 }
