@@ -189,6 +189,26 @@ async fn the_fullest_correction_of_an_entry_holds_and_the_row_as_recorded_stays(
 }
 
 #[tokio::test]
+async fn ids_that_start_again_each_day_are_calls_of_their_own() {
+    let ledger = fixture::empty().await;
+    let of = |day: &str, model, tokens| call("1", "openai", model, "search", &format!("{day}T09:00:00Z"), tokens);
+    let mut pending = of("2026-11-20", "gpt-5", (0, 0));
+    pending.status = Status::Pending;
+    pending.tokens = daybook_ledger::Tokens::default();
+    append(&ledger, "b1", &[(of("2026-11-19", "gpt-4o", (5, 1)), None), (pending, None)]).await;
+    correct(&ledger, "b2", &[(of("2026-11-20", "gpt-5", (7, 1)), None)]).await;
+    let session = fixture::open(&ledger).await;
+    for sql in [
+        "SELECT count(*) || ' ' || sum(input_tokens) FROM usage",
+        "SELECT sum(calls) || ' ' || sum(input_tokens) FROM spend_by_day",
+        "SELECT sum(calls) || ' 12' FROM lockin",
+    ] {
+        let rows = session.run(sql).await.unwrap().collect().await.unwrap();
+        assert_eq!(arrow::util::display::array_value_to_string(rows[0].column(0), 0).unwrap(), "2 12", "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_said_before_the_end_of_a_call_holds_while_nothing_else_is_known() {
     let ledger = fixture::empty().await;
     let said = |id: &'static str, status, raw: &'static str| {

@@ -15,6 +15,7 @@ use crate::{DataFile, Date, EntryId, Error, Ledger, Table, schema};
 
 /// Rows that lose their bodies.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an erasure has one, which its tasks share")]
 pub(in crate::maintenance) enum Selection {
     /// Of days before this one.
     Before(Date),
