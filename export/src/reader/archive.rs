@@ -377,18 +377,29 @@ impl Read for MemberReader {
             let (room, _) = buffer.split_at_mut(room);
             let length = self.frame.read(room).map_err(unpacking)?;
             self.left -= length as u64;
-            return match length {
-                0 => Err(invalid("it is shorter than its header says")),
-                _ => Ok(length),
-            };
+            if length == 0 {
+                return Err(invalid("it is shorter than its header says"));
+            }
+            self.check_end()?;
+            return Ok(length);
         }
-        if let Some(padding) = self.padding.take().filter(|_| self.left == 0) {
+        self.check_end()?;
+        Ok(0)
+    }
+}
+
+impl MemberReader {
+    /// With the last byte, not after it: who knows the length asks for no more, and the sum of the frame would go unread.
+    fn check_end(&mut self) -> io::Result<()> {
+        if self.left == 0
+            && let Some(padding) = self.padding.take()
+        {
             let mut rest = Vec::new();
             (&mut self.frame).take(HEADER_BYTES as u64).read_to_end(&mut rest).map_err(unpacking)?;
             if rest.len() != padding || rest.iter().any(|byte| *byte != 0) {
                 return Err(invalid("it is longer than its header says"));
             }
         }
-        Ok(0)
+        Ok(())
     }
 }

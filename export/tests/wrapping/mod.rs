@@ -125,6 +125,14 @@ async fn whatever_byte_of_one_file_is_changed_or_missing_is_found() {
         assert!(!is_whole(&genuine[..at]), "cut at {at}");
     }
     assert!(!is_whole(&[genuine.as_slice(), b"x"].concat()));
+    // The sums at the ends of the last frames: manifests, and the end mark.
+    let begins = |at: &usize| genuine[*at..].starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+    let frames = (1..genuine.len()).filter(begins).chain([genuine.len()]);
+    for end in frames.collect::<Vec<_>>().into_iter().rev().take(6) {
+        let mut bytes = genuine.clone();
+        bytes[end - 1] ^= 0x10;
+        assert!(!is_whole(&bytes), "the sum before byte {end} of {}", genuine.len());
+    }
     fs::write(&one, &genuine[..genuine.len() - 5]).unwrap();
     let cut = verify::bundle(&one, &mut Silent).unwrap().differences;
     assert_eq!(cut.len(), 1, "what is not known to be there is not said to be missing: {cut:?}");
