@@ -100,7 +100,7 @@ pub(super) fn private_text(path: &Path) -> Result<String, Failure> {
 /// Whoever can alter a ledger could sign what they made of it.
 fn refuse_in_ledger(path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = folder.canonicalize().map_err(|error| unusable(path, "used: its folder is not there", error))?;
+    let folder = folder.canonicalize().map_err(|error| unusable(path, "placed in its folder", error))?;
     match folder.ancestors().find(|folder| folder.join("usage/_delta_log").is_dir()) {
         Some(ledger) => {
             let message = format!("the key file {} is inside the ledger {}", path.display(), ledger.display());

@@ -38,6 +38,24 @@ async fn commit(table: &Table, batch_id: &str, rows: i64, from: Option<i64>, to:
 const APP: &str = "ledger/c/t/0";
 
 #[tokio::test]
+async fn a_snapshot_far_behind_catches_up_with_every_version() {
+    let ledger = ledger().await;
+    let table = ledger.quarantine();
+    let (mut behind, mut writer) = (table.load(None).await.unwrap(), table.load(None).await.unwrap());
+    for at in 0..100 {
+        let batch = commit(table, &format!("b{at}"), 1, (at > 0).then_some(at), at + 1).await;
+        assert!(matches!(table.try_commit(&mut writer, &batch).await.unwrap(), CommitOutcome::Committed { .. }));
+    }
+    let came = table.refresh(&mut behind).await.unwrap();
+    assert_eq!(came.iter().map(|(_, version)| version.0).collect::<Vec<_>>(), (1..=100).collect::<Vec<_>>());
+    assert_eq!(
+        (behind.version(), behind.news().len(), behind.position(APP)),
+        (writer.version(), 100, Some(NextOffset(100)))
+    );
+    assert!(table.refresh(&mut behind).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn rows_and_positions_land_in_one_commit() {
     let ledger = ledger().await;
     let table = ledger.quarantine();

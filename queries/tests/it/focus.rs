@@ -370,6 +370,48 @@ async fn a_commitment_is_drawn_down_and_its_rest_is_unused() {
 }
 
 #[tokio::test]
+async fn what_is_known_later_changes_no_commitment_and_no_count_of_a_month_that_ended() {
+    let ledger = empty().await;
+    let book = book(&ledger, SHEET, 1).await;
+    let of = |id: &'static str, status, tokens| {
+        let mut entry = call(id, "openai", "gpt-5.4", "t", "2026-10-20T08:00:00Z", tokens);
+        entry.status = status;
+        entry
+    };
+    let mut pending = of("unpriced", Status::Pending, (0, 0));
+    pending.tokens = Tokens::default();
+    append_priced(&ledger, "b1", &book, &[of("late", Status::Incomplete, (1_000_000, 0)), pending]).await;
+    let october = FocusOptions { from: Date::parse("2026-10-01"), to: Date::parse("2026-11-01"), ..OPTIONS };
+    let before = Box::pin(written(&ledger, october, contracts())).await;
+    let quantities = |rows: &[Value]| -> Vec<i128> {
+        rows.iter()
+            .map(|row| {
+                row["CommitmentDiscountQuantity"].as_str().map_or(0, |_| whole(&row["CommitmentDiscountQuantity"]))
+            })
+            .collect()
+    };
+    assert_eq!(
+        quantities(&before.0),
+        [2_500_000_000_000_000_000, 1_500_000_000_000_000_000],
+        "used, and the rest of 4"
+    );
+
+    let at = Instant::parse("2026-11-20T12:00:00Z").unwrap();
+    let known = [of("late", Status::Success, (1_000_000, 100_000)), of("unpriced", Status::Success, (400_000, 0))];
+    correct_priced(&ledger, "c1", at, &book, &known).await;
+    assert_eq!(Box::pin(written(&ledger, october, contracts())).await, before);
+    let november = FocusOptions { from: Date::parse("2026-11-01"), to: Date::parse("2026-12-01"), ..OPTIONS };
+    let (rows, focus) = Box::pin(written(&ledger, november, contracts())).await;
+    let corrections = rows.iter().filter(|row| text(row, "ChargeClass") == "Correction");
+    assert_eq!(quantities(&corrections.cloned().collect::<Vec<_>>()), [0, 0], "none draws anything down");
+    let metadata = november.metadata(&session(&ledger, contracts()).await, &focus);
+    let calls = |key: &str| {
+        metadata["x_Daybook"][key].as_array().unwrap().iter().map(|row| row["Calls"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((calls("CallsWithoutPrice"), calls("CallsWithoutPriceCorrected")), (vec![], vec![1.into()]));
+}
+
+#[tokio::test]
 async fn commitments_that_run_at_once_are_drawn_down_one_after_the_other() {
     let overlapping = registry(
         r#"

@@ -198,6 +198,71 @@ async fn the_gate_judges_commitments_by_where_they_end() {
     assert_eq!(found.as_string::<i32>().value(0), expected);
 }
 
+/// The value of the one row and column of `sql`.
+async fn value(session: &Session, sql: &str) -> String {
+    let rows = session.run(sql).await.unwrap().collect().await.unwrap();
+    cast(rows[0].column(0), &DataType::Utf8).unwrap().as_string::<i32>().value(0).to_owned()
+}
+
+#[tokio::test]
+async fn four_weeks_without_a_price_are_projected_to_nothing_at_all() {
+    let ledger = fixture::empty().await;
+    let last = Date::parse(LAST_DAY).unwrap().days();
+    let days: Vec<_> =
+        (0..57).map(|back| (back, format!("u{back}"), Date::from_days(last - back).to_string())).collect();
+    let entries = days.iter().map(|(back, id, day)| {
+        let one = call(id, "openai", "gpt-5", "steady", &format!("{day}T09:00:00Z"), (1_000, 100));
+        (one, (*back > 28).then(|| Usd::from_pico(10_000_000_000_000)))
+    });
+    append(&ledger, "days", &entries.collect::<Vec<_>>()).await;
+    let session = Session::open(&ledger, options()).await.unwrap();
+    let line = "SELECT concat_ws(' ', weekly, drift, noise, coalesce(recent::varchar, 'none')) FROM trends WHERE dimension = 'total'";
+    assert_eq!(value(&session, line).await, "70.000000000000 0.000000000000 0.000000000000 none");
+    let known = "SELECT count(low) + count(middle) + count(high) FROM ";
+    assert_eq!(value(&session, &format!("{known} forecast")).await, "0");
+    assert_eq!(value(&session, &format!("{known} burn_down")).await, "0");
+}
+
+#[tokio::test]
+async fn a_provider_that_calls_without_a_name_may_have_gone_to_is_no_second_one() {
+    let ids: Vec<_> = (0..18).map(|at| format!("n{at}")).collect();
+    let entries = ids.iter().enumerate().map(|(at, id)| {
+        let mut one = call(id, "openai", "m", "steady", "2026-11-19T09:00:00Z", (10, 1));
+        match at {
+            0..10 => one.provider = None,
+            10..15 => {}
+            _ => one.provider = Some("mistral".into()),
+        }
+        (one, None)
+    });
+    let entries: Vec<_> = entries.collect();
+    for (calls, option) in [(15, "never"), (18, "fresh mistral")] {
+        let ledger = fixture::empty().await;
+        append(&ledger, "b", &entries[..calls]).await;
+        let session = Session::open(&ledger, options()).await.unwrap();
+        let lockin = "SELECT concat_ws(' ', option, second_provider) FROM lockin WHERE workload = 'steady'";
+        assert_eq!(value(&session, lockin).await, option);
+        let monthly = "SELECT option FROM portability_by_month WHERE workload = 'steady'";
+        assert_eq!(value(&session, monthly).await, option.split(' ').next().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_cache_that_gave_more_than_was_asked_is_left_out() {
+    let ledger = fixture::empty().await;
+    let of = |id: &'static str, model: &'static str, read| {
+        let mut one = call(id, "openai", model, "steady", "2026-11-19T09:00:00Z", (2, 1));
+        one.tokens.cache_read = Some(read);
+        (one, None)
+    };
+    append(&ledger, "b", &[of("a", "proxied", 18_000), of("b", "plain", 1)]).await;
+    let session = Session::open(&ledger, options()).await.unwrap();
+    assert_eq!(
+        value(&session, "SELECT string_agg(model || ' ' || read_share, ', ') FROM cache_use").await,
+        "plain 0.500000"
+    );
+}
+
 /// Every day costs a dollar less than the one before, 16 on the last: in sixteen days nothing, and not less.
 #[tokio::test]
 async fn spend_that_falls_to_nothing_stays_there() {

@@ -120,7 +120,7 @@ fn say(out: &Path, written: &Focus) {
     let priced_since: i64 = written.unpriced.values().filter(|calls| **calls < 0).sum();
     let lines = [
         (unpriced, "calls have no price and are in no row"),
-        (-priced_since, "calls of earlier months had no price and are corrected: they are in rows now"),
+        (-priced_since, "calls that earlier months counted as without a price are corrected since"),
         (
             written.unexplained,
             "calls were recorded at prices that are in no sheet of the ledger: their rows have no unit price",

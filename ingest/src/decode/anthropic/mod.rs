@@ -146,43 +146,45 @@ fn decode_line<'a>(
     options: &DecodeOptions,
     (custom_id, result): (Option<Cow<'a, str>>, BatchResult<'a>),
 ) -> Result<Entry<'a>, DecodeError> {
-    let (input, mut output) = both_directions(options.bodies);
-    let mut request = Request::default();
-    let mut answer = match result.message {
-        Some(message) => read_message(source, message, &mut output)?,
-        None => Answer::default(),
-    };
-    if result.message.is_none() {
+    let mut entry = line_entry((source, raw, "anthropic"), options.bodies, None, |output| {
+        if let Some(message) = result.message {
+            return read_message(source, message, output);
+        }
         let mut failure = result.error.map(|error| Failure::read(source, error)).transpose()?.unwrap_or_default();
         // Without an error, how the line ended is the word for it: `canceled`, `expired`.
         failure.word = failure.word.or(present(result.kind));
-        answer.outcome.failure = Some(failure);
-    }
-    let mut entry = entry((source, raw, "anthropic"), (None, &mut request, answer))?;
+        Ok(Answer { outcome: Outcome { failure: Some(failure), ..Outcome::default() }, usage: None })
+    })?;
     entry.event_id = entry.event_id.or(custom_id);
-    entry.features.insert(Feature::Batch);
-    add_features(&mut entry, output.features);
-    if options.bodies {
-        entry.body = request.body(None, input, output);
-    }
     Ok(entry)
 }
 
 /// Decodes the message of a line of a batch that Vertex AI ran.
 pub(crate) fn decode_vertex_line<'a>(
-    source: &Source<'a>,
-    (raw, bodies): (&'a [u8], bool),
+    (source, raw): (&Source<'a>, &'a [u8]),
+    bodies: bool,
     (request, message): (Option<Json<'a>>, Json<'a>),
 ) -> Result<Entry<'a>, DecodeError> {
+    let answer = |output: &mut Messages| read_message(source, message, output);
+    line_entry((source, raw, "vertex_ai"), bodies, request, answer)
+}
+
+fn line_entry<'a>(
+    (source, raw, provider): (&Source<'a>, &'a [u8], &'static str),
+    bodies: bool,
+    json: Option<Json<'a>>,
+    read: impl FnOnce(&mut Messages) -> Result<Answer<'a>, DecodeError>,
+) -> Result<Entry<'a>, DecodeError> {
     let (mut input, mut output) = both_directions(bodies);
-    let mut asked: Request<'a> = request.map_or_else(|| Ok(Request::default()), |request| source.object(request))?;
-    asked.say(&mut input);
-    let answer = read_message(source, message, &mut output)?;
-    let mut entry = entry((source, raw, "vertex_ai"), (None, &mut asked, answer))?;
+    let mut request: Request<'a> = json.map_or_else(|| Ok(Request::default()), |request| source.object(request))?;
+    request.say(&mut input);
+    let answer = read(&mut output)?;
+    let mut entry = entry((source, raw, provider), (None, &mut request, answer))?;
+    entry.features.insert(Feature::Batch);
     add_features(&mut entry, input.features);
     add_features(&mut entry, output.features);
     if bodies {
-        entry.body = asked.body(request, input, output);
+        entry.body = request.body(json, input, output);
     }
     Ok(entry)
 }

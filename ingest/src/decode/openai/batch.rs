@@ -119,7 +119,7 @@ fn decode_line<'a>(
     let (id, custom_id) = (present(line.id), present(line.custom_id));
     let reply = line.response.map(|response| source.object::<Reply<'a>>(response)).transpose()?.unwrap_or_default();
     if let Some(message) = line.response.filter(|_| reply.kind.as_ref().is_some_and(|kind| kind.0 == "message")) {
-        let entry = anthropic::decode_vertex_line(source, (raw, bodies), (line.request, message))?;
+        let entry = anthropic::decode_vertex_line((source, raw), bodies, (line.request, message))?;
         return Ok(Some(of_line(entry, id.or_else(|| custom_id.clone()), custom_id)));
     }
     let body = reply.body.filter(|body| body.get().starts_with('{'));
