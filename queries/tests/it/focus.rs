@@ -380,7 +380,9 @@ async fn what_is_known_later_changes_no_commitment_and_no_count_of_a_month_that_
     };
     let mut pending = of("unpriced", Status::Pending, (0, 0));
     pending.tokens = Tokens::default();
-    append_priced(&ledger, "b1", &book, &[of("late", Status::Incomplete, (1_000_000, 0)), pending]).await;
+    // The ledger knows that October is over, by a call of November.
+    let after = call("after", "openai", "gpt-5.4", "t", "2026-11-19T08:00:00Z", (1_000_000, 0));
+    append_priced(&ledger, "b1", &book, &[of("late", Status::Incomplete, (1_000_000, 0)), pending, after]).await;
     let october = FocusOptions { from: Date::parse("2026-10-01"), to: Date::parse("2026-11-01"), ..OPTIONS };
     let before = Box::pin(written(&ledger, october, contracts())).await;
     let quantities = |rows: &[Value]| -> Vec<i128> {
