@@ -26,10 +26,24 @@ impl Hasher for IdHasher {
             self.0 = u64::from_ne_bytes(*first);
         }
     }
+
+    /// The day of a call beside its id: ids may start again each day.
+    fn write_i32(&mut self, day: i32) {
+        self.0 = self.0.wrapping_add(u64::from(day.cast_unsigned()).wrapping_mul(ODD));
+    }
 }
+
+/// 2⁶⁴ divided by the golden ratio: days that follow one another differ in the high bits too.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A map keyed by entry ids.
 pub(crate) type IdMap<V> = HashMap<EntryId, V, BuildHasherDefault<IdHasher>>;
+
+/// A call: an id on a day.
+type Call = (EntryId, i32);
+
+/// A map keyed by calls.
+type CallMap<V> = HashMap<Call, V, BuildHasherDefault<IdHasher>>;
 
 /// A stretch of one partition that the batch accounts for, message by message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +79,12 @@ pub(crate) struct RowMeta {
     gone: bool,
 }
 
+impl RowMeta {
+    const fn call(&self) -> Call {
+        (self.id, self.day)
+    }
+}
+
 /// What is known of a row of the content batch besides its columns. It stands apart from the call's row, which may be of another
 /// event.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +100,12 @@ pub(crate) struct BodyMeta {
     pub(crate) alive: bool,
     /// Whether its partition went.
     gone: bool,
+}
+
+impl BodyMeta {
+    const fn call(&self) -> Call {
+        (self.id, self.day)
+    }
 }
 
 /// The place of a body that is so final among those of its call.
@@ -115,9 +141,9 @@ pub(crate) struct OpenBatch {
     partitions: Vec<Partition>,
     ranges: BTreeMap<usize, Range>,
     /// The place of each call among the rows.
-    seen: IdMap<usize>,
+    seen: CallMap<usize>,
     /// The places of its bodies, by how final they are.
-    said: IdMap<[Option<usize>; 3]>,
+    said: CallMap<[Option<usize>; 3]>,
     /// Bytes of tags and headers, of which the builders of maps do not tell.
     map_bytes: usize,
     /// Index of the partition of the last message: the next one is often of the same.
@@ -234,8 +260,9 @@ impl OpenBatch {
             self.push_body(partition, row);
         }
         let richness = row.entry.richness();
+        let day = row.started_at.date().days();
         let mut alive = true;
-        if let Some(known) = self.seen.get(&row.id).and_then(|at| self.rows.get_mut(*at)) {
+        if let Some(known) = self.seen.get(&(row.id, day)).and_then(|at| self.rows.get_mut(*at)) {
             match known.richness < richness {
                 true => known.alive = false,
                 false if known.partition == partition => return,
@@ -245,9 +272,8 @@ impl OpenBatch {
         }
         self.usage.push(row);
         self.map_bytes += row.entry.tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
-        let day = row.started_at.date().days();
         if alive {
-            self.seen.insert(row.id, self.rows.len());
+            self.seen.insert((row.id, day), self.rows.len());
         }
         let completeness = row.entry.completeness();
         self.rows.push(RowMeta { id: row.id, day, partition, richness, completeness, alive, gone: false });
@@ -257,7 +283,8 @@ impl OpenBatch {
     /// does: it may be of another partition, which alone is lost to another worker.
     fn push_body(&mut self, partition: usize, row: &Row<'_>) {
         let (finality, completeness) = (row.entry.status.finality(), row.entry.completeness());
-        let said = self.said.entry(row.id).or_default();
+        let day = row.started_at.date().days();
+        let said = self.said.entry((row.id, day)).or_default();
         let [_, cut_short, last] = *said;
         let more_final = match finality {
             Finality::Pending => cut_short.or(last),
@@ -276,7 +303,7 @@ impl OpenBatch {
                 *place = Some(self.bodies.len());
             }
         }
-        let (day, alive) = (row.started_at.date().days(), better.is_none());
+        let alive = better.is_none();
         self.bodies.push(BodyMeta { id: row.id, day, partition, finality, completeness, alive, gone: false });
         self.statuses.push(row.entry.status);
         self.content.push(row);
@@ -342,45 +369,45 @@ impl OpenBatch {
 
     /// Of a call that other partitions tell of too, the richest of these stands in.
     fn drop_rows(&mut self, dropped: &[usize]) {
-        let mut richest: IdMap<Option<(u8, usize)>> = IdMap::default();
+        let mut richest: CallMap<Option<(u8, usize)>> = CallMap::default();
         for (at, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| dropped.contains(&row.partition)) {
             (row.alive, row.gone) = (false, true);
-            // The id may meanwhile belong to a row of another partition.
-            if self.seen.get(&row.id) == Some(&at) {
-                self.seen.remove(&row.id);
-                richest.insert(row.id, None);
+            // The call may meanwhile have a row of another partition.
+            if self.seen.get(&row.call()) == Some(&at) {
+                self.seen.remove(&row.call());
+                richest.insert(row.call(), None);
             }
         }
         for (at, row) in self.rows.iter().enumerate().filter(|(_, row)| !row.gone) {
-            if let Some(known) = richest.get_mut(&row.id)
+            if let Some(known) = richest.get_mut(&row.call())
                 && known.is_none_or(|(richness, _)| richness < row.richness)
             {
                 *known = Some((row.richness, at));
             }
         }
-        for (id, at) in richest.into_iter().filter_map(|(id, known)| Some((id, known?.1))) {
+        for (call, at) in richest.into_iter().filter_map(|(call, known)| Some((call, known?.1))) {
             self.rows.get_mut(at).into_iter().for_each(|row| row.alive = true);
-            self.seen.insert(id, at);
+            self.seen.insert(call, at);
         }
     }
 
     /// Likewise of what was said.
     fn drop_bodies(&mut self, dropped: &[usize]) {
-        let mut bereft: IdMap<()> = IdMap::default();
+        let mut bereft: CallMap<()> = CallMap::default();
         for (at, body) in self.bodies.iter_mut().enumerate().filter(|(_, body)| dropped.contains(&body.partition)) {
             (body.alive, body.gone) = (false, true);
-            let places = self.said.get_mut(&body.id).into_iter().flatten();
+            let places = self.said.get_mut(&body.call()).into_iter().flatten();
             for place in places.filter(|place| **place == Some(at)) {
                 *place = None;
-                bereft.insert(body.id, ());
+                bereft.insert(body.call(), ());
             }
         }
         for at in 0..self.bodies.len() {
-            let Some(body) = self.bodies.get(at).filter(|body| !body.gone && bereft.contains_key(&body.id)) else {
+            let Some(body) = self.bodies.get(at).filter(|body| !body.gone && bereft.contains_key(&body.call())) else {
                 continue;
             };
             let (finality, completeness) = (body.finality, body.completeness);
-            let place = place_of(self.said.entry(body.id).or_default(), finality);
+            let place = place_of(self.said.entry(body.call()).or_default(), finality);
             let known = place.and_then(|known| self.bodies.get(known));
             if known.is_none_or(|known| known.completeness < completeness) {
                 place.and_then(|known| self.bodies.get_mut(known)).into_iter().for_each(|known| known.alive = false);
@@ -397,11 +424,6 @@ impl OpenBatch {
             range_of.get_mut(*index).into_iter().for_each(|place| *place = Some(at));
         }
         let named = |(index, range): (usize, Range)| Some((self.partitions.get(index)?.clone(), range));
-        // What was said on another day than the row has would be of no entry.
-        for body in &mut self.bodies {
-            let row = self.seen.get(&body.id).and_then(|at| self.rows.get(*at));
-            body.alive &= row.is_none_or(|row| row.day == body.day);
-        }
         let content = self.content.finish()?;
         Ok(ClosedBatch {
             usage: self.usage.finish()?,

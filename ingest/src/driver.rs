@@ -3,6 +3,7 @@
 //! One thread polls and feeds the core; one task writes. Rebalances and heartbeats therefore go on while the ledger is
 //! slow.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -324,7 +325,10 @@ impl Worker {
         });
         match (gaps.is_empty(), on_gap) {
             (true, OnGap::Stop) => return Err(Error::Kafka { action: "read", source: error }),
-            (true, OnGap::Continue) => return self.restart_all(),
+            (true, OnGap::Continue) => {
+                tracing::warn!(%error, "Kafka does not have what was asked for, every partition is read again from its place");
+                return self.restart_all();
+            }
             _ => {}
         }
         for gap in gaps {
@@ -408,11 +412,21 @@ impl Worker {
     }
 }
 
-fn read(core: &mut Core, now: Instant, message: &BorrowedMessage<'_>, effects: &mut Vec<Effect>) -> Result<(), Error> {
-    let headers: Vec<(&str, &[u8])> = match message.headers() {
-        Some(headers) => headers.iter().map(|header| (header.key, header.value.unwrap_or_default())).collect(),
-        None => Vec::new(),
+/// The headers whose names are UTF-8, as those of every header that means something to us are: rdkafka panics on others, and a
+/// message must not end the worker.
+fn readable(headers: &impl Headers) -> Vec<(&str, &[u8])> {
+    let read = |at| match catch_unwind(AssertUnwindSafe(|| headers.try_get(at))) {
+        Ok(header) => header.map(|header| (header.key, header.value.unwrap_or_default())),
+        Err(_) => {
+            tracing::warn!("the name of a message's header is not UTF-8, the message is read without it");
+            None
+        }
     };
+    (0..headers.count()).filter_map(read).collect()
+}
+
+fn read(core: &mut Core, now: Instant, message: &BorrowedMessage<'_>, effects: &mut Vec<Effect>) -> Result<(), Error> {
+    let headers = message.headers().map(readable).unwrap_or_default();
     let input = Input::Message(Message {
         topic: message.topic(),
         partition: message.partition(),
@@ -423,4 +437,31 @@ fn read(core: &mut Core, now: Instant, message: &BorrowedMessage<'_>, effects: &
         headers: &headers,
     });
     core.on(now, input, effects)
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::Header;
+
+    use super::*;
+
+    struct Named(&'static [&'static [u8]]);
+
+    impl Headers for Named {
+        fn count(&self) -> usize {
+            self.0.len()
+        }
+
+        /// As rdkafka reads it.
+        fn try_get(&self, at: usize) -> Option<Header<'_, &[u8]>> {
+            let name = self.0.get(at)?;
+            Some(Header { key: std::str::from_utf8(name).unwrap(), value: Some(b"v") })
+        }
+    }
+
+    #[test]
+    fn a_header_whose_name_is_not_utf8_costs_no_other() {
+        let headers = Named(&[b"content-type", b"\xe9t\xe9", b"ce_id"]);
+        assert_eq!(readable(&headers), [("content-type", b"v".as_slice()), ("ce_id", b"v")]);
+    }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Int32Builder,
-    Int64Builder, ListBuilder, MapBuilder, MapFieldNames, StringBuilder, StringDictionaryBuilder,
+    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, DictionaryArray,
+    Int32Builder, Int64Builder, ListBuilder, MapBuilder, MapFieldNames, StringBuilder, StringDictionaryBuilder,
     TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, TimeUnit};
@@ -121,6 +121,60 @@ macro_rules! column_builder {
     };
 }
 
+/// Builds [`Kind::Word`]: a dictionary that knows how much text it holds, as senders' own words may be long and never the same.
+pub struct WordBuilder {
+    keys: StringDictionaryBuilder<Int32Type>,
+    distinct: i32,
+    text_bytes: usize,
+}
+
+impl Default for WordBuilder {
+    fn default() -> Self {
+        // Most of these stay nearly empty, and the builder's own default fills a hash table of 1,024 places.
+        Self { keys: StringDictionaryBuilder::with_capacity(0, 0, 0), distinct: 0, text_bytes: 0 }
+    }
+}
+
+impl std::fmt::Debug for WordBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { distinct, text_bytes, .. } = self;
+        f.debug_struct("WordBuilder")
+            .field("distinct", distinct)
+            .field("text_bytes", text_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WordBuilder {
+    /// Adds a row.
+    pub fn append_value(&mut self, word: impl AsRef<str>) {
+        let word = word.as_ref();
+        // A word that is new has the next key. More than there are keys for would be a row too few, which ends the batch.
+        if self.keys.append(word).is_ok_and(|key| key == self.distinct) {
+            self.distinct += 1;
+            self.text_bytes += word.len();
+        }
+    }
+
+    /// Adds a row, without a value if there is none.
+    pub fn append_option(&mut self, word: Option<impl AsRef<str>>) {
+        match word {
+            Some(word) => self.append_value(word),
+            None => self.append_null(),
+        }
+    }
+
+    /// Adds a row without a value.
+    pub fn append_null(&mut self) {
+        self.keys.append_null();
+    }
+
+    fn finish(&mut self) -> DictionaryArray<Int32Type> {
+        (self.distinct, self.text_bytes) = (0, 0);
+        self.keys.finish()
+    }
+}
+
 /// Builds [`Kind::Words`].
 pub(crate) type WordsBuilder = ListBuilder<StringBuilder>;
 /// Builds [`Kind::TextMap`].
@@ -132,8 +186,7 @@ pub(crate) type DecimalMapBuilder = MapBuilder<StringBuilder, Decimal128Builder>
 
 column_builder!(BinaryBuilder, Self::new(), |b| b.values_slice().len() + b.len() * 4);
 column_builder!(StringBuilder, Self::new(), |b| b.values_slice().len() + b.len() * 4);
-// Most of these stay nearly empty, and its own default fills a hash table of 1,024 places.
-column_builder!(StringDictionaryBuilder<Int32Type>, Self::with_capacity(0, 0, 0), |b| b.len() * 4);
+column_builder!(WordBuilder, Self::default(), |b| b.keys.len() * 4 + b.text_bytes);
 column_builder!(Int64Builder, Self::new(), |b| b.len() * 8);
 column_builder!(Int32Builder, Self::new(), |b| b.len() * 4);
 column_builder!(BooleanBuilder, Self::new(), |b| b.len() / 8);
@@ -217,19 +270,45 @@ macro_rules! table {
 }
 
 macro_rules! builder_of {
-    (Bytes) => { arrow::array::BinaryBuilder };
-    (Text) => { arrow::array::StringBuilder };
-    (Word) => { arrow::array::StringDictionaryBuilder<arrow::datatypes::Int32Type> };
-    (Int) => { arrow::array::Int64Builder };
-    (Short) => { arrow::array::Int32Builder };
-    (Bool) => { arrow::array::BooleanBuilder };
-    (Instant) => { arrow::array::TimestampMicrosecondBuilder };
-    (Day) => { arrow::array::Date32Builder };
-    (Decimal) => { arrow::array::Decimal128Builder };
-    (Words) => { $crate::columns::WordsBuilder };
-    (TextMap) => { $crate::columns::TextMapBuilder };
-    (BytesMap) => { $crate::columns::BytesMapBuilder };
-    (DecimalMap) => { $crate::columns::DecimalMapBuilder };
+    (Bytes) => {
+        arrow::array::BinaryBuilder
+    };
+    (Text) => {
+        arrow::array::StringBuilder
+    };
+    (Word) => {
+        $crate::columns::WordBuilder
+    };
+    (Int) => {
+        arrow::array::Int64Builder
+    };
+    (Short) => {
+        arrow::array::Int32Builder
+    };
+    (Bool) => {
+        arrow::array::BooleanBuilder
+    };
+    (Instant) => {
+        arrow::array::TimestampMicrosecondBuilder
+    };
+    (Day) => {
+        arrow::array::Date32Builder
+    };
+    (Decimal) => {
+        arrow::array::Decimal128Builder
+    };
+    (Words) => {
+        $crate::columns::WordsBuilder
+    };
+    (TextMap) => {
+        $crate::columns::TextMapBuilder
+    };
+    (BytesMap) => {
+        $crate::columns::BytesMapBuilder
+    };
+    (DecimalMap) => {
+        $crate::columns::DecimalMapBuilder
+    };
 }
 
 pub(crate) use {builder_of, table};

@@ -446,6 +446,7 @@ pub fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::ColumnBuilder as _;
 
     #[test]
     fn builders_and_schemas_agree() {
@@ -458,6 +459,19 @@ mod tests {
         assert_eq!(BillingBuilder::default().finish().unwrap().schema(), BILLING.building_schema());
         assert_eq!(RegistryBuilder::default().finish().unwrap().schema(), REGISTRY.building_schema());
         assert_eq!(EvidenceBuilder::default().finish().unwrap().schema(), EVIDENCE.building_schema());
+    }
+
+    #[test]
+    fn a_builder_tells_of_the_text_it_holds_words_once() {
+        let mut builder = EvidenceBuilder::default();
+        let empty = builder.bytes();
+        let added = |builder: &EvidenceBuilder| builder.bytes() - empty;
+        ["a".repeat(1_000), "b".repeat(500), "a".repeat(1_000)].iter().for_each(|word| builder.kind.append_value(word));
+        builder.kind.append_option(None::<&str>);
+        assert_eq!(added(&builder), 1_500 + 4 * 4);
+        builder.kind.take();
+        builder.kind.append_option(Some("a"));
+        assert_eq!(added(&builder), 1 + 4);
     }
 
     #[test]

@@ -115,6 +115,23 @@ fn what_was_said_before_the_end_of_a_call_stays_when_the_end_goes_to_another_wor
     assert_eq!(batch.rows.iter().filter(|row| row.alive).count(), 1, "and its row comes again");
 }
 
+#[test]
+fn an_id_that_starts_again_the_next_day_is_another_call_of_the_batch() {
+    let today = observation(r#""output":"so","usageDetails":{"input":1,"output":1}"#);
+    let yesterday = today.replace("2026-11-20", "2026-11-19");
+    let mut core = core(0);
+    for (offset, event) in (0..).zip([&today, &yesterday, &today]) {
+        feed(&mut core, 0, message(offset, Some(event.as_bytes())));
+    }
+    let effects = feed(&mut core, 0, Input::Flush);
+    let Some(Effect::Write(batch)) = effects.first() else { panic!("{effects:?}") };
+    let days = |days: &mut dyn Iterator<Item = (bool, i32)>| {
+        days.filter_map(|(alive, day)| alive.then_some(day - 20_776)).collect::<Vec<_>>()
+    };
+    assert_eq!(days(&mut batch.rows.iter().map(|row| (row.alive, row.day))), [1, 0]);
+    assert_eq!(days(&mut batch.bodies.iter().map(|body| (body.alive, body.day))), [1, 0]);
+}
+
 /// Otherwise the position of the one that stays moves past its event, and the call is gone if the next worker does the same the
 /// other way round.
 #[test]

@@ -126,12 +126,12 @@ impl Refusal {
             | Self::NotAnObject { .. }
             | Self::NotOtlp { .. }
             | Self::UnknownFormat { .. } => StatusCode::BAD_REQUEST,
-            Self::Slow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::KafkaSlow { .. } => match busy {
                 BusyStatus::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
                 BusyStatus::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             },
-            Self::NotAcknowledged { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            // Not 408, which senders of OTLP may not send again after.
+            Self::Slow { .. } | Self::NotAcknowledged { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -150,7 +150,7 @@ impl Refusal {
     /// Seconds after which sending again makes sense; `None` if it never does.
     pub(super) const fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::Busy => Some(1),
+            Self::Busy | Self::Slow { .. } => Some(1),
             Self::KafkaSlow { .. } | Self::NotAcknowledged { .. } => Some(5),
             _ => None,
         }

@@ -224,11 +224,14 @@ impl Book {
 
     /// The hourly price of the capacity that `call` used, if it used such and a row prices it.
     pub(super) fn capacity(&self, call: &Call<'_>) -> Option<&Row> {
-        let (provider, model) = (call.provider?, call.model_asked_for()?);
-        let day = call.at.date();
+        let (provider, day) = (call.provider?, call.at.date());
+        // A deployment is what was asked for, and the answer may name the model that it is of.
+        let is_meant = |row: &Row| {
+            let names = [call.response_model, call.request_model].into_iter().flatten().filter(|name| !name.is_empty());
+            names.flat_map(|name| [name, without_address(provider, name)]).any(|name| matches(&row.model, name))
+        };
         let rows = self.capacities.iter().filter_map(|index| self.rows.get(*index));
-        rows.filter(|row| row.provider == provider && row.is_in_force(day))
-            .filter(|row| [model, without_address(provider, model)].iter().any(|name| matches(&row.model, name)))
+        rows.filter(|row| row.provider == provider && row.is_in_force(day) && is_meant(row))
             .max_by_key(|row| (specificity(&row.model), std::cmp::Reverse(&row.model)))
     }
 

@@ -79,7 +79,7 @@ impl<'a> Call<'a> {
         !self.batch && (self.provisioned || PROVISIONED_WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)))
     }
 
-    /// What the provider calls the model or its deployment: what a price of capacity is matched with.
+    /// What the provider calls the model or its deployment.
     pub(super) fn model_asked_for(&self) -> Option<&'a str> {
         [self.response_model, self.request_model].into_iter().flatten().find(|model| !model.is_empty())
     }
@@ -98,8 +98,7 @@ impl<'a> Call<'a> {
     /// Why the counts cannot be priced, if they cannot.
     fn usage_problem(&self) -> Option<PriceStatus> {
         let tokens = self.tokens;
-        let is_known = self.meter(BILLED_INPUT).is_some() || self.meter(BILLED_OUTPUT).is_some();
-        let is_known = is_known
+        let is_known = BILLED.iter().any(|(_, name)| self.meter(name).is_some())
             || match self.operation {
                 // Half of the counts is a floor, not a cost.
                 Operation::Chat | Operation::Responses | Operation::Realtime => {
@@ -129,13 +128,13 @@ impl<'a> Call<'a> {
     /// Everything that counts, none of it zero.
     pub(super) fn charges(&self) -> impl Iterator<Item = Charge<'a>> + use<'a> {
         // A provider that bills other counts than it processed says so: those are what is charged.
-        let billed = [(Meter::Input, self.meter(BILLED_INPUT)), (Meter::Output, self.meter(BILLED_OUTPUT))];
+        let billed = BILLED.map(|(meter, name)| (meter, self.meter(name)));
         let is_billed = billed.iter().any(|(_, quantity)| quantity.is_some());
         let processed = if is_billed { None } else { Some(self.token_charges()) };
         let billed = billed.map(|(meter, quantity)| (meter, quantity.unwrap_or_default()));
         let of_tokens = billed.into_iter().chain(processed.into_iter().flatten());
         let of_tokens = of_tokens.map(|(meter, quantity)| Charge::of(meter.as_str(), Some(meter), quantity));
-        let has_tokens = is_billed || !self.tokens.is_absent();
+        let has_tokens = is_billed || self.tokens.counts().into_iter().flatten().any(|count| count > 0);
         let of_meters = self.meters.iter().filter_map(move |(name, quantity)| {
             let charge = |meter| Some(Charge::of(name, meter, *quantity));
             match meter_rule(name) {
@@ -200,6 +199,11 @@ impl Tier {
 
 const BILLED_INPUT: &str = "billed_input_tokens";
 const BILLED_OUTPUT: &str = "billed_output_tokens";
+const BILLED_IMAGE: &str = "billed_image_tokens";
+
+/// Counts that are charged in place of those processed.
+const BILLED: [(Meter, &str); 3] =
+    [(Meter::Input, BILLED_INPUT), (Meter::Output, BILLED_OUTPUT), (Meter::InputImage, BILLED_IMAGE)];
 
 /// Tiers in which the hour is paid and not the token.
 const PROVISIONED_WORDS: [&str; 4] = ["provisioned", "provisioned_throughput", "scale", "reserved"];
@@ -257,6 +261,7 @@ fn meter_rule(name: &str) -> MeterRule {
         // Parts of the input and output that the buckets already hold, or that stand in for them.
         BILLED_INPUT
         | BILLED_OUTPUT
+        | BILLED_IMAGE
         | "input_tool_use_tokens"
         | "input_video_tokens"
         | "cache_read_audio_tokens"

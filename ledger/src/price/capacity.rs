@@ -88,13 +88,20 @@ pub struct Idle {
     pub cost: Usd,
 }
 
-/// For each price of capacity the hours of `days` (half-open) that are not among `used`.
-pub(super) fn idle(book: &Book, days: (Date, Date), used: &BTreeMap<String, i64>) -> BTreeMap<String, Idle> {
+/// For each price of capacity the hours of `days` (half-open) that are not among `used`; those begun by `now` only.
+pub(super) fn idle(
+    book: &Book,
+    days: (Date, Date),
+    now: Instant,
+    used: &BTreeMap<String, i64>,
+) -> BTreeMap<String, Idle> {
+    let midnight = |day: Date| i64::from(day.days()) * HOURS_A_DAY;
+    let begun = hour(now) + 1;
     let mut idle = BTreeMap::new();
     for row in book.capacities() {
         let from = row.effective_from.max(days.0);
         let to = row.effective_to.map_or(days.1, |to| to.min(days.1));
-        let paid = i64::from(to.days().saturating_sub(from.days()).max(0)) * HOURS_A_DAY;
+        let paid = (midnight(to).min(begun) - midnight(from)).max(0);
         let id = id(row);
         let hours = (paid - used.get(&id).copied().unwrap_or(0)).max(0);
         if hours > 0 {

@@ -277,6 +277,8 @@ fn count_usage<'a>(
         },
         &usage,
     );
+    // So it writes of a call that failed, and of one whose answer has no counts: sound, pictures, rankings.
+    drop_placeholders(&mut entry.tokens);
     usage.meters(&mut entry.meters);
     usage.note_unknown("metadata.usage_object", extra);
     Ok(())
@@ -346,7 +348,7 @@ pub(crate) fn split_tag(tag: Cow<'_, str>) -> (Cow<'_, str>, Cow<'_, str>) {
     }
 }
 
-/// How it ended. The zeros of a failure are placeholders, not counts.
+/// How it ended.
 fn conclude<'a>(payload: &mut Payload<'a>, entry: &mut Entry<'a>) {
     let failed = match &payload.status {
         Some(status) => status.0 == "failure",
@@ -368,7 +370,6 @@ fn conclude<'a>(payload: &mut Payload<'a>, entry: &mut Entry<'a>) {
         let refusals = ["ContentPolicyViolationError", "content_filter", "content_policy_violation"];
         let refused = entry.error_type.as_deref().is_some_and(|word| refusals.contains(&word));
         entry.status = if stopped || refused { Status::Filtered } else { Status::Error };
-        drop_placeholders(&mut entry.tokens);
     } else if is_filtered(entry.finish_reason.as_deref()) {
         entry.status = Status::Filtered;
     }

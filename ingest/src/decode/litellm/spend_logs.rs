@@ -14,7 +14,7 @@ use crate::decode::gateway::exchange::{Exchange, own};
 use crate::decode::gateway::{add_exchange, conclude, labels, millis_between, model, note_tags, tags};
 use crate::decode::messages::shape;
 use crate::decode::object::object;
-use crate::decode::openai::usage::{Usage, sum};
+use crate::decode::openai::usage::{Usage, drop_placeholders, sum};
 use crate::decode::provider::{Host, Model, canonical};
 use crate::decode::quoted::Quoted;
 use crate::decode::request::members;
@@ -191,6 +191,8 @@ pub(crate) fn decode<'a>(
     entry.tokens.total = count(row.total_tokens);
     attribute(&mut row, &mut entry);
     let failed = note_metadata(source, &mut row, &mut extra, &mut entry)?;
+    // LiteLLM's zeros for an answer in which it found no counts; there may be other ones.
+    drop_placeholders(&mut entry.tokens);
     entry.tags.extend(labels(row.request_tags).into_iter().map(split_tag));
     entry.end_user = entry.end_user.take().or_else(|| present(row.user.take()));
     note_bodies(&row, options, &mut entry);

@@ -324,7 +324,7 @@ pub(crate) fn openai_lifetime(entry: &mut Entry<'_>, ttl: Option<&str>) {
     }
 }
 
-/// Takes back the zeros a gateway writes where a failed call has no counts.
+/// Takes back the zeros a gateway writes where a call has no counts.
 pub(crate) fn drop_placeholders(tokens: &mut Tokens) {
     if tokens.counts().iter().all(|count| count.unwrap_or(0) == 0) {
         *tokens = Tokens::default();

@@ -33,6 +33,15 @@ fn wrong_types_are_refused_with_their_path() {
 }
 
 #[test]
+fn zeros_for_an_answer_without_counts_are_none() {
+    const ZEROS: &str = r#""prompt_tokens":0,"completion_tokens":0,"total_tokens":0"#;
+    let entry = entry(&payload(&format!(r#""id":"a",{ZEROS}"#)).replace("acompletion", "atranscription"));
+    assert_eq!((entry.tokens.is_absent(), entry.usage_source), (true, UsageSource::Absent));
+    let counted = payload(r#""id":"a","prompt_tokens":7,"completion_tokens":0,"total_tokens":7"#);
+    assert_eq!(super::entry(&counted).tokens.output, Some(0));
+}
+
+#[test]
 fn money_keeps_every_digit() {
     let cost =
         |text: &str| entry(&payload(r#""id":"a""#).replace("0.5", text)).reported_cost.map(|cost| cost.to_string());

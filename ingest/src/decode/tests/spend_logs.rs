@@ -32,6 +32,16 @@ fn times_without_a_zone_are_utc_and_with_a_space_too() {
 }
 
 #[test]
+fn zeros_give_way_to_the_counts_of_the_answer_or_to_none() {
+    const ZEROS: &str = r#""prompt_tokens":0,"completion_tokens":0,"total_tokens":0"#;
+    let response = r#"{"id":"c","object":"chat.completion","model":"gpt-4o","choices":[],
+        "usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}}"#;
+    assert_eq!(entry(&row(&format!(r#"{ZEROS},"response":{response}"#))).tokens.input, Some(9));
+    let silent = entry(&row(ZEROS));
+    assert_eq!((silent.tokens.is_absent(), silent.usage_source), (true, UsageSource::Absent));
+}
+
+#[test]
 fn the_first_token_is_one_only_before_the_end() {
     let times = r#""startTime":"2026-11-20T08:00:00Z","endTime":"2026-11-20T08:00:02Z","completionStartTime""#;
     let ttft = |first: &str| entry(&row(&format!(r#"{times}:"{first}""#))).ttft_ms;

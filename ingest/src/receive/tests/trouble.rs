@@ -216,7 +216,8 @@ async fn a_body_that_does_not_arrive_in_time_is_given_up() {
     let running = Running::start(|settings| settings.limits.timeout = Duration::from_secs(1)).await;
     let mut slow = running.connect().await;
     let answer = exchange(&mut slow, "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{").await;
-    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("RECEIVE-111"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("RECEIVE-111"), "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("retry-after: 1\r\n"), "{answer}");
     until(|| running.rig.shared.budget.held_bytes() == 0).await;
     running.stop().await;
 }

@@ -129,7 +129,14 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "librdkafka", %error, reason, "client error");
+        use RDKafkaErrorCode as Code;
+        match error.rdkafka_error_code() {
+            // It asks for the same batch for ever, and nothing else says why its partition stands still.
+            Some(Code::BadMessage | Code::BadCompression | Code::NotImplemented) => {
+                tracing::warn!(target: "librdkafka", %error, reason, "a batch in Kafka's log cannot be read");
+            }
+            _ => tracing::debug!(target: "librdkafka", %error, reason, "client error"),
+        }
     }
 }
 

@@ -334,19 +334,20 @@ impl Card {
     fn off_peak(&mut self, product: &Product, fields: &Fields<'_>, value: &RawValue) -> Result<(), Refused> {
         let off_peak = object(value).ok_or(Refused(UNKEPT))?;
         let zone = off_peak.get("weekday_timezone").and_then(|zone| text(zone));
+        let mut stated = BTreeSet::new();
         for (key, value) in &off_peak {
             match key.as_str() {
                 "weekday_timezone" => {}
-                "windows" => {
-                    for hours in windows(value, zone.as_deref()).ok_or(Refused(UNKEPT))? {
-                        let unit = Unit { hours: Some(hours), ..Unit::standard(Meter::OffPeakHours) };
-                        self.put(unit, Usd::ZERO)?;
-                    }
-                }
+                "windows" => stated.extend(windows(value, zone.as_deref()).ok_or(Refused(UNKEPT))?),
+                "hours_utc" => stated.extend(every_day(value).ok_or(Refused(UNKEPT))?),
                 _ => self.key(product, fields, key, value, Some((Tier::OffPeak, None)))?,
             }
         }
-        Ok(())
+        if stated.is_empty() {
+            return Err(Refused(UNKEPT));
+        }
+        let unit = |hours| Unit { hours: Some(hours), ..Unit::standard(Meter::OffPeakHours) };
+        stated.into_iter().try_for_each(|hours| self.put(unit(hours), Usd::ZERO))
     }
 
     /// Multipliers among what else a provider needs: `us` is a region, `fast` a tier.
@@ -464,23 +465,38 @@ fn windows(value: &RawValue, zone: Option<&str>) -> Option<BTreeSet<Hours>> {
             Some(days) => serde_json::from_str(days.get()).ok()?,
             None => (1..=7).collect(),
         };
-        let ranges: Vec<String> = match text(window.get("hours_utc")?) {
-            Some(one) => vec![one],
-            None => serde_json::from_str(window.get("hours_utc")?.get()).ok()?,
-        };
-        for range in &ranges {
-            all.extend(of_days(&weekdays, minutes(range)?, ahead * 60)?);
+        for range in ranges(window.get("hours_utc")?)? {
+            // Over midnight it is not kept: which day would it belong to?
+            let within = Some(minutes(&range)?).filter(|(from, to)| from < to);
+            all.extend(of_days(&weekdays, within?, ahead * 60)?);
         }
     }
     Some(all)
 }
 
-/// `10:00-00:00`: an end of `00:00` is midnight. A range over midnight is not kept: which day would it belong to?
+/// Hours of every day, in two parts if they are over midnight.
+fn every_day(value: &RawValue) -> Option<BTreeSet<Hours>> {
+    let mut all = BTreeSet::new();
+    for range in ranges(value)? {
+        let (from, to) = Some(minutes(&range)?).filter(|(from, to)| from != to)?;
+        let parts = if from < to { vec![(from, to)] } else { vec![(from, DAY_MINUTES), (0, to)] };
+        for part in parts {
+            all.extend(of_days(&[1, 2, 3, 4, 5, 6, 7], part, 0)?);
+        }
+    }
+    Some(all)
+}
+
+/// One range, or a list of them.
+fn ranges(value: &RawValue) -> Option<Vec<String>> {
+    text(value).map(|one| vec![one]).or_else(|| serde_json::from_str(value.get()).ok())
+}
+
+/// `10:00-00:00`: an end of `00:00` is midnight.
 fn minutes(range: &str) -> Option<(u16, u16)> {
     let (from, to) = range.split_once('-')?;
     let (from, to) = (minute_of_day(from.trim())?, minute_of_day(to.trim())?);
-    let to = if to == 0 { DAY_MINUTES } else { to };
-    (from < to).then_some((from, to))
+    Some((from, if to == 0 { DAY_MINUTES } else { to }))
 }
 
 /// The hours of UTC in which it is one of `weekdays` in a zone whose days begin `ahead` minutes before those of UTC.

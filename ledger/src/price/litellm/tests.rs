@@ -104,6 +104,24 @@ fn off_peak_windows_are_of_utc_whatever_zone_their_weekdays_are_of() {
 }
 
 #[test]
+fn off_peak_hours_of_every_day_are_two_parts_over_midnight_and_rates_without_hours_are_none() {
+    let off_peak = |hours: &str| {
+        let json = format!(
+            r#"{{"deepseek/d":{{"litellm_provider":"deepseek","mode":"chat","input_cost_per_token":1e-6,
+                "off_peak_pricing":{{{hours}"input_cost_per_token":5e-7}}}}}}"#
+        );
+        read(json.as_bytes())
+    };
+    assert_eq!(
+        rows(&off_peak(r#""hours_utc":"16:30-00:30","#).unwrap(), "deepseek", "d"),
+        ["input 1", "off_peak_hours_1-7_00:00-00:30 0", "off_peak_hours_1-7_16:30-24:00 0", "off_peak_input 0.5"]
+    );
+    for hours in [r#""hours_utc":"night","#, ""] {
+        assert!(matches!(off_peak(hours), Err(Error::NoRows { .. })), "{hours}");
+    }
+}
+
+#[test]
 fn what_is_not_tokens_becomes_rows_where_a_source_reports_it() {
     let import = read(SAMPLE).unwrap();
     assert_eq!(rows(&import, "openai", "whisper-9"), ["audio_second 100"]);

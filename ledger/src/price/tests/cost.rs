@@ -76,6 +76,11 @@ fn seconds_beside_tokens_are_not_billed_twice() {
         call.meters = vec![("input_seconds", usd("9"))];
     });
     assert_eq!(call.outcome(), costs("0.00045"), "100 x 2.5 + 20 x 10");
+    let uncounted = case("openai", "whisper-1", 0, 0).with(|call| {
+        call.operation = Operation::Transcription;
+        call.meters = vec![("input_seconds", usd("60"))];
+    });
+    assert_eq!(uncounted.outcome(), costs("0.006"), "zeros are no tokens");
 }
 
 #[test]

@@ -190,6 +190,11 @@ fn billed_units_are_charged_and_not_the_tokens_that_were_processed() {
     assert_eq!(billed.outcome_in(&book), costs("7.002005"));
     let without_tokens = billed.with(|call| call.tokens = Tokens::default());
     assert_eq!(without_tokens.outcome_in(&book), costs("7.002005"));
+    let picture = case("cohere", "embed-v4.0", 1_000, 0).with(|call| {
+        call.operation = Operation::Embeddings;
+        call.meters = vec![("billed_image_tokens", usd("1000")), ("input_images", usd("1"))];
+    });
+    assert_eq!(picture.outcome(), costs("0.00047"));
 }
 
 #[test]

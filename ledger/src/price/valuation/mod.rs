@@ -92,7 +92,7 @@ impl Book {
         }
         run.flush().await?;
         if let Some(period) = period(recorded.days(), valuation) {
-            run.valued.idle = capacity::idle(self, period, &run.used_hours);
+            run.valued.idle = capacity::idle(self, period, valuation.created_at, &run.used_hours);
         }
         if run.files.is_empty() {
             return Ok(run.valued);

@@ -223,7 +223,9 @@ async fn an_hour_of_capacity_is_spread_over_its_calls_to_the_last_digit() {
     let ledger = Ledger::create_at(Root::memory()).await.unwrap();
     let book = sheet("p,ours*,2026-11-19,,capacity_hour,10,contract\np,m,2026-01-01,,input,1,x\n");
     let provisioned = |id, at| {
-        let mut entry = entry(id, "ours-east", at);
+        // The answer names the model that the deployment is of.
+        let mut entry = entry(id, if id == "b" { "gpt-4o-2024-11-20" } else { "ours-east" }, at);
+        entry.request_model = Some("ours-east".into());
         entry.features.insert(Feature::ProvisionedCapacity);
         entry
     };
@@ -234,10 +236,14 @@ async fn an_hour_of_capacity_is_spread_over_its_calls_to_the_last_digit() {
         provisioned("d", "2026-11-19T11:00:00Z"),
     ];
     append(&ledger, &book, "b1", &calls).await;
+    let early = Valuation { created_at: Instant::parse("2026-11-19T11:30:00Z").unwrap(), ..valuation("early") };
+    let early = book.value(&ledger, &early).await.unwrap();
+    assert_eq!(early.idle.values().next().map(|idle| idle.hours), Some(10), "hours to come are not paid for nothing");
     let valued = book.value(&ledger, &valuation("v")).await.unwrap();
     assert_eq!(valued.by_status, BTreeMap::from([(PriceStatus::CapacityShare, 4)]));
     assert_eq!((valued.list_cost, valued.recorded_cost), (usd("20"), Usd::ZERO));
-    let mut costs: Vec<_> = rows(&ledger).await.into_iter().filter_map(|(_, _, cost)| cost).collect();
+    let costs = rows(&ledger).await.into_iter().filter_map(|(name, _, cost)| cost.filter(|_| name == "v"));
+    let mut costs: Vec<_> = costs.collect();
     costs.sort_unstable();
     assert_eq!(costs, [usd("3.333333333333"), usd("3.333333333333"), usd("3.333333333334"), usd("10")]);
     let idle = BTreeMap::from([("p/ours*@2026-11-19".to_owned(), Idle { hours: 22, cost: usd("220") })]);
