@@ -95,7 +95,7 @@ async fn the_way_out_is_known_as_far_as_it_was_walked() {
 
 #[tokio::test]
 async fn bills_stand_beside_spend() {
-    check("billing.slt", &fixture::billed_company().await, "UTC").await;
+    check("billing.slt", &Box::pin(fixture::billed_company()).await, "UTC").await;
 }
 
 #[tokio::test]
