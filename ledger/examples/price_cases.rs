@@ -298,7 +298,7 @@ fn instant(row: &Row, chance: &mut Chance) -> Instant {
     Instant::from_micros(start + edge)
 }
 
-const METERS: [(&str, Option<Meter>); 22] = [
+const METERS: [(&str, Option<Meter>); 23] = [
     ("web_search_requests", Some(Meter::WebSearchMedium)),
     ("web_fetch_requests", None),
     ("search_units", Some(Meter::Query)),
@@ -320,5 +320,6 @@ const METERS: [(&str, Option<Meter>); 22] = [
     ("cache_read_image_tokens", Some(Meter::CacheReadImage)),
     ("billed_input_tokens", None),
     ("billed_output_tokens", None),
+    ("billed_image_tokens", Some(Meter::InputImage)),
     ("tea_cups", None),
 ];

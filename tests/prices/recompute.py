@@ -52,9 +52,11 @@ WITHOUT_TOKENS = {
 IF_STATED = {"input_images": "input_image_each", "pages": "page"}
 NEVER = {
     "tool_calls", "mcp_calls", "web_fetch_requests", "input_tool_use_tokens", "input_video_tokens", "accepted_prediction_tokens",
-    "rejected_prediction_tokens", "billed_input_tokens", "billed_output_tokens", "cache_read_audio_tokens",
-    "cache_read_image_tokens",
+    "rejected_prediction_tokens", "billed_input_tokens", "billed_output_tokens", "billed_image_tokens",
+    "cache_read_audio_tokens", "cache_read_image_tokens",
 }
+# Counts that are charged in place of those processed.
+BILLED = {"billed_input_tokens": "input", "billed_output_tokens": "output", "billed_image_tokens": "input_image"}
 # Rows no call can use: no source says how much context a search had, or that sound was written to a cache.
 UNUSABLE = {"web_search_query_low", "web_search_query_high", "cache_write_audio"}
 LAST_DAY = date.max
@@ -263,7 +265,7 @@ def check_usage(call, meters):
     )
     if wrong:
         raise Unpriced("inconsistent_usage")
-    if not ("billed_input_tokens" in meters or "billed_output_tokens" in meters):
+    if not BILLED.keys() & meters.keys():
         known = {
             "chat": input_ is not None and output is not None,
             "embeddings": input_ is not None,
@@ -277,10 +279,9 @@ def charges(call, meters, card, tier, above):
     """(meter or None, quantity) of everything that is charged."""
     fresh, unstated, text = check_usage(call, meters)
     get = lambda name: count(call, name) or 0
-    billed = [meters.get("billed_input_tokens"), meters.get("billed_output_tokens")]
-    is_billed = any(quantity is not None for quantity in billed)
+    is_billed = bool(BILLED.keys() & meters.keys())
     if is_billed:
-        charged = [("input", billed[0] or 0), ("output", billed[1] or 0)]
+        charged = [(meter, meters.get(name, 0)) for name, meter in BILLED.items()]
     else:
         part = lambda name, whole: meters[name] if name in meters and meters[name] <= whole else Decimal(0)
         if call["provider"] in ("gemini", "vertex_ai") and {"web_search_requests", "google_maps_requests"} & meters.keys():
@@ -296,7 +297,7 @@ def charges(call, meters, card, tier, above):
         same = ("cache_write_5m", "cache_write_30m", "cache_write_1h", "cache_write_12h", "input_audio", "input_image",
                 "output_audio", "output_image")
         charged += [(name, get(name)) for name in same]
-    has_tokens = is_billed or call["input"] != "" or call["output"] != ""
+    has_tokens = is_billed or get("input") > 0 or get("output") > 0
     for name, quantity in meters.items():
         if name in NEVER or (name in WITHOUT_TOKENS and has_tokens):
             continue

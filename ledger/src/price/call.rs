@@ -134,7 +134,8 @@ impl<'a> Call<'a> {
         let billed = billed.map(|(meter, quantity)| (meter, quantity.unwrap_or_default()));
         let of_tokens = billed.into_iter().chain(processed.into_iter().flatten());
         let of_tokens = of_tokens.map(|(meter, quantity)| Charge::of(meter.as_str(), Some(meter), quantity));
-        let has_tokens = is_billed || self.tokens.counts().into_iter().flatten().any(|count| count > 0);
+        let has_tokens =
+            is_billed || [self.tokens.input, self.tokens.output].into_iter().flatten().any(|count| count > 0);
         let of_meters = self.meters.iter().filter_map(move |(name, quantity)| {
             let charge = |meter| Some(Charge::of(name, meter, *quantity));
             match meter_rule(name) {
