@@ -467,8 +467,8 @@ fn windows(value: &RawValue, zone: Option<&str>) -> Option<BTreeSet<Hours>> {
         };
         for range in ranges(window.get("hours_utc")?)? {
             // Over midnight it is not kept: which day would it belong to?
-            let within = Some(minutes(&range)?).filter(|(from, to)| from < to);
-            all.extend(of_days(&weekdays, within?, ahead * 60)?);
+            let within = minutes(&range).filter(|(from, to)| from < to)?;
+            all.extend(of_days(&weekdays, within, ahead * 60)?);
         }
     }
     Some(all)
@@ -478,7 +478,7 @@ fn windows(value: &RawValue, zone: Option<&str>) -> Option<BTreeSet<Hours>> {
 fn every_day(value: &RawValue) -> Option<BTreeSet<Hours>> {
     let mut all = BTreeSet::new();
     for range in ranges(value)? {
-        let (from, to) = Some(minutes(&range)?).filter(|(from, to)| from != to)?;
+        let (from, to) = minutes(&range).filter(|(from, to)| from != to)?;
         let parts = if from < to { vec![(from, to)] } else { vec![(from, DAY_MINUTES), (0, to)] };
         for part in parts {
             all.extend(of_days(&[1, 2, 3, 4, 5, 6, 7], part, 0)?);
