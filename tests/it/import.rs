@@ -117,7 +117,7 @@ fn an_import_says_what_it_did_and_a_second_one_adds_nothing() {
     blind.refused(2, "error[LEDGER-002]: the ledger path logs/b.txt is a file, not a folder");
 
     let run = daybook_in(dir.path(), &["import", "logs"]);
-    let text = "error[IMPORT-004]: logs/b.txt is text that starts with `notes`, not JSON, CSV or Parquet";
+    let text = "error[IMPORT-004]: logs/b.txt is text, not JSON, CSV or Parquet";
     run.refused(3, text);
     let found = counts(&run);
     let expected = [("files", "2"), ("records", "6"), ("entries", "5"), ("duplicates", "0"), ("quarantined", "1")];
@@ -135,6 +135,27 @@ fn an_import_says_what_it_did_and_a_second_one_adds_nothing() {
     let cut = daybook_in(dir.path(), &["query", "--quiet", "--max-rows", "2", "-c", "SELECT event_id FROM usage"]);
     cut.done();
     assert_eq!(cut.stderr, "3 more rows left out; raise --max-rows or use --format csv\n");
+}
+
+/// The seal holds a secret, and its files look like events.
+#[test]
+fn what_a_ledger_wrote_is_not_imported() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.jsonl"), EVENT).unwrap();
+    daybook_in(dir.path(), &["import", "--ledger", "in/ledger", "a.jsonl"]).done();
+    daybook_in(dir.path(), &["keys", "generate", "seal.key", "--name", "example.com/usage"]).done();
+    daybook_in(dir.path(), &["seal", "--ledger", "in/ledger", "--key", "seal.key"]).done();
+    for address in ["in/ledger", "in/ledger/usage", "in/ledger/seal", "in/*/log"] {
+        let run = daybook_in(dir.path(), &["import", address]);
+        run.refused(2, "error[IMPORT-001]: ");
+        assert!(run.stderr.contains("of a ledger") || address.contains('*'), "{}", run.stderr);
+    }
+    let patterns = daybook_in(dir.path(), &["import", "in/**/*"]);
+    patterns.refused(2, "error[IMPORT-001]: in/**/*: no file matches");
+
+    std::fs::write(dir.path().join("in/b.jsonl"), EVENT.replace("ID", "b")).unwrap();
+    let run = daybook_in(dir.path(), &["import", "in"]);
+    assert!(run.done().starts_with("files                   1 "), "{}", run.stdout);
 }
 
 #[test]

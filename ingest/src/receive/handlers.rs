@@ -276,16 +276,25 @@ impl Plan {
     fn cut(&self, shared: &Shared, sent: Sent) -> Result<(Vec<Message>, Held, usize), Refusal> {
         let limits = shared.settings.limits;
         let Sent { bytes, mut held } = body::unpack(sent, self.encoding, limits.body_bytes_max)?;
-        let messages = self.messages(&bytes, limits.events_max, limits.message_bytes_max)?;
+        let messages = self.messages(&bytes, limits.events_max, limits.message_bytes_max, &mut held)?;
         let cut: usize = messages.iter().map(|message| message.value.len() + EVENT_OVERHEAD_BYTES).sum();
         held.grow_to(bytes.len().max(cut))?;
+        held.shrink_to(bytes.len().max(cut));
         Ok((messages, held, bytes.len()))
     }
 
-    fn messages(&self, body: &Bytes, events_max: usize, bytes_max: usize) -> Result<Vec<Message>, Refusal> {
+    fn messages(
+        &self,
+        body: &Bytes,
+        events_max: usize,
+        bytes_max: usize,
+        held: &mut Held,
+    ) -> Result<Vec<Message>, Refusal> {
         let key = self.key.as_deref();
         match (self.path, self.mode) {
-            (Path::Traces | Path::Logs, _) => otlp::cut(self.path, self.form, body, &self.headers, key, bytes_max),
+            (Path::Traces | Path::Logs, _) => {
+                otlp::cut(self.path, self.form, body, &self.headers, key, bytes_max, held)
+            }
             (Path::Events, Mode::Binary) => {
                 Ok(vec![cloud_events::binary(&self.request, body.clone(), key, &self.headers)])
             }

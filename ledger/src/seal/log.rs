@@ -70,6 +70,9 @@ pub struct SealedCommit {
     pub rows: u64,
 }
 
+/// What a ledger keeps beside its tables: the log, and what only the ledger itself may read of it.
+pub const FOLDERS: [&str; 2] = ["log", "seal"];
+
 /// The log of a ledger, as a place.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -85,7 +88,8 @@ impl Log {
         let folder = |name| -> Arc<dyn ObjectStore> {
             Arc::new(PrefixStore::new(Arc::clone(&root.store), root.prefix.clone().join(name)))
         };
-        Self { log: folder("log"), seal: folder("seal"), place: root.url.to_string() }
+        let [log, seal] = FOLDERS.map(folder);
+        Self { log, seal, place: root.url.to_string() }
     }
 
     /// The ledger's address.

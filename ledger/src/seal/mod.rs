@@ -24,7 +24,7 @@ mod tree;
 
 pub use error::Error;
 pub use leaf::{COMMIT, Opening, Secret, leaf, split_leaf};
-pub use log::{Log, SealedCommit, Segment};
+pub use log::{FOLDERS, Log, SealedCommit, Segment};
 pub use note::{Checkpoint, Head, SigningKey, VerifierKey};
 pub use proof::{Proof, prove};
 pub use row::{RowTexts, commit_text, is_sealed, sealed_columns};

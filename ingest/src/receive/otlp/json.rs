@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Codec, Opened, Refusal, Signal};
+use super::{Codec, Refusal, Signal, Take};
 use crate::receive::events::not_json;
 
 pub(super) struct Json(pub(super) Signal);
@@ -18,7 +18,7 @@ impl Json {
 }
 
 impl Codec for Json {
-    fn open<'a>(&self, level: usize, bytes: &'a [u8]) -> Result<Opened<'a>, Refusal> {
+    fn open<'a>(&self, level: usize, bytes: &'a [u8], take: Take<'_, 'a>) -> Result<Vec<u8>, Refusal> {
         let whole = match level {
             0 => {
                 let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -32,29 +32,29 @@ impl Codec for Json {
                 format!("`{}` holds objects only", if level == 0 { "the request" } else { self.name(level - 1) });
             return Err(Refusal::NotOtlp { reason });
         }
-        let mut opened = Opened::default();
-        let mut found = false;
-        for (key, value) in serde_json::from_str::<Members<'a>>(whole).map_err(|error| not_json(&error))?.0 {
+        let (mut rest, mut found) = (Vec::new(), false);
+        members(whole, |key, value| {
             let is_child = key == self.name(level);
             found |= is_child;
             match value.get().as_bytes().first() {
-                Some(b'[') if is_child => opened.children.extend(elements(value)?),
+                Some(b'[') if is_child => elements(value, take)?,
                 Some(b'n') if is_child => {}
                 _ if is_child && level == 0 => {
                     return Err(Refusal::NotOtlp { reason: format!("`{key}` is no array") });
                 }
                 _ => {
-                    opened.rest.extend(serde_json::to_vec(&key).unwrap_or_default());
-                    opened.rest.push(b':');
-                    opened.rest.extend(value.get().bytes());
-                    opened.rest.push(b',');
+                    rest.extend(serde_json::to_vec(&key).unwrap_or_default());
+                    rest.push(b':');
+                    rest.extend(value.get().bytes());
+                    rest.push(b',');
                 }
             }
-        }
-        if level == 0 && !found && !opened.rest.is_empty() {
+            Ok(())
+        })?;
+        if level == 0 && !found && !rest.is_empty() {
             return Err(Refusal::NotOtlp { reason: format!("there is no `{}`", self.name(0)) });
         }
-        Ok(opened)
+        Ok(rest)
     }
 
     fn close(&self, level: usize, rest: &[u8], children: &[&[u8]]) -> Vec<u8> {
@@ -63,41 +63,73 @@ impl Codec for Json {
     }
 
     fn trace(&self, item: &[u8]) -> Result<Option<String>, Refusal> {
-        let Ok(Members(members)) = serde_json::from_slice::<Members<'_>>(item) else {
+        // Checked with the whole.
+        let item = std::str::from_utf8(item).unwrap_or_default();
+        if !item.starts_with('{') {
             return Err(Refusal::NotOtlp { reason: format!("`{}` holds objects only", self.name(2)) });
-        };
-        let value = members.iter().find(|(key, _)| key == "traceId").map(|(_, value)| value);
-        let text = value.and_then(|value| serde_json::from_str::<String>(value.get()).ok());
+        }
+        let mut trace = None;
+        members(item, |key, value| {
+            if trace.is_none() && key == "traceId" {
+                trace = Some(value);
+            }
+            Ok(())
+        })?;
+        let text = trace.and_then(|value| serde_json::from_str::<String>(value.get()).ok());
         Ok(text.filter(|text| !text.is_empty()).map(|text| text.to_ascii_lowercase()))
     }
 }
 
-fn elements(array: &RawValue) -> Result<Vec<&[u8]>, Refusal> {
-    let values: Vec<&RawValue> = serde_json::from_str(array.get()).map_err(|error| not_json(&error))?;
-    Ok(values.into_iter().map(|value| value.get().as_bytes()).collect())
+/// Hands out the members of an object in order, unread.
+fn members<'a>(
+    object: &'a str,
+    take: impl FnMut(Cow<'a, str>, &'a RawValue) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    serde_json::Deserializer::from_str(object).deserialize_map(Members(take)).map_err(|error| not_json(&error))?
 }
 
-/// An object's members in order, unread.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// Hands out the elements of an array in order, unread.
+fn elements<'a>(array: &'a RawValue, take: Take<'_, 'a>) -> Result<(), Refusal> {
+    serde_json::Deserializer::from_str(array.get()).deserialize_seq(Elements(take)).map_err(|error| not_json(&error))?
+}
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
+/// After a refusal the rest is passed over: a visitor has to read to the end.
+struct Members<F>(F);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+impl<'de, F: FnMut(Cow<'de, str>, &'de RawValue) -> Result<(), Refusal>> Visitor<'de> for Members<F> {
+    type Value = Result<(), Refusal>;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut taken = Ok(());
+        while let Some((key, value)) = map.next_entry()? {
+            if taken.is_ok() {
+                taken = (self.0)(key, value);
             }
         }
-        deserializer.deserialize_map(MembersVisitor)
+        Ok(taken)
+    }
+}
+
+struct Elements<'t, 'de>(Take<'t, 'de>);
+
+impl<'de> Visitor<'de> for Elements<'_, 'de> {
+    type Value = Result<(), Refusal>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+        let mut taken = Ok(());
+        while let Some(value) = array.next_element::<&'de RawValue>()? {
+            if taken.is_ok() {
+                taken = self.0(value.get().as_bytes());
+            }
+        }
+        Ok(taken)
     }
 }

@@ -6,6 +6,7 @@ mod protobuf;
 
 use axum::body::Bytes;
 
+use super::budget::Held;
 use super::message::Message;
 use super::refusal::Refusal;
 use super::settings::Path;
@@ -18,6 +19,11 @@ const LEVELS: usize = 3;
 const GROWTH_MAX: usize = 4;
 /// What framing one more item, scope or resource adds at most: names, commas, tags and lengths.
 const FRAME_BYTES: usize = 32;
+
+/// What a resource, scope or item takes beside its bytes, which can be as few as two.
+const CHILD_BYTES: usize = 64;
+/// Of resources, scopes and items in a request; collectors send some thousands.
+const CHILDREN_MAX: usize = 500_000;
 
 /// How a body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +63,8 @@ struct Signal {
 const TRACES: Signal = Signal { names: ["resourceSpans", "scopeSpans", "spans"], trace_field: 1 };
 const LOGS: Signal = Signal { names: ["resourceLogs", "scopeLogs", "logRecords"], trace_field: 9 };
 
-/// One opened level: its children, and everything else of it as it came.
-#[derive(Debug, Default)]
-struct Opened<'a> {
-    rest: Vec<u8>,
-    children: Vec<&'a [u8]>,
-}
+/// Takes the children of a level, one after the other.
+type Take<'t, 'a> = &'t mut dyn FnMut(&'a [u8]) -> Result<(), Refusal>;
 
 /// A body with its spans or log records apart.
 #[derive(Debug, Default)]
@@ -73,21 +75,25 @@ struct Tree<'a> {
     scopes: Vec<(usize, Vec<u8>)>,
     /// Index of the scope, and the item.
     items: Vec<(usize, &'a [u8])>,
+    /// What the body and the tree hold together.
+    bytes: usize,
 }
 
 /// How one encoding opens and closes a level.
 trait Codec {
-    fn open<'a>(&self, level: usize, bytes: &'a [u8]) -> Result<Opened<'a>, Refusal>;
+    /// Hands out the children of a level, and returns everything else of it as it came.
+    fn open<'a>(&self, level: usize, bytes: &'a [u8], take: Take<'_, 'a>) -> Result<Vec<u8>, Refusal>;
     fn close(&self, level: usize, rest: &[u8], children: &[&[u8]]) -> Vec<u8>;
     /// The trace an item belongs to, in hex; errors if the item cannot be one.
     fn trace(&self, item: &[u8]) -> Result<Option<String>, Refusal>;
 }
 
 /// The messages for `body`: itself, or parts of at most `bytes_max`. An item that is larger alone makes one larger part.
-/// A request without telemetry makes none.
+/// A request without telemetry makes none. `held` grows by what is held beside the body.
 ///
 /// # Errors
-/// [`Refusal::NotJson`], [`Refusal::NotOtlp`], [`Refusal::EventTooLarge`] where parts would mostly repeat their resource.
+/// [`Refusal::NotJson`], [`Refusal::NotOtlp`], [`Refusal::TooManyEvents`], [`Refusal::Busy`], and
+/// [`Refusal::EventTooLarge`] where parts would mostly repeat their resource.
 pub(super) fn cut(
     path: Path,
     form: Form,
@@ -95,11 +101,12 @@ pub(super) fn cut(
     headers: &[(String, String)],
     key: Option<&str>,
     bytes_max: usize,
+    held: &mut Held,
 ) -> Result<Vec<Message>, Refusal> {
     let signal = if path == Path::Logs { LOGS } else { TRACES };
     match form {
-        Form::Json => cut_with(&json::Json(signal), body, headers, key, bytes_max),
-        Form::Protobuf => cut_with(&protobuf::Protobuf(signal), body, headers, key, bytes_max),
+        Form::Json => cut_with(&json::Json(signal), body, headers, key, bytes_max, held),
+        Form::Protobuf => cut_with(&protobuf::Protobuf(signal), body, headers, key, bytes_max, held),
     }
 }
 
@@ -109,56 +116,76 @@ fn cut_with(
     headers: &[(String, String)],
     key: Option<&str>,
     bytes_max: usize,
+    held: &mut Held,
 ) -> Result<Vec<Message>, Refusal> {
-    let tree = grow(codec, body)?;
+    let tree = grow(codec, body, held)?;
     if tree.rest.is_empty() && tree.resources.is_empty() {
         return Ok(Vec::new());
     }
-    let traces: Vec<Option<String>> =
-        tree.items.iter().map(|(_, item)| codec.trace(item)).collect::<Result<_, Refusal>>()?;
-    let message = |value: Bytes, traces: &[Option<String>]| Message {
-        key: key.map(str::to_owned).or_else(|| only(traces)),
-        headers: headers.to_vec(),
-        value,
-        doubt: None,
-        items: traces.len(),
+    let message = |value: Bytes, items: &[(usize, &[u8])]| {
+        let trace = only_trace(codec, items)?;
+        let key = key.map(str::to_owned).or(trace);
+        Ok(Message { key, headers: headers.to_vec(), value, doubt: None, items: items.len() })
     };
     // A key takes at most a trace id's digits.
     let frame: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() + FRAME_BYTES;
     let frame = frame + key.map_or(0, str::len);
     if body.len() + frame <= bytes_max || tree.items.len() < 2 {
-        return Ok(vec![message(body.clone(), &traces)]);
+        return Ok(vec![message(body.clone(), &tree.items)?]);
     }
     let (mut messages, mut written) = (Vec::new(), 0);
     for range in ranges(&tree, bytes_max.saturating_sub(frame)) {
-        let value = part(codec, &tree, range.clone());
+        let items = tree.items.get(range).unwrap_or_default();
+        let value = part(codec, &tree, items);
         written += value.len();
         if written > GROWTH_MAX * body.len() {
             return Err(Refusal::EventTooLarge { bytes: value.len(), bytes_max });
         }
-        messages.push(message(value.into(), traces.get(range).unwrap_or_default()));
+        held.grow_to(tree.bytes + written)?;
+        messages.push(message(value.into(), items)?);
     }
     Ok(messages)
 }
 
 /// The one trace of all items, if there is one.
-fn only(traces: &[Option<String>]) -> Option<String> {
-    let first = traces.first()?.as_ref()?;
-    traces.iter().all(|trace| trace.as_ref() == Some(first)).then(|| first.clone())
+fn only_trace(codec: &impl Codec, items: &[(usize, &[u8])]) -> Result<Option<String>, Refusal> {
+    let mut traces = items.iter().map(|(_, item)| codec.trace(item));
+    let Some(first) = traces.next().transpose()? else { return Ok(None) };
+    let mut is_only = true;
+    for trace in traces {
+        is_only &= trace? == first;
+    }
+    Ok(first.filter(|_| is_only))
 }
 
-fn grow<'a>(codec: &impl Codec, body: &'a [u8]) -> Result<Tree<'a>, Refusal> {
-    let root = codec.open(0, body)?;
-    let mut tree = Tree { rest: root.rest, ..Tree::default() };
-    for resource in root.children {
-        let resource = codec.open(1, resource)?;
-        for scope in resource.children {
-            let scope = codec.open(2, scope)?;
-            tree.items.extend(scope.children.into_iter().map(|item| (tree.scopes.len(), item)));
-            tree.scopes.push((tree.resources.len(), scope.rest));
+fn grow<'a>(codec: &impl Codec, body: &'a [u8], held: &mut Held) -> Result<Tree<'a>, Refusal> {
+    let mut tree = Tree { bytes: body.len(), ..Tree::default() };
+    let mut children = 0;
+    let mut one_more = |bytes: &mut usize| {
+        children += 1;
+        if children > CHILDREN_MAX {
+            return Err(Refusal::TooManyEvents { events_max: CHILDREN_MAX });
         }
-        tree.resources.push(resource.rest);
-    }
+        *bytes += CHILD_BYTES;
+        held.grow_to(*bytes)
+    };
+    tree.rest = codec.open(0, body, &mut |resource| {
+        one_more(&mut tree.bytes)?;
+        let rest = codec.open(1, resource, &mut |scope| {
+            one_more(&mut tree.bytes)?;
+            let rest = codec.open(2, scope, &mut |item| {
+                one_more(&mut tree.bytes)?;
+                tree.items.push((tree.scopes.len(), item));
+                Ok(())
+            })?;
+            tree.bytes += rest.len();
+            tree.scopes.push((tree.resources.len(), rest));
+            Ok(())
+        })?;
+        tree.bytes += rest.len();
+        tree.resources.push(rest);
+        Ok(())
+    })?;
     Ok(tree)
 }
 
@@ -191,9 +218,8 @@ fn ranges(tree: &Tree<'_>, bytes_max: usize) -> Vec<std::ops::Range<usize>> {
     ranges
 }
 
-/// The items of `range` with their scopes and resources around them again.
-fn part(codec: &impl Codec, tree: &Tree<'_>, range: std::ops::Range<usize>) -> Vec<u8> {
-    let items = tree.items.get(range).unwrap_or_default();
+/// `items` with their scopes and resources around them again.
+fn part(codec: &impl Codec, tree: &Tree<'_>, items: &[(usize, &[u8])]) -> Vec<u8> {
     let mut resources: Vec<(usize, Vec<Vec<u8>>)> = Vec::new();
     for run in items.chunk_by(|(one, _), (other, _)| one == other) {
         let Some((scope, _)) = run.first() else { continue };

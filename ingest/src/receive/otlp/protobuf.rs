@@ -1,6 +1,6 @@
 //! OTLP's protobuf, on the level of the wire: fields and lengths, no message type.
 
-use super::{Codec, LEVELS, Opened, Refusal, Signal};
+use super::{Codec, LEVELS, Refusal, Signal, Take};
 
 /// Field of the children of a request, a resource and a scope (opentelemetry-proto, trace and logs alike).
 const CHILD_FIELDS: [u32; LEVELS] = [1, 2, 2];
@@ -10,18 +10,18 @@ const FIELD_MAX: u64 = (1 << 29) - 1;
 pub(super) struct Protobuf(pub(super) Signal);
 
 impl Codec for Protobuf {
-    fn open<'a>(&self, level: usize, bytes: &'a [u8]) -> Result<Opened<'a>, Refusal> {
+    fn open<'a>(&self, level: usize, bytes: &'a [u8], take: Take<'_, 'a>) -> Result<Vec<u8>, Refusal> {
         let child = CHILD_FIELDS.get(level).copied().unwrap_or_default();
-        let mut opened = Opened::default();
+        let mut rest = Vec::new();
         for field in Fields::of(bytes) {
             let field = field?;
             match field.content {
-                Some(content) if field.number == child => opened.children.push(content),
+                Some(content) if field.number == child => take(content)?,
                 None if field.number == child => return Err(broken("a message's length is missing")),
-                _ => opened.rest.extend_from_slice(field.whole),
+                _ => rest.extend_from_slice(field.whole),
             }
         }
-        Ok(opened)
+        Ok(rest)
     }
 
     fn close(&self, level: usize, rest: &[u8], children: &[&[u8]]) -> Vec<u8> {

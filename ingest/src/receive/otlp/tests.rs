@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::receive::budget::Budget;
 
 /// Resources, scopes and items of given texts, as OTLP in both forms; items belong to the trace of their first letter.
 type Shape = Vec<Vec<Vec<String>>>;
@@ -36,14 +37,18 @@ fn as_json(shape: &Shape) -> Bytes {
     serde_json::to_vec(&serde_json::json!({"resourceSpans": resources})).unwrap().into()
 }
 
+fn held(budget: usize) -> Held {
+    futures::executor::block_on(Budget::new(budget).admit(0)).unwrap()
+}
+
 fn cut_traces(form: Form, body: &Bytes, bytes_max: usize) -> Result<Vec<Message>, Refusal> {
-    cut(Path::Traces, form, body, &[], None, bytes_max)
+    cut(Path::Traces, form, body, &[], None, bytes_max, &mut held(1 << 30))
 }
 
 /// Every item of the messages with the rest of its scope and resource, in order.
 fn flatten(form: Form, messages: &[Message]) -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
     fn of(codec: &impl Codec, body: &[u8]) -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
-        let tree = grow(codec, body).unwrap();
+        let tree = grow(codec, body, &mut held(1 << 30)).unwrap();
         let around = |scope: usize| (tree.resources[tree.scopes[scope].0].clone(), tree.scopes[scope].1.clone());
         tree.items.iter().map(|(scope, item)| (around(*scope).0, around(*scope).1, item.to_vec())).collect()
     }
@@ -79,7 +84,7 @@ fn the_key_is_the_trace_if_there_is_only_one() {
     {
         assert_eq!(cut_traces(form, &one, 9999).unwrap()[0].key, Some("61".repeat(16)), "{form:?}");
         assert_eq!(cut_traces(form, &two, 9999).unwrap()[0].key, None);
-        let given = cut(Path::Traces, form, &two, &[], Some("given"), 9999).unwrap();
+        let given = cut(Path::Traces, form, &two, &[], Some("given"), 9999, &mut held(1 << 30)).unwrap();
         assert_eq!(given[0].key.as_deref(), Some("given"));
     }
 }
@@ -108,7 +113,7 @@ fn a_request_without_telemetry_makes_no_message() {
 #[test]
 fn what_is_no_otlp_is_refused() {
     let refusal = |path, form, body: &'static [u8]| {
-        cut(path, form, &Bytes::from_static(body), &[], None, 999).unwrap_err().to_string()
+        cut(path, form, &Bytes::from_static(body), &[], None, 999, &mut held(1 << 20)).unwrap_err().to_string()
     };
     let json = |body: &'static str| refusal(Path::Traces, Form::Json, body.as_bytes());
     assert_eq!(json(""), "not JSON at line 1, column 0: EOF while parsing a value");
@@ -133,6 +138,25 @@ fn cutting_that_would_mostly_repeat_the_resource_is_refused() {
     let body = Bytes::from(field(1, &[resource, field(2, &items)].concat()));
     let refusal = cut_traces(Form::Protobuf, &body, 1100).unwrap_err();
     assert_eq!(refusal.code(), "RECEIVE-105");
+}
+
+/// Of two bytes a child makes many times as many.
+#[test]
+fn what_a_body_is_cut_with_is_held_too() {
+    let protobuf = |items: usize| field(1, &field(2, &[0x12, 0].repeat(items)));
+    let json = |items: usize| {
+        let items = vec!["{}"; items].join(",");
+        format!("{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{items}]}}]}}]}}").into_bytes()
+    };
+    for (form, body) in [(Form::Protobuf, &protobuf as &dyn Fn(usize) -> Vec<u8>), (Form::Json, &json)] {
+        let cut_in = |items, budget| {
+            cut(Path::Traces, form, &body(items).into(), &[], None, 1 << 30, &mut held(budget)).map(|cut| cut[0].items)
+        };
+        assert_eq!(cut_in(50_000, 8 << 20), Ok(50_000), "{form:?}");
+        assert_eq!(cut_in(50_000, 1 << 20), Err(Refusal::Busy), "{form:?}");
+        let too_many = Refusal::TooManyEvents { events_max: CHILDREN_MAX };
+        assert_eq!(cut_in(CHILDREN_MAX, 1 << 30), Err(too_many), "{form:?}");
+    }
 }
 
 proptest! {

@@ -164,8 +164,11 @@ fn describe(text: &[u8], first_line: &str) -> String {
     if text.get(257..262) == Some(b"ustar") {
         return "a tar archive".to_owned();
     }
-    match has_nul(text) || first_line.contains('\u{fffd}') {
-        true => "binary data".to_owned(),
-        false => format!("text that starts with `{}`", first_line.chars().take(40).collect::<String>()),
-    }
+    // The text itself is not told: of a file named by mistake it can be a secret.
+    let seems = match first_line.trim_start().starts_with('<') {
+        _ if has_nul(text) || first_line.contains('\u{fffd}') => "binary data",
+        true => "HTML or XML",
+        false => "text",
+    };
+    seems.to_owned()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
-use daybook_ledger::{Instant, Root};
+use daybook_ledger::{Instant, Root, seal};
 use futures::TryStreamExt as _;
 use glob::{MatchOptions, Pattern};
 use object_store::path::Path;
@@ -23,6 +23,7 @@ pub struct Found {
     pub faults: Vec<Fault>,
 }
 
+const OF_A_LEDGER: &str = "it is of a ledger, and what a ledger wrote is left out";
 const GLOB: &[char] = &['*', '?', '['];
 /// `*` stays within a folder, `**` crosses them.
 const MATCH: MatchOptions =
@@ -30,7 +31,7 @@ const MATCH: MatchOptions =
 
 /// Finds every file that `addresses` name: files, folders, patterns, `s3://bucket/prefix`.
 ///
-/// Below a folder or prefix, names that start with `.` or `_` are left out, and so are tables of a ledger.
+/// Below a folder or prefix, names that start with `.` or `_` are left out, and so is what a ledger wrote.
 pub async fn find(addresses: &[String]) -> Found {
     let mut found = Found::default();
     for address in addresses {
@@ -62,7 +63,8 @@ impl Found {
                 let before = self.inputs.len();
                 self.add_folder(path);
                 if self.inputs.len() == before && self.faults.is_empty() {
-                    self.nothing(address, "the folder holds no file");
+                    let is_ledger = is_of_a_ledger(path) || has_usage(path);
+                    self.nothing(address, if is_ledger { OF_A_LEDGER } else { "the folder holds no file" });
                 }
             }
             Ok(_) => self.add_file(path),
@@ -82,6 +84,7 @@ impl Found {
         let before = self.inputs.len();
         for path in paths {
             match path {
+                Ok(path) if path.ancestors().skip(1).any(is_of_a_ledger) => {}
                 Ok(path) if path.is_dir() => self.add_folder(&path),
                 Ok(path) => self.add_file(&path),
                 Err(error) => {
@@ -96,15 +99,15 @@ impl Found {
     }
 
     fn add_folder(&mut self, folder: &FsPath) {
+        if is_of_a_ledger(folder) {
+            return;
+        }
         let unreadable = |path: &FsPath, source| Fault::Unreadable { file: path.display().to_string(), source };
         let names = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let mut entries = match names {
             Ok(entries) => entries,
             Err(source) => return self.faults.push(unreadable(folder, source)),
         };
-        if entries.iter().any(|entry| entry.file_name() == "_delta_log") {
-            return;
-        }
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             if is_hidden(&entry.file_name().to_string_lossy()) {
@@ -158,7 +161,7 @@ impl Found {
                 };
                 self.inputs.extend(objects.into_iter().map(input));
                 if self.inputs.len() == before {
-                    self.nothing(address, "no object is there");
+                    self.nothing(address, "no object is there, or only those of a ledger, which are left out");
                 }
             }
             Err(error) => {
@@ -189,15 +192,29 @@ async fn list(store: &Arc<dyn ObjectStore>, key: &str) -> Result<Vec<ObjectMeta>
         .filter_map(|object| object.location.as_ref().split_once("_delta_log/"))
         .map(|(table, _)| table.to_owned())
         .collect();
+    let sealed = |name: &str| {
+        let is_below = |ledger: &str| seal::FOLDERS.iter().any(|folder| name.starts_with(&format!("{ledger}{folder}/")));
+        tables.iter().filter_map(|table| table.strip_suffix("usage/")).any(is_below)
+    };
     objects.retain(|object| {
         let name = object.location.as_ref();
         let below = name.get(folder.as_ref().len()..).unwrap_or_default();
-        let in_table = tables.iter().any(|table| name.starts_with(table.as_str()));
+        let in_ledger = tables.iter().any(|table| name.starts_with(table.as_str())) || sealed(name);
         let matches = pattern.as_ref().is_none_or(|pattern| pattern.matches_with(name, MATCH));
-        object.size > 0 && matches && !in_table && !below.split('/').any(is_hidden)
+        object.size > 0 && matches && !in_ledger && !below.split('/').any(is_hidden)
     });
     objects.sort_by(|one, other| one.location.cmp(&other.location));
     Ok(objects)
+}
+
+/// Whether `folder` is a table, or what a ledger keeps beside its tables.
+fn is_of_a_ledger(folder: &FsPath) -> bool {
+    let is_sealed = || seal::FOLDERS.iter().any(|name| folder.ends_with(name)) && folder.parent().is_some_and(has_usage);
+    folder.join("_delta_log").is_dir() || is_sealed()
+}
+
+fn has_usage(folder: &FsPath) -> bool {
+    folder.join("usage/_delta_log").is_dir()
 }
 
 fn is_hidden(name: &str) -> bool {
