@@ -210,11 +210,16 @@ impl Described {
 fn value_text(value: &Value) -> String {
     let text = value.to_string();
     match text.len() {
-        0..=80 => shown(&text),
+        0..=80 => shown_json(&text),
         length => {
             let start: String = text.chars().take(40).collect();
             let digest: String = daybook_ledger::file::hex(&digest(text.as_bytes())).chars().take(12).collect();
-            format!("{}... ({length} bytes, sha256 {digest}...)", shown(&start))
+            format!("{}... ({length} bytes, sha256 {digest}...)", shown_json(&start))
         }
     }
+}
+
+/// JSON, whose own escapes stay as they are, fit for one line.
+fn shown_json(text: &str) -> String {
+    shown(text).replace(r"\\", r"\")
 }

@@ -26,13 +26,14 @@ mod store;
 mod table;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tokens;
 mod version;
 mod words;
 
 pub use billing::{BillingLine, BillingOrigin, ChargeCategory, Report as BillingReport};
 pub use clock::{Clock, Date, FixedClock, Instant, SystemClock};
 pub use columns::Kind as ColumnKind;
-pub use entry::{Body, Buckets, Entry, EntryId, Feature, Features, Finality, Operation, Status, Tokens, UsageSource};
+pub use entry::{Body, Entry, EntryId, Feature, Features, Finality, Operation, Status, UsageSource};
 pub use error::{Error, Kind, Report};
 pub use evidence::{ArtifactDetails, ArtifactKind, Evidence, EvidenceKind, Recorded, Score};
 pub use ledger::Ledger;
@@ -40,4 +41,5 @@ pub use money::{NotAnAmount, PRECISION, SCALE, Usd};
 pub use row::{Cost, Origin, Row, content_partial};
 pub use store::Root;
 pub use table::{Commit, CommitOutcome, DataFile, LogEntry, PositionChange, Snapshot, StoredFile, Table};
+pub use tokens::{Buckets, Tokens};
 pub use version::{NextOffset, TableVersion};

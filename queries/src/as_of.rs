@@ -60,7 +60,17 @@ pub(crate) async fn load(
         }
     };
     // All are awaited even if one fails: a log reader of delta-rs left behind panics when the runtime ends.
-    futures::future::join_all(tables.iter().map(|table| load(table))).await.into_iter().collect()
+    let mut loaded = futures::future::join_all(tables.iter().map(|table| load(table))).await;
+    // Of several tables that are younger the youngest is named: an instant it has a version at does for all of them.
+    let first = |loaded: &Result<_, Error>| match loaded {
+        Err(Error::BeforeFirst { first, .. }) => Some(*first),
+        _ => None,
+    };
+    let youngest = loaded.iter().enumerate().filter_map(|(at, loaded)| Some((first(loaded)?, at))).max();
+    if let Some((_, at)) = youngest {
+        return Err(loaded.swap_remove(at).expect_err("it is the error found above"));
+    }
+    loaded.into_iter().collect()
 }
 
 async fn load_if_there(table: &Table, instant: Option<Instant>) -> Result<Option<Snapshot>, Error> {

@@ -85,7 +85,8 @@ fn wanted(what: &What, today: Date) -> Result<Wanted, Failure> {
 }
 
 fn entry_ids(given: &str) -> Result<Vec<EntryId>, Failure> {
-    let text = match Path::new(given).is_file() {
+    // No id has a character of a path's.
+    let text = match given.contains(['.', '/', '\\']) || Path::new(given).is_file() {
         true => std::fs::read_to_string(given)
             .map_err(|error| Failure::file(format_args!("the list of entries {given}"), "read", error))?,
         false => given.to_owned(),

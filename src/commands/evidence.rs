@@ -121,7 +121,7 @@ pub(crate) async fn run(command: EvidenceCommand, layers: &mut Layers) -> Result
 async fn add(args: AddArgs, layers: &mut Layers) -> Result<(), Failure> {
     let now = SystemClock.now();
     let facts = match &args.file {
-        Some(path) => Evidence::read_lines(&read(path)?, &path.display().to_string())?,
+        Some(path) => Evidence::read_lines(&read(path)?, &path.display().to_string(), now)?,
         None => vec![args.fact.evidence(now.date())?],
     };
     let ledger = args.ledger.open(layers).await?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant as Moment};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use daybook_export::{Format, Migration, MigrationSummary, Part, Request, Summary};
 use daybook_ledger::{Instant, TableVersion};
+use daybook_queries::parse_bytes;
 
 use super::clause::{self, ClauseArgs};
 use super::encryption::EncryptArgs;
@@ -55,8 +56,8 @@ pub(crate) struct ExportArgs {
     /// says where they are kept.
     #[arg(long, conflicts_with_all = ["rehearse", "replay_set"])]
     with_artifacts: bool,
-    /// Start a new data file after this many bytes, 1 MiB and more [default: 1 GiB, in a single file 32 MiB].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1 << 20..))]
+    /// Start a new data file after this many bytes (`512MiB`), 1 MiB and more [default: 1 GiB, in a single file 32 MiB].
+    #[arg(long, value_name = "BYTES", value_parser = shard_bytes)]
     shard_bytes: Option<u64>,
     /// List every file that would be written, to the byte, and write nothing.
     #[arg(short = 'n', long)]
@@ -81,6 +82,11 @@ pub(crate) struct ExportArgs {
 fn format_parser() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::as_str))
         .try_map(|name| Format::parse(&name).ok_or("unknown format"))
+}
+
+fn shard_bytes(text: &str) -> Result<u64, String> {
+    let bytes = parse_bytes(text).ok().and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes >= 1 << 20);
+    bytes.ok_or_else(|| "use a number of bytes with a unit, such as `512MiB`, 1 MiB or more".into())
 }
 
 pub(crate) async fn run(args: ExportArgs, layers: &mut Layers, quiet: bool) -> Result<ExitCode, Failure> {

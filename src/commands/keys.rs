@@ -116,6 +116,10 @@ pub(super) fn verifier(text: &str) -> Result<VerifierKey, Failure> {
     let hint = "give the line that `daybook keys show` prints, or a file with it";
     let key = match fs::read_to_string(text) {
         Ok(content) => VerifierKey::parse(content.trim_end()),
+        // A key has a `+`, the name of a file seldom.
+        Err(error) if !text.contains('+') => {
+            return Err(Failure::file(format_args!("the key file {text}"), "read", error));
+        }
         Err(_) => VerifierKey::parse(text),
     };
     key.map_err(|reason| not_a_key(&format!("`{text}`"), reason, hint))

@@ -192,17 +192,25 @@ async fn show(args: ShowArgs, layers: &mut Layers) -> Result<ExitCode, Failure> 
     let ledger = args.ledger.open(layers).await?;
     let filter = Filter { at: vec![args.at.clone()], ..Filter::default() };
     let found = quarantine::find(&ledger, &filter).await?;
-    if found.is_empty() {
-        let message = format!("no message of {} is in quarantine", args.at);
-        let hint = "`daybook quarantine list --each --all` names those that are".to_owned();
-        return Err(Failure::plain("CLI-021", Kind::Usage, message, Some(hint)));
-    }
+    all_there(&filter, &found)?;
     let mut out = output::data().lock();
     for message in &found {
         let printed = if args.raw { out.write_all(&message.value) } else { print_message(message, args.hex, &mut out) };
         printed.map_err(Failure::unprintable)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every place of `filter` is that of a message `found`.
+fn all_there(filter: &Filter, found: &[Quarantined]) -> Result<(), Failure> {
+    match filter.at.iter().find(|at| found.iter().all(|message| message.at != **at)) {
+        None => Ok(()),
+        Some(at) => {
+            let message = format!("no message of {at} is in quarantine");
+            let hint = "`daybook quarantine list --each --all` names those that are".to_owned();
+            Err(Failure::plain("CLI-021", Kind::Usage, message, Some(hint)))
+        }
+    }
 }
 
 fn print_message(message: &Quarantined, hex: bool, out: &mut dyn Write) -> std::io::Result<()> {
@@ -252,6 +260,10 @@ async fn replay(args: ReplayArgs, layers: &mut Layers) -> Result<ExitCode, Failu
     let FilterArgs { code, topic, from, to } = args.filter;
     window::check(from, to)?;
     let filter = Filter { at: args.at, code, topic, from, to };
+    if !filter.at.is_empty() {
+        let named = Filter { at: filter.at.clone(), ..Filter::default() };
+        all_there(&named, &quarantine::find(&ledger, &named).await?)?;
+    }
     let settings = ReplaySettings { filter, format: args.format, formats, limits, capture, dry_run: args.dry_run };
     let control = Control::default();
     drain_on_signals(control.clone())?;
@@ -266,7 +278,7 @@ async fn replay(args: ReplayArgs, layers: &mut Layers) -> Result<ExitCode, Failu
 
 fn print_replayed(done: &Replayed, dry_run: bool, out: &mut dyn Write) -> std::io::Result<()> {
     let Replayed { known, messages, calls, entries, refused, stopped } = done;
-    writeln!(out, "messages     {messages:>12}")?;
+    writeln!(out, "read now     {messages:>12}")?;
     writeln!(out, "calls        {calls:>12}")?;
     if !dry_run {
         writeln!(out, "entries      {entries:>12}")?;

@@ -409,9 +409,11 @@ impl Layers {
 fn read_file(path: &Path) -> Result<File, Failure> {
     let place = path.display();
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new("CLI-003", &format!("settings file {place} cannot be read"), error))?;
+        .map_err(|error| Failure::new("CLI-003", &format!("settings file {place} cannot be read"), error))
+        .map_err(|failure| failure.with_hint("check the path and its permissions"))?;
     toml::from_str(&text)
         .map_err(|error| Failure::new("CLI-003", &format!("settings file {place} is not valid"), error))
+        .map_err(|failure| failure.with_hint("docs/configuration.md describes every setting"))
 }
 
 /// Hides what must not be shown: passwords, secrets, keys; credentials inside URLs.

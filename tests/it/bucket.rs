@@ -40,7 +40,7 @@ fn run(dir: &Path, bucket: &Bucket, args: &[&str]) -> Run {
 }
 
 fn export(out: &str) -> [&str; 7] {
-    ["export", "--formats", "jsonl,parquet", "--shard-bytes", "1048576", "--out", out]
+    ["export", "--formats", "jsonl,parquet", "--shard-bytes", "1MiB", "--out", out]
 }
 
 #[test]

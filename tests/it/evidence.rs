@@ -67,6 +67,8 @@ fn what_proves_nothing_or_names_nothing_is_refused() {
         .refused(3, "error[LEDGER-013]: the evidence given: an audit needs a note or an artifact: what was found");
     let run = daybook_with(dir.path(), &["evidence", "add", "--file", "-"], &[], "{\"date\":\"2026-11-20\",\n");
     run.refused(3, "error[LEDGER-013]: - line 1: it is not JSON, from column 21 on");
+    let run = daybook_with(dir.path(), &["evidence", "add", "--file", "-"], &[], "\n{\"date\":\"2026-11-20\"}\n");
+    run.refused(3, "error[LEDGER-013]: - line 2: a portability_test needs a workload");
     let run = daybook_in(dir.path(), &["evidence", "add", "--file", "x", "--runs", "1"]);
     assert_eq!(run.code, 2, "{}", run.stderr);
     let run = daybook_in(dir.path(), &changed("--score=accuracy=0.93/1", "--score=accuracy"));

@@ -47,20 +47,21 @@ fn messages_read_as_the_wrong_format_are_replayed_as_the_right_one() {
     };
     slip(&["--format", "kog"], "did you mean `kong`?");
     slip(&["--code", "NOPE-1"], "DECODE-003");
+    slip(&["calls/0@1", "calls/0@9"], "error[CLI-021]: no message of calls/0@9 is in quarantine");
 
     let replay = |args: &[&str]| {
         let run = daybook(&[&["quarantine", "replay"], args].concat());
         (run.code, lines(&run.stdout).into_iter().map(|line| line.join(" ")).collect::<Vec<_>>())
     };
     let (code, dry) = replay(&["--dry-run"]);
-    assert_eq!((code, &dry[..2]), (3, &["messages 3".to_owned(), "calls 3".into()][..]));
+    assert_eq!((code, &dry[..2]), (3, &["read now 3".to_owned(), "calls 3".into()][..]));
     let (code, one) = replay(&["calls/0@1"]);
-    assert_eq!((code, &one[..3]), (0, &["messages 1".to_owned(), "calls 1".into(), "entries 1".into()][..]));
+    assert_eq!((code, &one[..3]), (0, &["read now 1".to_owned(), "calls 1".into(), "entries 1".into()][..]));
     let (code, rest) = replay(&[]);
     assert_eq!(code, 3, "the poison is still poison");
-    assert_eq!(rest[..6], ["messages 2", "calls 2", "entries 2", "duplicates 0", "read before 1", "unreadable 1"]);
+    assert_eq!(rest[..6], ["read now 2", "calls 2", "entries 2", "duplicates 0", "read before 1", "unreadable 1"]);
     let (_, again) = replay(&[]);
-    assert_eq!(again[..6], ["messages 0", "calls 0", "entries 0", "duplicates 0", "read before 3", "unreadable 1"]);
+    assert_eq!(again[..6], ["read now 0", "calls 0", "entries 0", "duplicates 0", "read before 3", "unreadable 1"]);
 
     let query = |sql: &str| daybook(&["query", "--format", "csv", "-c", sql]).done().to_owned();
     assert_eq!(

@@ -277,6 +277,9 @@ fn a_key_that_others_can_read_or_that_lies_in_the_ledger_is_refused() {
     sealed
         .run(&["keys", "generate", "new.key", "--name", "two words"])
         .refused(2, "error[CLI-051]: `two words` is not a key: a key's name is not empty and has no space and no `+`");
+    sealed
+        .run(&["verify", "ledger", "--key", "none.vkey"])
+        .refused(2, "error[CLI-006]: the key file none.vkey cannot be read");
     fs::set_permissions(sealed.path("seal.key"), fs::Permissions::from_mode(0o644)).unwrap();
     seal(sealed.dir.path()).refused(2, "error[CLI-052]: the key file seal.key can be used by others (mode 644)");
 }

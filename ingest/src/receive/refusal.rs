@@ -167,7 +167,9 @@ impl Refusal {
             }
             Self::NoTopic { .. } => "name one with --topic, or under [receive.topics]".into(),
             Self::BodyTooLarge { .. } => "send smaller batches, or raise receive.body_bytes_max".into(),
-            Self::TooManyEvents { .. } => "send smaller batches; for /v1/events, receive.events_max can be raised".into(),
+            Self::TooManyEvents { .. } => {
+                "send smaller batches; for /v1/events, receive.events_max can be raised".into()
+            }
             Self::EventTooLarge { .. } => {
                 "raise receive.message_bytes_max, and max.message.bytes of the topic with it".into()
             }

@@ -7,7 +7,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::{Evidence, EvidenceKind, Score};
-use crate::{Date, Error};
+use crate::{Date, Error, Instant};
 
 /// A line: the fields of [`Evidence`], of which `date` must be there. `kind` is `portability_test` if it is not said.
 #[derive(Deserialize)]
@@ -48,14 +48,15 @@ impl EvidenceKind {
 }
 
 impl Evidence {
-    /// Reads `text`, one JSON object a line; `name` is what messages call it.
+    /// Reads `text`, one JSON object a line, as known at `now`; `name` is what messages call it.
     ///
     /// # Errors
     /// [`Error::NotEvidence`] with the first line that is none.
-    pub fn read_lines(text: &str, name: &str) -> Result<Vec<Self>, Error> {
+    pub fn read_lines(text: &str, name: &str, now: Instant) -> Result<Vec<Self>, Error> {
         let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
         let read = |(number, line): (usize, &str)| {
             Self::read_line(line)
+                .and_then(|fact| fact.fault(now).map_or(Ok(fact), Err))
                 .map_err(|reason| Error::NotEvidence { place: format!("{name} line {number}"), reason })
         };
         lines.map(read).collect()

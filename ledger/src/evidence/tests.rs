@@ -8,7 +8,7 @@ fn now() -> Instant {
 }
 
 fn test_run() -> Evidence {
-    Evidence::read_lines(LINE, "results.jsonl").unwrap().remove(0)
+    Evidence::read_lines(LINE, "results.jsonl", now()).unwrap().remove(0)
 }
 
 #[test]
@@ -33,12 +33,13 @@ fn a_bad_line_is_named_with_its_number_and_fault() {
         (r#"{"date":"2026-11-20","scores":{"a":"6/5"}}"#, "`6/5` is better than the best it can be"),
         (r#"{"date":"2026-11-20","scores":{"a":"1/0"}}"#, "`1/0`: the best a score can be is more than 0"),
         (r#"{"date":"2026-11-20","scores":{"a":true}}"#, "`true` is not a decimal number"),
+        (r#"{"date":"2026-12-20","kind":"audit","note":"n"}"#, "2026-12-20 is yet to come"),
         ("nonsense", "it is not JSON, from column 2 on"),
     ] {
-        let error = Evidence::read_lines(&format!("{LINE}\n\n{line}"), "f").unwrap_err();
+        let error = Evidence::read_lines(&format!("{LINE}\n\n{line}"), "f", now()).unwrap_err();
         assert_eq!(error.to_string(), format!("f line 3: {reason}"));
     }
-    let unknown = Evidence::read_lines(r#"{"date":"2026-11-20","pased":1}"#, "f").unwrap_err().to_string();
+    let unknown = Evidence::read_lines(r#"{"date":"2026-11-20","pased":1}"#, "f", now()).unwrap_err().to_string();
     assert!(unknown.starts_with("f line 1: unknown field `pased`, expected one of `date`, "), "{unknown}");
 }
 

@@ -235,6 +235,11 @@ impl Book {
             .max_by_key(|row| (specificity(&row.model), std::cmp::Reverse(&row.model)))
     }
 
+    /// The rows that take per cents off.
+    pub(super) fn discounts(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.unit.meter == Meter::DiscountPercent)
+    }
+
     /// The rows that price capacity by the hour.
     pub(super) fn capacities(&self) -> impl Iterator<Item = &Row> {
         self.capacities.iter().filter_map(|index| self.rows.get(*index))

@@ -113,7 +113,7 @@ fn without_geography<'a>(provider: &str, model: &'a str) -> Option<&'a str> {
 }
 
 /// The name before a final `-YYYY-MM-DD`, `-YYYYMMDD` or `@YYYYMMDD`.
-fn without_date(model: &str) -> Option<&str> {
+pub(super) fn without_date(model: &str) -> Option<&str> {
     const PATTERNS: [&[u8]; 3] = [b"-dddd-dd-dd", b"-dddddddd", b"@dddddddd"];
     let fits = |byte: u8, pattern: u8| if pattern == b'd' { byte.is_ascii_digit() } else { byte == pattern };
     PATTERNS.iter().find_map(|pattern| {

@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::FormatOptions;
 
-use super::{Encode, Format, cells, not_in};
+use super::{Encode, Format, cells, not_in, number};
 use crate::Error;
 
 pub(super) struct Markdown {
@@ -34,10 +34,14 @@ impl Encode for Markdown {
         let options = FormatOptions::new().with_null("");
         let schema = batch.schema();
         let columns = schema.fields().iter().zip(batch.columns());
-        let columns = columns.map(|(field, column)| cells::Texts::new(field, column, &options, self.rounded));
+        let columns = columns.map(|(field, column)| {
+            let is_exact = field.data_type().is_decimal() && cells::money_places(field).is_none();
+            Ok((self.rounded && is_exact, cells::Texts::new(field, column, &options, self.rounded)?))
+        });
         let columns: Vec<_> = columns.collect::<Result<_, _>>().map_err(not_in(Format::Markdown))?;
         for at in 0..batch.num_rows() {
-            write_row(columns.iter().map(|column| cell(&column.text(at))), out);
+            let texts = columns.iter().map(|(trims, column)| (*trims, column.text(at)));
+            write_row(texts.map(|(trims, text)| cell(if trims { number::trimmed(&text) } else { &text })), out);
         }
         Ok(())
     }

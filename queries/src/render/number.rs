@@ -61,7 +61,7 @@ pub(super) fn share(value: i128, places: u32) -> String {
 
 /// All places that are not zero.
 pub(super) fn plain(value: i128, places: u32) -> String {
-    trimmed(&rounded(value, places, places))
+    trimmed(&rounded(value, places, places)).into()
 }
 
 /// The exact decimal, in plain digits.
@@ -74,8 +74,9 @@ fn joined((sign, whole, fraction): (&str, String, String)) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }.replace('−', "-")
 }
 
-fn trimmed(number: &str) -> String {
-    if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.').into() } else { number.into() }
+/// Without the zeros at the end that say nothing.
+pub(super) fn trimmed(number: &str) -> &str {
+    if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
 }
 
 /// With `shown` of the `places`, thousands apart.

@@ -119,7 +119,10 @@ async fn render_text(
     }
     for ReportPart { title: question, lead, sections } in &report.parts {
         if !question.is_empty() {
-            writeln!(out, "\n{}{question}\n\n{lead}", mark("## ")).map_err(failed)?;
+            writeln!(out, "\n{}{question}", mark("## ")).map_err(failed)?;
+        }
+        if !lead.is_empty() {
+            writeln!(out, "\n{lead}").map_err(failed)?;
         }
         for Section { title, note, sql, .. } in sections {
             let mark = if question.is_empty() { mark("## ") } else { mark("### ") };

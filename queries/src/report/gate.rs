@@ -96,11 +96,18 @@ fn sql(options: &GateOptions) -> String {
         share("unattributed", &format!("(unattributed{part}"), options.unattributed_max),
         of_workloads(
             "options",
-            "segment <> 'locked_in' AND option <> 'fresh'",
+            ("segment <> 'locked_in'", "all locked in"),
+            "option <> 'fresh'",
             "workload || ' ' || option",
             "all fresh",
         ),
-        of_workloads("declared", "NOT agrees", "workload || ' is ' || segment", "as declared"),
+        of_workloads(
+            "declared",
+            ("agrees IS NOT NULL", "none declared"),
+            "NOT agrees",
+            "workload || ' is ' || segment",
+            "as declared",
+        ),
         format!(
             "SELECT 'export', coalesce(max(day)::int >= {on}::int - {days}, false), coalesce(max(day)::varchar, 'never'), \
              'on or after ' || ({on}::int - {days})::date::varchar FROM exit_evidence \
@@ -130,10 +137,12 @@ fn sql(options: &GateOptions) -> String {
     )
 }
 
-/// No workload with calls under the contract may be a `fault`, and one has to be known.
-fn of_workloads(check: &str, fault: &str, named: &str, allowed: &str) -> String {
+/// No workload with calls under the contract that is `asked` may be a `fault`; one has to be known, asked or not.
+fn of_workloads(check: &str, (asked, nobody): (&str, &str), fault: &str, named: &str, allowed: &str) -> String {
+    let fault = format!("{asked} AND {fault}");
     format!(
         "SELECT '{check}', count(*) > 0 AND count(*) FILTER (WHERE {fault}) = 0, CASE WHEN count(*) = 0 THEN 'unknown' \
+         WHEN count(*) FILTER (WHERE {asked}) = 0 THEN '{nobody}' \
          ELSE coalesce(string_agg({named}, ', ' ORDER BY workload) FILTER (WHERE {fault}), '{allowed}') END, '{allowed}' FROM tied"
     )
 }

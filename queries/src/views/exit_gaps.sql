@@ -13,13 +13,13 @@ WITH gaps(position, gap, what) AS (
     VALUES
         (1, 'no_clause', 'The contract has no clause data_portability: nothing obliges the vendor to hand data over'),
         (2, 'no_deadline', 'The clause data_portability names no days: nobody is ever late'),
-        (3, 'never_rehearsed', 'Nobody knows how long an export takes: daybook export --contract NAME --rehearse'),
+        (3, 'never_rehearsed', 'Nobody knows how long an export takes: daybook export --contract NAME --rehearse --out DIR'),
         (4, 'too_slow', 'The whole export takes longer than the clause grants'),
-        (5, 'never_exported', 'No export is recorded: daybook export --clause NAME'),
+        (5, 'never_exported', 'No export is recorded: daybook export --clause NAME --out DIR'),
         (6, 'no_calls', 'The ledger has no call under the contract: check its providers in contracts.toml'),
         (7, 'bodies_missing', 'Had a body that the ledger does not keep: taken in with --capture digest, or erased'),
         (8, 'calls_without_body', 'Came without a body, or were taken in with --capture off'),
-        (9, 'unpriced', 'Have no price: daybook prices import'),
+        (9, 'unpriced', 'Have no price, or no usage: daybook prices check --ledger DIR says what is missing'),
         (10, 'artifacts_unregistered',
          'Models of which nothing is registered (sets they were tuned on, weights, vectors they made): daybook artifacts add --model'),
         (11, 'quarantined', 'Messages of the whole ledger that were set aside: daybook quarantine list')

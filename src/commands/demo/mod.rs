@@ -100,9 +100,14 @@ const REGISTRY: [(&str, &str); 2] = [
     ("contracts.toml", include_str!("registry/contracts.toml")),
 ];
 
+fn failed(folder: &Path, action: &str, error: std::io::Error) -> Failure {
+    Failure::new("CLI-010", &format!("{} cannot be {action}", folder.display()), error)
+        .with_hint("check its permissions and the space, or name another folder with --dir")
+}
+
 /// An empty folder, or one an earlier demo made.
 fn prepare(dir: &Path) -> Result<(), Failure> {
-    let failed = |error| Failure::new("CLI-010", &format!("{} cannot be prepared", dir.display()), error);
+    let failed = |error| failed(dir, "prepared", error);
     if dir.join(MARKER).is_file() {
         std::fs::remove_dir_all(dir).map_err(failed)?;
     }
@@ -117,7 +122,7 @@ fn prepare(dir: &Path) -> Result<(), Failure> {
 
 /// Leaves the registry's files in `folder`, to read and to change, and stores them in the ledger.
 async fn import_registry(folder: &Path, ledger: &Ledger) -> Result<(), Failure> {
-    let failed = |error| Failure::new("CLI-010", &format!("{} cannot be written", folder.display()), error);
+    let failed = |error| failed(folder, "written", error);
     std::fs::create_dir(folder).map_err(failed)?;
     for (name, text) in REGISTRY {
         std::fs::write(folder.join(name), text).map_err(failed)?;

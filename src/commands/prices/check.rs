@@ -1,10 +1,11 @@
 //! `daybook prices check`: whether a sheet is sound, and what of a ledger it leaves without a price.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use daybook_ledger::price::{Book, Coverage, LeftOut};
+use daybook_ledger::price::{Book, Coverage, LeftOut, Notice};
 use daybook_ledger::{Clock as _, Ledger, SystemClock};
 use serde_json::{Map, Value, json};
 
@@ -50,6 +51,10 @@ pub(super) async fn run(args: CheckArgs, layers: &mut Layers) -> Result<(), Fail
         (Some(ledger), Some(book)) => Some(book.coverage(ledger).await?),
         _ => None,
     };
+    let notices = match (&laid_over, &sheet) {
+        (Some(book), Some(sheet)) => book.notices(&sheet.book),
+        _ => BTreeSet::new(),
+    };
     let name = args.file.map_or_else(|| "prices in force".into(), |file| file.display().to_string());
     let notes = sheet.as_ref().and_then(|sheet| sheet.litellm.as_ref());
     let Some(book) = sheet.as_ref().map(|sheet| &sheet.book).or(laid_over.as_ref()) else { return Ok(()) };
@@ -58,9 +63,10 @@ pub(super) async fn run(args: CheckArgs, layers: &mut Layers) -> Result<(), Fail
         Form::Text => {
             output::line(format_args!("{name}: {}", describe(book)))?;
             notes.iter().flat_map(|notes| notes.lines()).try_for_each(output::line)?;
+            notices.iter().try_for_each(output::line)?;
             coverage.map_or(Ok(()), |coverage| text(&coverage, &mut out))
         }
-        Form::Json => json(book, notes, coverage.as_ref(), &mut out),
+        Form::Json => json(book, notes, &notices, coverage.as_ref(), &mut out),
     }
     .map_err(Failure::unprintable)
 }
@@ -93,6 +99,7 @@ fn text(coverage: &Coverage, out: &mut impl Write) -> std::io::Result<()> {
 fn json(
     book: &Book,
     notes: Option<&LiteLlmNotes>,
+    notices: &BTreeSet<Notice>,
     coverage: Option<&Coverage>,
     out: &mut impl Write,
 ) -> std::io::Result<()> {
@@ -105,6 +112,9 @@ fn json(
             json!({"key": key, "reason": reason, "count": count, "example": example})
         });
         fields.insert("not_imported".into(), left_out.collect());
+    }
+    if !notices.is_empty() {
+        fields.insert("notices".into(), notices.iter().map(ToString::to_string).collect());
     }
     if let Some(coverage) = coverage {
         let lines = most_first(coverage).into_iter().map(|((provider, model, status), of_model)| {

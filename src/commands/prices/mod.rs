@@ -118,10 +118,13 @@ async fn import(args: &ImportArgs, layers: &mut Layers) -> Result<(), Failure> {
     let dates = Dates { from: args.effective_from, to: args.effective_to };
     let file = read_sheet(&args.file, dates, imported_at.date())?;
     file.litellm.iter().flat_map(|notes| notes.lines()).try_for_each(output::line)?;
+    let notices = |in_force: &Book| in_force.overlay(&file.book).notices(&file.book).iter().try_for_each(output::line);
     if args.dry_run {
+        notices(&in_force(&args.ledger, layers).await?)?;
         return output::line(format_args!("{} would import {}", args.file.display(), describe(&file.book)));
     }
     let ledger = args.ledger.open_or_create(layers).await?;
+    notices(&Book::load(&ledger).await?)?;
     if is_known(&ledger, &file).await? {
         return output::line(format_args!("{} is known already: {}", args.file.display(), describe(&file.book)));
     }

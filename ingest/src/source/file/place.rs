@@ -193,7 +193,8 @@ async fn list(store: &Arc<dyn ObjectStore>, key: &str) -> Result<Vec<ObjectMeta>
         .map(|(table, _)| table.to_owned())
         .collect();
     let sealed = |name: &str| {
-        let is_below = |ledger: &str| seal::FOLDERS.iter().any(|folder| name.starts_with(&format!("{ledger}{folder}/")));
+        let is_below =
+            |ledger: &str| seal::FOLDERS.iter().any(|folder| name.starts_with(&format!("{ledger}{folder}/")));
         tables.iter().filter_map(|table| table.strip_suffix("usage/")).any(is_below)
     };
     objects.retain(|object| {
@@ -209,7 +210,8 @@ async fn list(store: &Arc<dyn ObjectStore>, key: &str) -> Result<Vec<ObjectMeta>
 
 /// Whether `folder` is a table, or what a ledger keeps beside its tables.
 fn is_of_a_ledger(folder: &FsPath) -> bool {
-    let is_sealed = || seal::FOLDERS.iter().any(|name| folder.ends_with(name)) && folder.parent().is_some_and(has_usage);
+    let is_sealed =
+        || seal::FOLDERS.iter().any(|name| folder.ends_with(name)) && folder.parent().is_some_and(has_usage);
     folder.join("_delta_log").is_dir() || is_sealed()
 }
 

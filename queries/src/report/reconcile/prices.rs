@@ -23,8 +23,8 @@ pub(super) fn explain(subject: Subject<'_>, day: Date, cell: &Cell, counted: Vec
     if let Some(detail) = rounded(cell, over) {
         return found(Cause::Rounding, detail);
     }
-    if let Some(detail) = other_tier(subject, day, cell, counted) {
-        return found(Cause::Tier, detail);
+    if let Some((cause, detail)) = other_tier(subject, day, cell, counted) {
+        return found(cause, detail);
     }
     if let Some(detail) = other_day(subject, cell, counted) {
         return found(Cause::Price, detail);
@@ -81,8 +81,9 @@ fn rounded(cell: &Cell, over: i128) -> Option<String> {
     (over.abs() * 2 <= unit * lines && is_small).then(|| format!("the bill's amounts have {places} places"))
 }
 
-/// Whether the bill is what its counts cost in another tier.
-fn other_tier(subject: Subject<'_>, day: Date, cell: &Cell, counted: Vector) -> Option<String> {
+/// Whether the bill is what its counts cost in another tier, or in their own by a sheet that the ledger's calls were not
+/// priced with.
+fn other_tier(subject: Subject<'_>, day: Date, cell: &Cell, counted: Vector) -> Option<(Cause, String)> {
     let costs = |tier: &str| {
         let key = (Some(tier), tier == "batch");
         let rates = cell.context.rates_in(subject.book, subject.provider, subject.model, day, key);
@@ -90,7 +91,13 @@ fn other_tier(subject: Subject<'_>, day: Date, cell: &Cell, counted: Vector) -> 
     };
     let tier = ["standard", "batch", "flex", "priority"].into_iter().find(|tier| costs(tier))?;
     let ledger: Vec<&str> = cell.tiers.keys().map(String::as_str).collect();
-    Some(format!("billed at {tier} rates; the ledger has {}", ledger.join(", ")))
+    Some(match ledger == [tier] {
+        true => (
+            Cause::Price,
+            "billed at the prices in force now; the calls were recorded at others (`daybook reprice`)".into(),
+        ),
+        false => (Cause::Tier, format!("billed at {tier} rates; the ledger has {}", ledger.join(", "))),
+    })
 }
 
 /// Whether the bill is what its counts cost before the rates changed, or after.

@@ -336,6 +336,18 @@ async fn batch_rates_for_calls_recorded_as_standard_are_a_tier() {
 }
 
 #[tokio::test]
+async fn prices_that_came_after_the_calls_are_told() {
+    let mut made = made();
+    made.truncate(2);
+    let halved = |one: &Made| Some(Usd::from_pico(one.cost() / 2));
+    let entries: Vec<_> = made.iter().map(|one| (one.entry(), halved(one))).collect();
+    let outcome = run(&entries, &plain_bill(&made), |_| {}).await;
+    let cost: i128 = made.iter().map(Made::cost).sum();
+    let detail = "billed at the prices in force now; the calls were recorded at others (`daybook reprice`)";
+    assert_eq!(outcome.found, [found("2026-11-18", Cause::Price, cost / 2, detail)]);
+}
+
+#[tokio::test]
 async fn tiers_that_a_bill_tells_are_compared() {
     let mut made = made();
     made.truncate(2);
