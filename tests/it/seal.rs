@@ -186,9 +186,57 @@ fn whatever_is_altered_is_named() {
     sealed.differs(&[&format!("log/checkpoints/{size}: it is missing")]);
 
     restore();
+    let segment = files(&sealed.path("ledger/seal/segments"), ".json").pop().unwrap();
+    let text = fs::read_to_string(&segment).unwrap();
+    let (commits, versions) = text.split_once("\"sealed\":").unwrap();
+    fs::write(&segment, format!("{commits}\"sealed\":{}", versions.replacen("\"usage\":", "\"usage\":1", 1))).unwrap();
+    sealed.differs(&["the versions it says are sealed are not those of its commits and of those before"]);
+    let run = seal(sealed.dir.path());
+    assert!(run.code == 5 && run.stderr.starts_with("error[SEAL-004]: "), "nothing is signed: {}", run.stderr);
+
+    restore();
     let other = sealed.run(&["keys", "generate", "other.key", "--name", NAME]).done().trim_end().to_owned();
     let run = sealed.run(&["verify", "ledger", "--key", &other]);
     assert!(run.code == 1 && run.stdout.contains("it is not signed by the key given"), "{}", run.stdout);
+}
+
+/// No seal tells of it yet: the commit itself has to.
+#[test]
+fn a_commit_altered_before_it_is_sealed_is_named() {
+    let sealed = Sealed::new();
+    import(sealed.dir.path(), concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/events/openai-chat"));
+    let commit = files(&sealed.path("ledger/usage/_delta_log"), ".json").pop().unwrap();
+    let text = fs::read_to_string(&commit).unwrap();
+    let line = |of: &str| text.lines().find(|line| line.contains(of)).unwrap().to_owned() + "\n";
+    let adds = "\"add\":";
+    assert!(line(adds).contains("\\\"provider\\\":\\\"openai\\\""), "{text}");
+    for (altered, found) in [
+        (String::new(), "it does not say when it was committed: it is empty, or was cut"),
+        (line("commitInfo"), "it adds 0 rows and says "),
+        (
+            text.replacen("\\\"provider\\\":\\\"openai\\\"", "\\\"provider\\\":\\\"zed\\\"", 1),
+            "its commit says minValues of `provider` are \"zed\"",
+        ),
+    ] {
+        fs::write(&commit, altered).unwrap();
+        sealed.differs(&[found]);
+    }
+    fs::write(&commit, &text).unwrap();
+    sealed.verify().done();
+}
+
+#[test]
+fn a_first_seal_that_was_killed_before_its_end_is_no_difference() {
+    let sealed = Sealed::new();
+    for folder in ["log", "seal"] {
+        fs::remove_dir_all(sealed.path("ledger").join(folder)).unwrap();
+    }
+    fs::remove_file(sealed.path("seal.key.checkpoint")).unwrap();
+    seal(sealed.dir.path()).done();
+    fs::remove_file(sealed.path("ledger/log/checkpoint")).unwrap();
+    assert!(sealed.verify().done().contains("log/checkpoint: it is not there yet"));
+    seal(sealed.dir.path()).done();
+    assert!(!sealed.verify().done().contains("log/checkpoint:"));
 }
 
 /// Rows of a bundle keep the batches that they had, and no commit of the new ledger has these.

@@ -95,3 +95,29 @@ fn a_persons_export_holds_every_word_of_theirs_and_none_of_another() {
     let chat = unpacked(&bundle.join("data/migration/chat-messages/chat-messages-00000.jsonl"));
     assert_eq!(String::from_utf8(chat).unwrap().matches("marker-answer-of-ann").count(), 2);
 }
+
+/// Of a file that is cut or gone nobody can say whose it was; the store did answer, and no other writer took it.
+#[test]
+fn a_data_file_that_is_cut_or_missing_is_named_as_what_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| daybook_in(dir.path(), args);
+    std::fs::write(dir.path().join("a.json"), call("ann", 1).to_string()).unwrap();
+    run(&["import", "a.json"]).done();
+    let mut files = Vec::new();
+    walk(&dir.path().join("ledger/content"), &mut files);
+    let file = files.iter().find(|file| file.extension().is_some_and(|extension| extension == "parquet")).unwrap();
+    let bytes = std::fs::read(file).unwrap();
+    std::fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+    let cut = run(&["erase", "--subject", "ann", "--certificate", "c1"]);
+    assert!(cut.code == 5 && cut.stderr.starts_with("error[LEDGER-011]: "), "{}", cut.stderr);
+    assert!(
+        cut.stderr.contains(&format!("{} bytes, its commit says {}", bytes.len() / 2, bytes.len())),
+        "{}",
+        cut.stderr
+    );
+
+    std::fs::remove_file(file).unwrap();
+    let gone = run(&["erase", "--older-than", "1", "--certificate", "c2"]);
+    assert!(gone.code == 5 && gone.stderr.starts_with("error[LEDGER-011]: "), "{}", gone.stderr);
+    assert!(gone.stderr.contains("it is missing, and the table still has it"), "{}", gone.stderr);
+}

@@ -170,6 +170,13 @@ async fn check_files(
                     }
                     Err(reason) => verdict.differs(&*place, format!("it cannot be read as Parquet: {reason}")),
                 }
+                let (spec, stated) = (table.spec(), file.statistics.clone().unwrap_or_default());
+                let fault =
+                    move |bytes| file::statistics_fault(spec, bytes, &stated).map_err(|error| error.to_string());
+                // What cannot be read is told above.
+                if let Ok(Some(fault)) = guarded(fault, bytes.clone()).await {
+                    verdict.differs(&*place, fault);
+                }
                 if let Some(batch_id) = file.batch_id.as_deref().filter(|batch_id| rewritings.restates(batch_id)) {
                     let spec = table.spec();
                     match guarded(move |bytes| digest_of(spec, bytes), bytes.clone()).await {

@@ -49,6 +49,12 @@ impl Rewritings {
         if !entry.removes.is_empty() && rows_removed != rows_added {
             self.differs(entry.version, format!("it puts {rows_added} rows in the place of {rows_removed}"));
         }
+        if entry.committed_at.is_none() {
+            self.differs(entry.version, "it does not say when it was committed: it is empty, or was cut".into());
+        }
+        if let Some(stated) = entry.stated_rows().filter(|stated| *stated != rows_added) {
+            self.differs(entry.version, format!("it adds {rows_added} rows and says {stated}"));
+        }
         if entry.maintenance.is_none() && !entry.removes.is_empty() {
             self.differs(entry.version, "it takes files from view and is no commit of Daybook's maintenance".into());
         }

@@ -197,7 +197,7 @@ impl Importer {
                 return Ok(());
             }
             let stored = self.store(lines, origin, &plan, batch_id, files).await?;
-            let counts = vec![("rows", plan.rows.len() as u64), ("replaced", plan.counts.replaced)];
+            let counts = vec![("replaced", plan.counts.replaced)];
             let commit = Commit { batch_id: batch_id.into(), files: stored, positions: Vec::new(), counts };
             match table.try_commit(&mut self.snapshot, &commit).await? {
                 CommitOutcome::Committed { .. } => {

@@ -43,7 +43,8 @@ impl Resolved {
 #[derive(Debug)]
 pub(crate) struct Record {
     ledger: Ledger,
-    snapshot: Snapshot,
+    /// A ledger of an earlier version may not have the table yet.
+    snapshot: Option<Snapshot>,
     known: HashSet<EntryId>,
 }
 
@@ -54,11 +55,12 @@ impl Record {
     /// The ledger's.
     pub(crate) async fn load(ledger: &Ledger) -> Result<Self, Error> {
         let table = ledger.resolutions();
-        // A ledger of an earlier version may not have it yet.
-        table.create().await?;
-        let snapshot = table.load(None).await?;
+        let snapshot = match table.load(None).await {
+            Err(daybook_ledger::Error::NotFound { .. }) => None,
+            loaded => Some(loaded?),
+        };
         let mut known = HashSet::new();
-        for file in files(&snapshot) {
+        for file in snapshot.iter().flat_map(files) {
             let mut batches = std::pin::pin!(stream(table, &file).await?);
             while let Some(batch) = batches.try_next().await? {
                 let columns = Columns(&batch);
@@ -105,7 +107,15 @@ impl Record {
         now: Instant,
     ) -> Result<CommitOutcome, Error> {
         let table = self.ledger.resolutions();
-        let from = table.load_position(&mut self.snapshot, APP_ID).await?;
+        let snapshot = match self.snapshot.take() {
+            Some(snapshot) => snapshot,
+            None => {
+                table.create().await?;
+                table.load(None).await?
+            }
+        };
+        let snapshot = self.snapshot.insert(snapshot);
+        let from = table.load_position(snapshot, APP_ID).await?;
         let mut builder = ResolutionsBuilder::default();
         for Resolution { message, format, entries } in resolutions {
             builder.event_date.append_value(message.event_date);
@@ -126,8 +136,7 @@ impl Record {
         }
         let to = NextOffset(from.map_or(0, |position| position.0) + i64::from(rows));
         let positions = vec![PositionChange { app_id: APP_ID.into(), from, to }];
-        let counts = vec![("rows", u64::from(rows))];
-        let commit = Commit { batch_id: batch_id.into(), files, positions, counts };
-        Ok(table.try_commit(&mut self.snapshot, &commit).await?)
+        let commit = Commit { batch_id: batch_id.into(), files, positions, counts: Vec::new() };
+        Ok(table.try_commit(snapshot, &commit).await?)
     }
 }

@@ -290,8 +290,8 @@ impl Writer {
                 Some((known, adds)) if known == keep => adds,
                 _ => store((table, &self.metrics), rows, keep.clone(), &batch.id, files).await?,
             };
-            let counts = vec![("rows", keep.len() as u64)];
-            let commit = Commit { batch_id: batch.id.to_string(), files: adds.clone(), positions: Vec::new(), counts };
+            let (batch_id, files) = (batch.id.to_string(), adds.clone());
+            let commit = Commit { batch_id, files, positions: Vec::new(), counts: Vec::new() };
             match table.try_commit(snapshot, &commit).await? {
                 CommitOutcome::Committed { .. } => {
                     self.index_all(&lacking);

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use arrow::array::RecordBatch;
-use daybook_ledger::{Commit, CommitOutcome, DataFile, PositionChange, StoredFile};
+use daybook_ledger::{Commit, CommitOutcome, DataFile, PositionChange, StoredFile, TableVersion, seal};
 use futures::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 
@@ -43,6 +43,12 @@ impl Told {
 }
 
 impl Writer {
+    /// A bundle is restored into an empty ledger.
+    async fn is_quarantine_restored(&self) -> Result<bool, Error> {
+        let first = self.ledger.quarantine().load_log_entry(TableVersion(1)).await?;
+        Ok(first.and_then(|entry| entry.batch_id).is_some_and(|batch_id| batch_id.starts_with(seal::RESTORED)))
+    }
+
     /// Sets the batch's messages aside that are not yet; an answer if another worker owns some of its partitions. `is_again`: an
     /// attempt failed, and may have come further than this.
     pub(super) async fn write_quarantine(
@@ -67,9 +73,11 @@ impl Writer {
         });
         let positions: Vec<_> = moves.collect();
         let stood: Vec<_> = batch.range_of.iter().map(|at| Some(stands(batch.ranges.get((*at)?)?))).collect();
+        // A bundle brought rows without positions.
+        let is_restored = stood.contains(&Some(None)) && self.is_quarantine_restored().await?;
         let is_beyond = |row: &QuarantineMeta| {
             let from = stood.get(row.partition).copied().flatten();
-            from.is_some_and(|from| from.is_none_or(|position| row.offset >= position.0))
+            from.is_some_and(|from| from.map_or(!is_restored, |position| row.offset >= position.0))
         };
         // An earlier attempt moved the position past them, and may have read them otherwise: the topic had another format, or the
         // messages went since. What is there is looked for.
@@ -96,7 +104,6 @@ impl Writer {
             if positions.is_empty() && keep.is_empty() {
                 return Ok(None);
             }
-            let counts = vec![("rows", keep.len() as u64)];
             let adds = match stored.take() {
                 Some((known, adds)) if known == keep => adds,
                 _ => {
@@ -105,7 +112,7 @@ impl Writer {
                 }
             };
             let (batch_id, positions) = (batch.id.to_string(), positions.clone());
-            let commit = Commit { batch_id, files: adds.clone(), positions, counts };
+            let commit = Commit { batch_id, files: adds.clone(), positions, counts: Vec::new() };
             match self.ledger.quarantine().try_commit(&mut self.quarantine, &commit).await? {
                 CommitOutcome::Committed { .. } => return Ok(None),
                 CommitOutcome::Lost => self.metrics.lost_race(),

@@ -6,9 +6,9 @@ use arrow::array::{Array as _, ArrayData, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
@@ -248,6 +248,21 @@ pub fn read(table: &'static Table, bytes: Bytes) -> Result<ParquetRecordBatchRea
     let widest = builder.metadata().row_groups().iter().map(|group| group.total_byte_size() / group.num_rows().max(1));
     let rows = (BATCH_BYTES / widest.max().unwrap_or(1).max(1)).clamp(1, BATCH_ROWS_MAX);
     builder.with_batch_size(usize::try_from(rows).unwrap_or(1)).build()
+}
+
+/// What `stated`, the statistics of a data file in its commit, says that its rows do not bear out. Reads the columns that have any.
+///
+/// # Errors
+/// As [`read`].
+pub fn statistics_fault(table: &'static Table, bytes: Bytes, stated: &str) -> Result<Option<String>, ParquetError> {
+    let mut statistics = Statistics::new(table);
+    let options = ArrowReaderOptions::new().with_schema(stored_schema(table));
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), statistics.columns());
+    for batch in builder.with_projection(mask).build()? {
+        statistics.add(&batch?).map_err(|error| ParquetError::External(error.into()))?;
+    }
+    Ok(statistics.fault(stated))
 }
 
 /// The columns of a data file as they are built: the day is in the log.

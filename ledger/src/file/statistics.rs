@@ -1,10 +1,13 @@
 //! What a commit says of a data file, so that readers can leave it out (Delta protocol, "Per-file Statistics").
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
+
+use serde_json::Value;
 
 use crate::schema::{PARTITION, Table};
 use crate::{Error, Instant};
@@ -80,6 +83,41 @@ impl Statistics {
     }
 }
 
+impl Statistics {
+    /// The columns that have bounds.
+    pub(super) fn columns(&self) -> Vec<&'static str> {
+        self.columns.iter().map(|column| column.name).collect()
+    }
+
+    /// What `stated` says of a column that the rows added do not bear out; readers leave out files by it. Wider bounds are none:
+    /// an earlier version may have written them.
+    pub(super) fn fault(&self, stated: &str) -> Option<String> {
+        let (stated, own) =
+            [stated, &self.to_json()].map(|text| serde_json::from_str::<Value>(text).unwrap_or_default()).into();
+        let of = |all: &Value, kind: &str, name: &str| all.get(kind)?.get(name).cloned();
+        let both = |kind, name| Some((of(&stated, kind, name)?, of(&own, kind, name)?));
+        self.columns().into_iter().find_map(|name| {
+            let is_false = |kind, allowed: [Ordering; 2]| {
+                let order = both(kind, name).map(|(stated, own)| compare(&stated, &own));
+                order.filter(|order| order.is_none_or(|order| !allowed.contains(&order))).map(|_| kind)
+            };
+            let kind = is_false("minValues", [Ordering::Less, Ordering::Equal])
+                .or_else(|| is_false("maxValues", [Ordering::Greater, Ordering::Equal]))
+                .or_else(|| is_false("nullCount", [Ordering::Equal; 2]))?;
+            Some(format!("its commit says {kind} of `{name}` are {}", of(&stated, kind, name)?))
+        })
+    }
+}
+
+/// `None` if the two are of different kinds.
+fn compare(one: &Value, other: &Value) -> Option<Ordering> {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => Some(one.as_i64()?.cmp(&other.as_i64()?)),
+        (Value::String(one), Value::String(other)) => Some(one.cmp(other)),
+        _ => None,
+    }
+}
+
 impl Range {
     fn of(column: &ArrayRef) -> Result<Self, Error> {
         use arrow::compute::{max, max_string, min, min_string};
@@ -133,7 +171,7 @@ impl Bound {
                 let millis = at.saturating_add(micros).div_euclid(1_000);
                 format!("\"{}\"", Instant::from_micros(millis.saturating_mul(1_000)))
             }
-            Self::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
+            Self::Text(text) => Value::from(text.as_str()).to_string(),
         }
     }
 }

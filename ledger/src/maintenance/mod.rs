@@ -138,6 +138,7 @@ async fn maintain_table(
         let retired = Box::pin(erase::retire(ledger, table, before, settings.target_bytes, run)).await?;
         done.retired_rows = retired.rows_erased;
         done.files_deleted += if run.dry_run { retired.objects_found } else { retired.objects_deleted };
+        done.bytes_deleted += retired.bytes_deleted;
         snapshot = table.load(None).await?;
     }
     if GROWING.contains(&table.spec().name) {

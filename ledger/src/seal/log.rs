@@ -42,6 +42,18 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// The last sealed version of each table by its commits, which continue those of `before`; `None` if they do not.
+    pub fn sealed_after(&self, before: &BTreeMap<String, u64>) -> Option<BTreeMap<String, u64>> {
+        let mut sealed = before.clone();
+        for commit in &self.commits {
+            let last = sealed.insert(commit.table.clone(), commit.version);
+            if commit.version != last.map_or(0, |last| last + 1) {
+                return None;
+            }
+        }
+        Some(sealed)
+    }
+
     /// The first leaf and the number of leaves of the rows of each commit of the batches that `is_it` tells.
     pub(super) fn rows_of(&self, table: &str, is_it: impl Fn(&str) -> bool) -> Vec<(u64, u64)> {
         let mut next = self.from;

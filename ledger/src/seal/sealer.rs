@@ -129,13 +129,21 @@ struct Sealer<'a> {
 impl Sealer<'_> {
     /// The last version of each table in the first `size` leaves.
     async fn load_sealed(&self, size: u64) -> Result<BTreeMap<String, u64>, Error> {
-        let starts = self.log.list_segments().await?;
-        let Some(last) = starts.into_iter().rfind(|from| *from < size) else {
-            return Ok(BTreeMap::new());
+        let mut starts = self.log.list_segments().await?.into_iter().rev().filter(|from| *from < size);
+        let Some(last) = starts.next() else { return Ok(BTreeMap::new()) };
+        let Some(segment) = self.log.load_segment(last).await?.filter(|segment| segment.to == size) else {
+            return Err(self.log.damaged(format!("no segment ends at its newest checkpoint, of size {size}")));
         };
-        match self.log.load_segment(last).await? {
-            Some(segment) if segment.to == size => Ok(segment.sealed),
-            _ => Err(self.log.damaged(format!("no segment ends at its newest checkpoint, of size {size}"))),
+        let before = match starts.next() {
+            Some(from) => self.log.load_segment(from).await?.map(|segment| segment.sealed),
+            None => Some(BTreeMap::new()),
+        };
+        // What is signed on top of a wrong one can never be put right.
+        match before.and_then(|before| segment.sealed_after(&before)) {
+            Some(sealed) if sealed == segment.sealed => Ok(sealed),
+            _ => Err(self
+                .log
+                .damaged(format!("the segment from {last} says other versions are sealed than its commits"))),
         }
     }
 

@@ -10,7 +10,8 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, PutPayload, WriteMultipart};
 
-use super::{BATCH_TAG, BODYLESS_TAG, SHA256_TAG, Snapshot, Table};
+use super::snapshot::data_file;
+use super::{BATCH_TAG, BODYLESS_TAG, ROWS, SHA256_TAG, Snapshot, Table};
 use crate::file::EncodedFile;
 use crate::schema::PARTITION;
 use crate::{Error, NextOffset, TableVersion};
@@ -58,7 +59,7 @@ pub struct Commit {
     pub files: Vec<StoredFile>,
     /// Positions that move with the rows.
     pub positions: Vec<PositionChange>,
-    /// Counts for the log, by name.
+    /// Counts for the log besides that of rows, by name.
     pub counts: Vec<(&'static str, u64)>,
 }
 
@@ -145,11 +146,13 @@ impl Table {
         if let Some(fenced) = fenced(snapshot, &commit.positions) {
             return Ok(fenced);
         }
+        let rows: u64 = commit.files.iter().map(|file| data_file(&file.0).rows).sum();
+        let counts = commit.counts.iter().copied().chain([(ROWS, rows)]);
         let parts = Parts {
             batch_id: &commit.batch_id,
             actions: commit.files.iter().map(|file| Action::Add(file.0.clone())).collect(),
             positions: &commit.positions,
-            info: commit.counts.iter().map(|(name, count)| (format!("daybook.{name}"), (*count).into())).collect(),
+            info: counts.map(|(name, count)| (format!("daybook.{name}"), count.into())).collect(),
             operation: DeltaOperation::Write {
                 mode: SaveMode::Append,
                 partition_by: Some(vec![PARTITION.into()]),

@@ -8,7 +8,7 @@ use futures::stream::{self, BoxStream};
 use sha2::{Digest as _, Sha256};
 
 use super::snapshot::data_file;
-use super::{BATCH_TAG, COLLECTED, DataFile, KIND, Table};
+use super::{BATCH_TAG, COLLECTED, DataFile, KIND, ROWS, Table};
 use crate::file::hex;
 use crate::{Error, Instant, NextOffset, TableVersion};
 
@@ -44,6 +44,13 @@ impl LogEntry {
     /// The files with rows that were not in the table before: a commit that takes files from view only writes them anew.
     pub fn new_files(&self) -> &[DataFile] {
         if self.removes.is_empty() { &self.adds } else { &[] }
+    }
+
+    /// How many rows its writer says it added; `None` if it does not say.
+    pub fn stated_rows(&self) -> Option<u64> {
+        // Commits of `usage` by earlier versions call them entries.
+        let count = |name: &str| self.info.get(&format!("daybook.{name}"))?.as_u64();
+        count(ROWS).or_else(|| count("entries"))
     }
 
     /// Whether files that no version needs were about to be deleted.

@@ -35,6 +35,8 @@ pub use self::snapshot::{DataFile, Snapshot};
 const SHA256_TAG: &str = "daybook.sha256";
 const BATCH_TAG: &str = "daybook.batch_id";
 /// Of a file in which no row has a body any more.
+/// The count of rows that a commit added.
+const ROWS: &str = "rows";
 const BODYLESS_TAG: &str = "daybook.bodyless";
 /// What maintenance did, in the commit that did it.
 const KIND: &str = "daybook.maintenance";

@@ -61,7 +61,8 @@ pub(super) async fn charges(session: &Session, options: &FocusOptions, last: Dat
 fn days(contract: &Contract, capacity: &Capacity, options: &FocusOptions, last: Date) -> impl Iterator<Item = Date> {
     let until = options.to.map(|to| Date::from_days(to.days().saturating_sub(1)));
     let ends = [Some(last), capacity.ends_on, contract.ends_on, until].into_iter().flatten().min().unwrap_or(last);
-    let starts = options.from.map_or(capacity.starts_on, |from| from.max(capacity.starts_on));
+    let starts =
+        [Some(capacity.starts_on), Some(contract.starts_on), options.from].into_iter().flatten().max().unwrap_or(last);
     (starts.days()..=ends.days()).map(Date::from_days)
 }
 

@@ -49,7 +49,7 @@ pub async fn explain(session: &Session, entry_id: EntryId) -> Result<Explanation
         _ => name,
     });
     let columns = columns.join(", ");
-    let wanted = format!("WHERE entry_id = decode('{entry_id}', 'hex') LIMIT 1");
+    let wanted = format!("WHERE entry_id = decode('{entry_id}', 'hex') ORDER BY event_date LIMIT 1");
     let facts = one_row(session, &format!("SELECT {columns}, tags FROM usage {wanted}")).await?.ok_or_else(unknown)?;
     let facts = read_facts(&facts)?;
 

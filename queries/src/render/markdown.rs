@@ -54,7 +54,7 @@ impl Encode for Markdown {
 
 /// What would end a cell or a row is written otherwise.
 fn cell(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
+    text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }
 
 fn write_row(cells: impl Iterator<Item = String>, out: &mut Vec<u8>) {

@@ -119,10 +119,10 @@ fn cuts(registry: &Registry, scenarios: &[&Priced], by_day: bool) -> Cuts {
 
 fn check_names(registry: &Registry, scenarios: &[Priced], options: &SimulateOptions) -> Result<(), Error> {
     options.window.contract.as_deref().map(|name| registry.need_contract(name)).transpose()?;
+    options.window.workload.as_deref().map(|name| registry.need_workload(name)).transpose()?;
     let known = |name: &str| registry.workloads.iter().any(|workload| Pattern::new(name).matches(&workload.name));
-    let named = scenarios.iter().flat_map(|priced| priced.scenario.scopes()).flat_map(|scope| &scope.workloads);
-    let named = named.map(Pattern::as_str).chain(options.window.workload.as_deref());
-    if let Some(name) = named.into_iter().find(|name| !known(name)) {
+    let mut named = scenarios.iter().flat_map(|priced| priced.scenario.scopes()).flat_map(|scope| &scope.workloads);
+    if let Some(name) = named.find(|name| !known(name.as_str())).map(Pattern::as_str) {
         let all = || registry.workloads.iter().map(|workload| workload.name.as_str());
         return Err(Error::UnknownWorkload {
             name: name.into(),

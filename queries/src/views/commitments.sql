@@ -13,9 +13,9 @@
 -- - `unpriced_calls`: of these, calls without a `list_cost`: what is used is at least that much more
 -- - `list_cost`: US dollars used by our prices; null if none of the calls is priced
 -- - `reported_cost`: US dollars used by what gateways and providers report; null if none of the calls has it
--- - `remaining`: `committed` less `list_cost`; negative beyond it; null if nothing is priced
+-- - `remaining`: `committed` less `list_cost`; negative beyond it; null if there are calls and none is priced, or none in the ledger
 -- - `elapsed`: part of the period's days that are over, 0 to 1; null before its start
--- - `used`: part of the commitment that is used, 1 for all of it; null if nothing is priced
+-- - `used`: part of the commitment that is used, 1 for all of it; null if there are calls and none is priced, or none in the ledger
 -- - `shortfall`: what becomes of the rest: `billed`, `forfeited`, `rolls_over`
 -- - `notice_on`: last day notice can be given; null if none is asked for
 -- - `gate_on`: day the decision is due; null without an end
@@ -58,13 +58,15 @@ SELECT
     coalesce(unpriced_calls, 0) AS unpriced_calls,
     list_cost,
     reported_cost,
-    (usd - list_cost)::decimal(38, 12) AS remaining,
+    (usd - CASE WHEN day IS NOT NULL AND coalesce(calls, 0) = 0 THEN 0::decimal(38, 12) ELSE list_cost END)::decimal(38, 12) AS remaining,
     CASE WHEN day >= registry_commitments.starts_on::int THEN
         (least(day - registry_commitments.starts_on::int + 1,
                registry_commitments.ends_on::int - registry_commitments.starts_on::int + 1)::decimal(20, 6)
          / (registry_commitments.ends_on::int - registry_commitments.starts_on::int + 1)::decimal(20, 0))::decimal(9, 6)
     END AS elapsed,
-    CASE WHEN usd > 0 THEN (list_cost / usd)::decimal(20, 6) END AS used,
+    CASE WHEN usd > 0 AND day IS NOT NULL AND coalesce(calls, 0) = 0 THEN 0::decimal(20, 6)
+         WHEN usd > 0 THEN (list_cost / usd)::decimal(20, 6)
+    END AS used,
     shortfall,
     notice_on,
     gate_on

@@ -198,7 +198,11 @@ impl Audit {
             let place = format!("seal/segments/{:020}.json", segment.from);
             let leaves: u64 = segment.commits.iter().map(|commit| 1 + commit.rows).sum();
             if segment.from != next || segment.from + leaves != segment.to {
-                verdict.differs(place, format!("its leaves are not those from {next} on"));
+                verdict.differs(&*place, format!("its leaves are not those from {next} on"));
+            }
+            if segment.sealed_after(&self.versions).as_ref() != Some(&segment.sealed) {
+                verdict
+                    .differs(place, "the versions it says are sealed are not those of its commits and of those before");
             }
             if !signed.contains(&segment.to) {
                 verdict.differs(

@@ -1,7 +1,7 @@
 //! From addresses to the files and objects they name.
 
 use std::collections::BTreeSet;
-use std::path::{Path as FsPath, PathBuf};
+use std::path::{Component, Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use daybook_ledger::{Instant, Root, seal};
@@ -82,8 +82,10 @@ impl Found {
             Err(error) => return self.nothing(address, error.msg),
         };
         let before = self.inputs.len();
+        let folder = fixed_folder(address);
         for path in paths {
             match path {
+                Ok(path) if has_hidden(path.strip_prefix(folder).unwrap_or(&path)) => {}
                 Ok(path) if path.ancestors().skip(1).any(is_of_a_ledger) => {}
                 Ok(path) if path.is_dir() => self.add_folder(&path),
                 Ok(path) => self.add_file(&path),
@@ -181,10 +183,7 @@ async fn list(store: &Arc<dyn ObjectStore>, key: &str) -> Result<Vec<ObjectMeta>
             Err(error) => return Err(error),
         }
     }
-    let fixed = match (&pattern, key.find(GLOB)) {
-        (Some(_), Some(at)) => key.get(..at).and_then(|head| head.rsplit_once('/')).map_or("", |(folder, _)| folder),
-        _ => key,
-    };
+    let fixed = if pattern.is_some() { fixed_folder(key) } else { key };
     let folder = Path::from(fixed);
     let mut objects: Vec<ObjectMeta> = store.list(Some(&folder)).try_collect().await?;
     let tables: BTreeSet<String> = objects
@@ -217,6 +216,16 @@ fn is_of_a_ledger(folder: &FsPath) -> bool {
 
 fn has_usage(folder: &FsPath) -> bool {
     folder.join("usage/_delta_log").is_dir()
+}
+
+/// The folder that a pattern names before its first sign.
+fn fixed_folder(pattern: &str) -> &str {
+    let head = pattern.find(GLOB).and_then(|at| pattern.get(..at)).unwrap_or(pattern);
+    head.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn has_hidden(path: &FsPath) -> bool {
+    path.components().any(|part| matches!(part, Component::Normal(name) if is_hidden(&name.to_string_lossy())))
 }
 
 fn is_hidden(name: &str) -> bool {

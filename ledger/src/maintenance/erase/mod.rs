@@ -79,6 +79,8 @@ pub struct ErasedTable {
     pub objects_found: u64,
     /// Objects deleted: what was found, and half written files.
     pub objects_deleted: u64,
+    /// Their bytes, without those of half written files.
+    pub bytes_deleted: u64,
 }
 
 /// Erases the bodies of `wanted` from `ledger`.
@@ -188,7 +190,9 @@ async fn erase_from(
     }
     record(ledger, erased, asked, run).await?;
     for (done, (table, mut snapshot, found)) in erased.tables.iter_mut().zip(dead) {
-        done.objects_deleted = collect::delete(table, &mut snapshot, found, run).await?.len() as u64;
+        let deleted = collect::delete(table, &mut snapshot, found, run).await?;
+        done.objects_deleted = deleted.len() as u64;
+        done.bytes_deleted = deleted.iter().map(|object| object.bytes).sum();
         done.objects_deleted += ledger.root().remove_leftovers(table.spec().name, HALF_WRITTEN)?;
         done.version_after = snapshot.version().0;
     }
@@ -230,7 +234,8 @@ async fn blank_live(
         snapshot = table.load(None).await?;
     }
     let dead = find_dead(table, &snapshot, selection).await?;
-    done.objects_found = dead.len() as u64;
+    // Those that would be written anew would be old ones then.
+    done.objects_found = dead.len() as u64 + if run.dry_run { done.files_rewritten } else { 0 };
     done.version_after = snapshot.version().0;
     Ok(Blanked { done, all_done, snapshot, dead })
 }
@@ -252,6 +257,7 @@ async fn rewrite_live(
         }
         let rows = match selected(table, &file, selection).await {
             Err(Error::FileGone { .. }) => {
+                table.check_gone(&file).await?;
                 all_done = false;
                 continue;
             }
@@ -266,6 +272,7 @@ async fn rewrite_live(
         let batch_id = run.batch_id(table);
         let files = std::slice::from_ref(&file);
         let Some(written) = write(table, files, order, &batch_id).await? else {
+            table.check_gone(&file).await?;
             all_done = false;
             continue;
         };

@@ -148,13 +148,17 @@ fn abstraction() -> ReportPart {
 
 fn fallbacks() -> Section {
     let weights = "split_part(fallback, '/', 1), substr(fallback, strpos(fallback, '/') + 1)";
+    // A call of an undated name is answered under a dated one.
+    let undated = r"regexp_replace(model, '(-\d{4}-\d{2}-\d{2}|[-@]\d{8})$', '')";
     let sql = format!(
-        "SELECT registry_workloads.workload, fallback, has_open_weights({weights}) AS open_weights, \
+        "WITH ran AS (SELECT registry_workloads.workload, sum(calls) AS calls, sum(list_cost) AS list_cost, max(last_day) AS last_day \
+         FROM registry_workloads JOIN model_succession ON model_succession.workload = registry_workloads.workload \
+         AND fallback IN (provider || '/' || model, provider || '/' || {undated}) GROUP BY registry_workloads.workload) \
+         SELECT registry_workloads.workload, fallback, has_open_weights({weights}) AS open_weights, \
          coalesce(calls, 0) AS calls, list_cost, last_day, CASE WHEN fallback IS NULL THEN 'none_named' \
          WHEN last_day IS NULL THEN 'never_run' WHEN (SELECT max(event_date)::int FROM usage) - last_day::int \
          <= option_window_days THEN 'current' ELSE 'stale' END AS standing FROM registry_workloads \
-         LEFT JOIN model_succession ON model_succession.workload = registry_workloads.workload \
-         AND provider || '/' || model = fallback ORDER BY registry_workloads.workload"
+         LEFT JOIN ran ON ran.workload = registry_workloads.workload ORDER BY registry_workloads.workload"
     );
     Section::new(
         "fallbacks",
