@@ -38,7 +38,8 @@ fn as_json(shape: &Shape) -> Bytes {
 }
 
 fn held(budget: usize) -> Held {
-    futures::executor::block_on(Budget::new(budget).admit(0)).unwrap()
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(Budget::new(budget).admit(0)).unwrap()
 }
 
 fn cut_traces(form: Form, body: &Bytes, bytes_max: usize) -> Result<Vec<Message>, Refusal> {
