@@ -68,7 +68,7 @@ pub(crate) async fn load(
     };
     let youngest = loaded.iter().enumerate().filter_map(|(at, loaded)| Some((first(loaded)?, at))).max();
     if let Some((_, at)) = youngest {
-        return Err(loaded.swap_remove(at).expect_err("it is the error found above"));
+        loaded.swap(0, at);
     }
     loaded.into_iter().collect()
 }
