@@ -34,6 +34,7 @@
 //! | `capacity` | hours that are paid, spread over calls |
 //! | `terms` | uplifts, discounts, patterns |
 //! | `names` | which product a model name means |
+//! | `notice` | what a sheet does not do, though it looks so |
 //! | `card` | rate cards: versions in time, fallbacks resolved |
 //! | `call` | [`Call`]: what of an entry is priced |
 //! | `rate` | [`Call`] to [`Rated`] and [`Explanation`] |
