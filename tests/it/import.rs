@@ -156,6 +156,12 @@ fn what_a_ledger_wrote_is_not_imported() {
     let patterns = daybook_in(dir.path(), &["import", "in/**/*"]);
     patterns.refused(2, "error[IMPORT-001]: in/**/*: no file matches");
 
+    std::fs::create_dir(dir.path().join("_old")).unwrap();
+    std::fs::write(dir.path().join("_old/_c.jsonl"), EVENT.replace("ID", "c")).unwrap();
+    daybook_in(dir.path(), &["import", "./_old/*"]).refused(2, "error[IMPORT-001]: ./_old/*: no file matches");
+    for pattern in ["./_old/_*", "_*/_*.jsonl"] {
+        daybook_in(dir.path(), &["import", "--dry-run", pattern]).done();
+    }
     std::fs::write(dir.path().join("in/b.jsonl"), EVENT.replace("ID", "b")).unwrap();
     let run = daybook_in(dir.path(), &["import", "in"]);
     assert!(run.done().starts_with("files                   1 "), "{}", run.stdout);

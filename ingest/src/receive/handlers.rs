@@ -278,8 +278,9 @@ impl Plan {
         let Sent { bytes, mut held } = body::unpack(sent, self.encoding, limits.body_bytes_max)?;
         let messages = self.messages(&bytes, limits.events_max, limits.message_bytes_max, &mut held)?;
         let cut: usize = messages.iter().map(|message| message.value.len() + EVENT_OVERHEAD_BYTES).sum();
-        held.grow_to(bytes.len().max(cut))?;
-        held.shrink_to(bytes.len().max(cut));
+        let kept = bytes.len().max(cut);
+        held.grow_to(kept)?;
+        held.shrink_to(kept);
         Ok((messages, held, bytes.len()))
     }
 

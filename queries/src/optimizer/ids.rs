@@ -5,17 +5,17 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue, plan_err};
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, LogicalPlan};
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use daybook_ledger::file::unhex;
+
+use super::rewrite_expressions;
 
 /// Adds the rule to a session.
 pub(crate) fn enable(builder: SessionStateBuilder) -> SessionStateBuilder {
@@ -34,21 +34,8 @@ impl AnalyzerRule for ReadIds {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        Ok(plan.transform_up_with_subqueries(read_in_plan)?.data)
+        rewrite_expressions(plan, read_in)
     }
-}
-
-fn read_in_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        // It cannot have a name.
-        if matches!(expr, Expr::GroupingSet(_)) {
-            return Ok(Transformed::no(expr));
-        }
-        let name = names.save(&expr);
-        Ok(expr.transform_up(|expr| read_in(expr, &schema))?.update_data(|expr| name.restore(expr)))
-    })
 }
 
 fn read_in(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

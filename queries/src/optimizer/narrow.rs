@@ -7,19 +7,19 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable as _, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
+
+use super::rewrite_expressions;
 
 /// The digits of the widest decimal of 128 bits.
 const DIGITS_MAX: i64 = 38;
@@ -40,21 +40,8 @@ impl AnalyzerRule for KeepNarrow {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        Ok(plan.transform_up_with_subqueries(narrow_in_plan)?.data)
+        rewrite_expressions(plan, |expr, schema| Ok(narrow(expr, schema)))
     }
-}
-
-fn narrow_in_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        // It cannot have a name.
-        if matches!(expr, Expr::GroupingSet(_)) {
-            return Ok(Transformed::no(expr));
-        }
-        let name = names.save(&expr);
-        Ok(expr.transform_up(|expr| Ok(narrow(expr, &schema)))?.update_data(|expr| name.restore(expr)))
-    })
 }
 
 fn narrow(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {

@@ -1,7 +1,7 @@
 //! From addresses to the files and objects they name.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path as FsPath, PathBuf};
+use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use daybook_ledger::{Instant, Root, seal};
@@ -82,10 +82,11 @@ impl Found {
             Err(error) => return self.nothing(address, error.msg),
         };
         let before = self.inputs.len();
-        let folder = fixed_folder(address);
+        // The paths come without it.
+        let address = address.strip_prefix("./").unwrap_or(address);
         for path in paths {
             match path {
-                Ok(path) if has_hidden(path.strip_prefix(folder).unwrap_or(&path)) => {}
+                Ok(path) if is_left_out(&path.to_string_lossy(), address) => {}
                 Ok(path) if path.ancestors().skip(1).any(is_of_a_ledger) => {}
                 Ok(path) if path.is_dir() => self.add_folder(&path),
                 Ok(path) => self.add_file(&path),
@@ -198,10 +199,9 @@ async fn list(store: &Arc<dyn ObjectStore>, key: &str) -> Result<Vec<ObjectMeta>
     };
     objects.retain(|object| {
         let name = object.location.as_ref();
-        let below = name.get(folder.as_ref().len()..).unwrap_or_default();
         let in_ledger = tables.iter().any(|table| name.starts_with(table.as_str())) || sealed(name);
         let matches = pattern.as_ref().is_none_or(|pattern| pattern.matches_with(name, MATCH));
-        object.size > 0 && matches && !in_ledger && !below.split('/').any(is_hidden)
+        object.size > 0 && matches && !in_ledger && !is_left_out(name, key)
     });
     objects.sort_by(|one, other| one.location.cmp(&other.location));
     Ok(objects)
@@ -224,8 +224,11 @@ fn fixed_folder(pattern: &str) -> &str {
     head.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-fn has_hidden(path: &FsPath) -> bool {
-    path.components().any(|part| matches!(part, Component::Normal(name) if is_hidden(&name.to_string_lossy())))
+/// Whether `name`, below the folder `of` or matched by the pattern `of`, is hidden, and a pattern does not name what is.
+fn is_left_out(name: &str, of: &str) -> bool {
+    let folder = if of.contains(GLOB) { fixed_folder(of) } else { of };
+    let has_hidden = |path: &str| path.get(folder.len()..).unwrap_or_default().split('/').any(is_hidden);
+    has_hidden(name) && !has_hidden(of)
 }
 
 fn is_hidden(name: &str) -> bool {
