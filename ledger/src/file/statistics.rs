@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
-
 use serde_json::Value;
 
 use crate::schema::{PARTITION, Table};
@@ -81,9 +80,7 @@ impl Statistics {
             list(nulls.collect())
         )
     }
-}
 
-impl Statistics {
     /// The columns that have bounds.
     pub(super) fn columns(&self) -> Vec<&'static str> {
         self.columns.iter().map(|column| column.name).collect()
@@ -92,20 +89,24 @@ impl Statistics {
     /// What `stated` says of a column that the rows added do not bear out; readers leave out files by it. Wider bounds are none:
     /// an earlier version may have written them.
     pub(super) fn fault(&self, stated: &str) -> Option<String> {
-        let (stated, own) =
-            [stated, &self.to_json()].map(|text| serde_json::from_str::<Value>(text).unwrap_or_default()).into();
-        let of = |all: &Value, kind: &str, name: &str| all.get(kind)?.get(name).cloned();
-        let both = |kind, name| Some((of(&stated, kind, name)?, of(&own, kind, name)?));
-        self.columns().into_iter().find_map(|name| {
-            let is_false = |kind, allowed: [Ordering; 2]| {
-                let order = both(kind, name).map(|(stated, own)| compare(&stated, &own));
-                order.filter(|order| order.is_none_or(|order| !allowed.contains(&order))).map(|_| kind)
-            };
-            let kind = is_false("minValues", [Ordering::Less, Ordering::Equal])
-                .or_else(|| is_false("maxValues", [Ordering::Greater, Ordering::Equal]))
-                .or_else(|| is_false("nullCount", [Ordering::Equal; 2]))?;
-            Some(format!("its commit says {kind} of `{name}` are {}", of(&stated, kind, name)?))
-        })
+        let [stated, own] =
+            [stated, &self.to_json()].map(|text| serde_json::from_str::<Value>(text).unwrap_or_default());
+        for name in self.columns() {
+            for kind in ["minValues", "maxValues", "nullCount"] {
+                let of = |all: &Value| all.get(kind)?.get(name).cloned();
+                let Some((said, found)) = of(&stated).zip(of(&own)) else { continue };
+                let order = compare(&said, &found);
+                let is_wide = match kind {
+                    "minValues" => order == Some(Ordering::Less),
+                    "maxValues" => order == Some(Ordering::Greater),
+                    _ => false,
+                };
+                if !is_wide && order != Some(Ordering::Equal) {
+                    return Some(format!("its commit says {kind} of `{name}` are {said}"));
+                }
+            }
+        }
+        None
     }
 }
 

@@ -131,13 +131,15 @@ impl Table {
         file: &DataFile,
         columns: Option<&[&str]>,
     ) -> Result<ParquetRecordBatchStream<ParquetObjectReader>, Error> {
-        let error = match self.stream(file, columns).await {
+        let path = Path::from(file.path.as_str());
+        let reader = ParquetObjectReader::new(Arc::clone(&self.store), path.clone()).with_file_size(file.size);
+        let error = match project(reader, columns).await {
             Ok(stream) => return Ok(stream),
             Err(error) => error,
         };
         // Of a file that was cut the store refuses the end, as it does when it fails: the length tells them apart.
         let stored = match store_cause(&error) {
-            Some(_) => self.store.head(&Path::from(file.path.as_str())).await.ok().map(|about| about.size),
+            Some(_) => self.store.head(&path).await.ok().map(|about| about.size),
             None => None,
         };
         match stored.filter(|stored| *stored != file.size) {
@@ -194,16 +196,6 @@ impl Table {
             true => Ok(bytes),
             false => Err(damaged(format!("its SHA-256 is {digest}, its commit says {committed}"))),
         }
-    }
-
-    #[expect(deprecated, reason = "see the import")]
-    async fn stream(
-        &self,
-        file: &DataFile,
-        columns: Option<&[&str]>,
-    ) -> Result<ParquetRecordBatchStream<ParquetObjectReader>, ParquetError> {
-        let path = Path::from(file.path.as_str());
-        project(ParquetObjectReader::new(Arc::clone(&self.store), path).with_file_size(file.size), columns).await
     }
 }
 

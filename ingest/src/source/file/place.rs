@@ -83,10 +83,10 @@ impl Found {
         };
         let before = self.inputs.len();
         // The paths come without it.
-        let address = address.strip_prefix("./").unwrap_or(address);
+        let pattern = address.strip_prefix("./").unwrap_or(address);
         for path in paths {
             match path {
-                Ok(path) if is_left_out(&path.to_string_lossy(), address) => {}
+                Ok(path) if is_left_out(&path.to_string_lossy(), pattern) => {}
                 Ok(path) if path.ancestors().skip(1).any(is_of_a_ledger) => {}
                 Ok(path) if path.is_dir() => self.add_folder(&path),
                 Ok(path) => self.add_file(&path),
